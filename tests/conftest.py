@@ -1,0 +1,40 @@
+"""Test-wide settings: four forced host devices, shapes checked by beartype, a persistent compilation cache."""
+
+import os
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parents[1] / ".cache" / "xla-tests")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from jaxtyping import install_import_hook
+
+# Every annotated public array function of the three wings has its shapes and dtypes checked while tests run.
+install_import_hook(["physics", "gan", "experiments"], "beartype.beartype")
+
+import jax
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "solvergan", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.load_profile("solvergan")
+
+
+@pytest.fixture(autouse=True)
+def _precision(request):
+    """Tests marked ``float64`` run with 64-bit floats, all others without: neither leaks into the other."""
+    with jax.enable_x64(request.node.get_closest_marker("float64") is not None):
+        yield
+
+
+@pytest.fixture
+def key():
+    """A fixed JAX random key; a test that needs several splits it."""
+    return jax.random.key(0)
