@@ -1,13 +1,13 @@
 """A content-addressed cache of folders: written once, shared between processes, bounded in size.
 
-An entry is a folder named by the hash of the description of what it holds, so equal descriptions meet and nothing
-in it is ever rewritten. In the cache directory lie
+An entry is a folder named by the hash of the description of what it holds, so equal descriptions meet and
+nothing in it is ever rewritten. In the cache directory lie
 
     KEY/             a complete entry, made visible by one rename
     KEY.partial/     an entry being made, or left behind by an interrupted run, which the next one continues
     KEY.lock         held by the process that makes the entry
-    KEY.use-*        one locked file for every open data set: the operating system drops the lock when its process
-                     ends, however it ends, so a killed process keeps nothing in use
+    KEY.use-*        one locked file for every open data set: the operating system drops the lock when its
+                     process ends, however it ends, so a killed process keeps nothing in use
     cache.lock       held for an instant while entries are opened, published or evicted
 
 Past its size limit the cache drops the entries that were used longest ago, never one in use.
@@ -42,7 +42,7 @@ class DiskFullError(OSError):
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One folder of the cache: its key and name, size in bytes, time of last use in seconds since the epoch."""
+    """One folder of the cache: key, name, size in bytes, last use in seconds since the epoch."""
 
     key: str
     name: str
@@ -83,7 +83,7 @@ def content_key(description: Any) -> str:
 
 
 def default_directory() -> Path:
-    """``$SOLVERGAN_CACHE``, else ``$XDG_CACHE_HOME/solvergan/datasets``, else ``~/.cache/solvergan/datasets``."""
+    """``$SOLVERGAN_CACHE``, else ``solvergan/datasets`` below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     if chosen := os.environ.get("SOLVERGAN_CACHE"):
         return Path(chosen).expanduser()
     home = os.environ.get("XDG_CACHE_HOME")
@@ -106,7 +106,7 @@ def default_limit() -> int:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a small text file as a whole: readers see the old one or the new one, also after a power cut."""
+    """Replace a small text file as a whole: readers see the old or the new, also after a power cut."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
@@ -127,8 +127,8 @@ def disk_full_in_one_sentence(directory: Path, what: str) -> Iterator[None]:
         if isinstance(error, DiskFullError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         message = (
-            f"the disk of {directory} is full while writing {what}: free some space there (`clear` the cache) or "
-            "set SOLVERGAN_CACHE to a directory on another disk; the part already made is continued from"
+            f"the disk of {directory} is full while writing {what}: free some space there or set "
+            "SOLVERGAN_CACHE to a directory on another disk; the part already made is continued from"
         )
         raise DiskFullError(errno.ENOSPC, message) from error
 
@@ -138,7 +138,7 @@ class Cache:
 
     Arguments:
         directory: where they lie; :func:`default_directory` when None. Created at the first write.
-        limit: total size in bytes past which the least recently used entries go; :func:`default_limit` when None.
+        limit: total bytes past which the least recently used entries go; :func:`default_limit` when None.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None, limit: int | None = None):
@@ -167,7 +167,7 @@ class Cache:
 
     @contextmanager
     def making(self, key: str, waiting: Callable[[], None] | None = None) -> Iterator[Path]:
-        """Hold the right to make one entry; yields its partial folder, with whatever an earlier run left there.
+        """Hold the right to make one entry; yields its partial folder, with what an earlier run left there.
 
         A second process waits here and calls ``waiting`` about twice a second.
         """
@@ -188,7 +188,7 @@ class Cache:
             lock.release()
 
     def publish(self, key: str) -> tuple[Path, Lease]:
-        """Make the finished partial folder the complete entry, by one rename, and keep the cache to its limit.
+        """Make the finished partial folder the complete entry, by one rename; keep the cache to its limit.
 
         Call it inside :meth:`making`. An entry of that key that is already there is damaged, and replaced.
         """
@@ -246,8 +246,8 @@ class Cache:
         return sorted(found, key=lambda entry: entry.last_used)
 
     def _in_use(self, key: str) -> bool:
-        leases = list(self.directory.glob(f"{key}.use-*"))
-        return any([_is_locked(lease, remove=True) for lease in leases])
+        held = [_is_locked(lease, remove=True) for lease in list(self.directory.glob(f"{key}.use-*"))]
+        return any(held)
 
     def _evict(self, limit: int) -> list[CacheEntry]:
         entries = self._entries()
@@ -263,7 +263,7 @@ class Cache:
         return removed
 
     def _remove(self, path: Path) -> None:
-        # The rename makes the removal whole: an interrupted one leaves a folder that nobody takes for an entry.
+        # The rename makes the removal whole: interrupted, it leaves a folder that nobody takes for an entry.
         if path.exists():
             doomed = self.directory / f".removed-{uuid.uuid4().hex}"
             path.rename(doomed)

@@ -1,4 +1,4 @@
-"""The cache: equal descriptions meet, what is in use stays, what is interrupted is never taken for complete."""
+"""The cache: equal descriptions meet, what is in use stays, the interrupted is never taken for complete."""
 
 import errno
 import os
@@ -132,8 +132,8 @@ def test_a_killed_process_keeps_nothing_in_use(tmp_path):
 def test_a_second_maker_waits_for_the_first(tmp_path):
     cache = Cache(tmp_path)
     code = (
-        f"import time; from physics.cache import Cache; maker = Cache({str(tmp_path)!r}).making('a'); maker.__enter__();"
-        "print('making', flush=True); time.sleep(60)"
+        f"import time; from physics.cache import Cache; maker = Cache({str(tmp_path)!r}).making('a');"
+        "maker.__enter__(); print('making', flush=True); time.sleep(60)"
     )
     calls = []
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
