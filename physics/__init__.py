@@ -1,0 +1,50 @@
+"""Equations, solvers, residuals and field statistics: what the physics wing offers, imported on first use.
+
+``from physics import Grid, KuramotoSivashinsky, solve`` is the way in; the modules behind it are where things
+are written, not where they are imported from. Names load lazily (PEP 562), so importing the wing costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# A new public name is one line here: where it is written.
+_WRITTEN_IN = {
+    "Grid": "physics.grid",
+    "System": "physics.system",
+    "SemilinearSystem": "physics.system",
+    "Symmetries": "physics.system",
+    "Reflection": "physics.system",
+    "Burgers": "physics.systems.burgers",
+    "KuramotoSivashinsky": "physics.systems.kuramoto_sivashinsky",
+    "KortewegDeVries": "physics.systems.korteweg_de_vries",
+    "NavierStokes2D": "physics.systems.navier_stokes",
+    "Lorenz63": "physics.systems.lorenz63",
+    "ETDRK2": "physics.integrators.etdrk2",
+    "ETDRK4": "physics.integrators.etdrk4",
+    "SemilinearTerm": "physics.integrators.etdrk",
+    "advance": "physics.evolution",
+    "solve": "physics.evolution",
+    "defect": "physics.residuals",
+    "residual": "physics.residuals",
+    "GaussianField": "physics.random_fields",
+    "BandLimitedField": "physics.random_fields",
+    "to_spectral": "physics.spectral",
+    "to_physical": "physics.spectral",
+    "derivative": "physics.spectral",
+}
+
+__all__ = sorted(_WRITTEN_IN)
+
+if TYPE_CHECKING:
+    from physics.grid import Grid as Grid
+    from physics.evolution import advance as advance, solve as solve
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WRITTEN_IN:
+        raise AttributeError(f"module 'physics' has no attribute {name!r}")
+    return getattr(import_module(_WRITTEN_IN[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

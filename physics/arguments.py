@@ -1,0 +1,51 @@
+"""What users may hand in: checks that say, in one sentence, which argument is wrong, its value and the mend.
+
+Values are only looked at where they are concrete; traced ones (inside ``jit``, ``grad``, ``vmap``) pass.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def is_concrete(tree: Any) -> bool:
+    """Whether no leaf of ``tree`` is being traced."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def parameter(value: Any) -> Any:
+    """A system's number: Python and NumPy scalars become exact floats, arrays and tracers stay as they are.
+
+    Plain floats keep all their digits for coefficients computed on the host, and take the precision of the
+    field they meet. They are leaves all the same: ``jax.grad`` and ``jax.vmap`` may replace them.
+    """
+    return float(value) if isinstance(value, int | float | np.generic) else value
+
+
+def check_parameter(what: str, value: Any, *, positive: bool = True) -> None:
+    """Raise ``ValueError`` unless the concrete parameter is finite and, if asked, not negative."""
+    if not is_concrete(value) or not isinstance(value, int | float | np.ndarray | jax.Array):
+        return
+    numbers = np.asarray(value)
+    if not np.all(np.isfinite(numbers)):
+        raise ValueError(f"{what} must be finite, not {value}.")
+    if positive and np.any(numbers < 0):
+        raise ValueError(f"{what} must not be negative, but is {value}: use a value of 0 or more.")
+
+
+def check_step(dt: Any) -> None:
+    """Raise ``ValueError`` unless the concrete step ``dt`` is a positive, finite number."""
+    if is_concrete(dt) and not (np.ndim(dt) == 0 and np.isfinite(dt) and dt > 0):
+        raise ValueError(f"dt must be one positive, finite step, not {dt}: time runs forwards here.")
+
+
+def check_field(what: str, field: Any, shape: tuple[int, ...], channels: tuple[str, ...]) -> None:
+    """Raise ``ValueError`` unless ``field`` has the system's shape and, where concrete, finite values."""
+    if np.shape(field) != shape:
+        raise ValueError(
+            f"{what} has shape {np.shape(field)}, but this system's fields have shape {shape} "
+            f"(grid, then channels {channels}): reshape it, and use jax.vmap for batches."
+        )
+    if is_concrete(field) and not np.all(np.isfinite(np.asarray(field))):
+        raise ValueError(f"{what} holds NaN or infinite values: give a finite field.")

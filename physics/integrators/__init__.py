@@ -1,0 +1,1 @@
+"""Exponential time-differencing Runge-Kutta solvers for semilinear systems, as diffrax solvers."""

@@ -1,0 +1,138 @@
+"""What the exponential time-differencing solvers share: the term they integrate, and their coefficients.
+
+A semilinear system u_t = L u + N(u) reaches the solver as a `SemilinearTerm`. Its state is the physical field under
+`diffrax.diffeqsolve` (diffrax's complex support is unfinished), and the spectrum inside the fixed-step scan of
+`physics.evolution`, which saves one pair of transforms in every step. Both go through the same ``step``.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from physics.arguments import is_concrete
+from physics.spectral import to_physical, to_spectral
+from physics.system import SemilinearSystem
+
+
+class SemilinearTerm(diffrax.AbstractTerm):
+    """A semilinear system as a diffrax term, for `ETDRK2` and `ETDRK4`.
+
+    **Arguments:**
+
+    - ``system``: the system to integrate.
+    - ``spectral``: whether the solver's state is the spectrum ``(C, *grid.spectral_shape)`` instead of the
+      physical field. For scans of one's own; `diffrax.diffeqsolve` wants the physical field.
+    """
+
+    system: SemilinearSystem
+    spectral: bool = eqx.field(static=True, default=False)
+
+    def vf(self, t: Any, y: Array, args: Any) -> Array:
+        """dy/dt for the physical field or the spectrum."""
+        if not self.spectral:
+            return self.system.vector_field(t, y, args)
+        return jnp.asarray(self.system.symbol()).astype(y.dtype) * y + self.system.nonlinear(t, y, args)
+
+    def contr(self, t0: Any, t1: Any, **kwargs: Any) -> Any:
+        """The step in time."""
+        return t1 - t0
+
+    def prod(self, vf: Array, control: Any) -> Array:
+        """Vector field times step."""
+        return vf * control
+
+    def spectrum(self, y: Array) -> Array:
+        """The spectrum of a state."""
+        return y if self.spectral else to_spectral(y, self.system.grid)
+
+    def state(self, u_hat: Array) -> Array:
+        """The state of a spectrum."""
+        return u_hat if self.spectral else to_physical(u_hat, self.system.grid)
+
+
+class Coefficients(NamedTuple):
+    """The functions of h L that one step of length ``step`` needs; ``step`` is None where it can never change."""
+
+    step: Any
+    values: tuple[Any, ...]
+
+
+class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
+    """Base of the exponential time-differencing Runge-Kutta solvers.
+
+    Coefficients are computed once, in ``init``, and reused while the step stays the same; when an adaptive
+    controller changes the step they are computed again.
+    """
+
+    term_structure: ClassVar = SemilinearTerm
+    interpolation_cls: ClassVar[Callable[..., diffrax.LocalLinearInterpolation]] = (
+        diffrax.LocalLinearInterpolation
+    )
+
+    @abc.abstractmethod
+    def evaluate(self, z: Any, h: Any) -> tuple[Any, ...]:
+        """The method's coefficients for z = h L."""
+
+    @abc.abstractmethod
+    def stages(
+        self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]
+    ) -> Any:
+        """The next spectrum and an estimate of its error."""
+
+    def coefficients(self, system: SemilinearSystem, h: Any, dtype: Any) -> Coefficients:
+        """Coefficients for the constant step ``h``, cast to the precision of fields of ``dtype``.
+
+        In float64 on the host where ``h`` and all parameters are concrete, else traced in the field's precision.
+        """
+        symbol, real = system.symbol(), jnp.finfo(dtype).dtype
+        if isinstance(symbol, np.ndarray) and is_concrete(h):
+            values = self.evaluate(float(h) * symbol, float(h))
+        else:
+            symbol = jnp.asarray(symbol)
+            symbol = symbol.astype(jnp.result_type(real, 1j) if jnp.iscomplexobj(symbol) else real)
+            h = jnp.asarray(h, real)
+            values = self.evaluate(h * symbol, h)
+        cast = [jnp.asarray(v, jnp.result_type(real, 1j) if np.iscomplexobj(v) else real) for v in values]
+        return Coefficients(None, tuple(cast))
+
+    def init(self, terms: SemilinearTerm, t0: Any, t1: Any, y0: Array, args: Any) -> Coefficients:
+        """The coefficients of the first step."""
+        h = jnp.asarray(t1 - t0)
+        return Coefficients(h, self.coefficients(terms.system, h, y0.dtype).values)
+
+    def step(
+        self,
+        terms: SemilinearTerm,
+        t0: Any,
+        t1: Any,
+        y0: Array,
+        args: Any,
+        solver_state: Coefficients,
+        made_jump: Any,
+    ) -> tuple[Array, Array, dict[str, Array], Coefficients, diffrax.RESULTS]:
+        """One step from ``t0`` to ``t1``."""
+        del made_jump
+        h = t1 - t0
+        if solver_state.step is not None:
+            # Times far from zero round, so equal steps differ in their last digits.
+            rounding = 8 * jnp.finfo(jnp.result_type(t0, t1)).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
+            same = jnp.abs(h - solver_state.step) <= rounding
+            solver_state = jax.lax.cond(
+                same,
+                lambda: solver_state,
+                lambda: Coefficients(h, self.coefficients(terms.system, h, y0.dtype).values),
+            )
+        u_hat, error = self.stages(terms, t0, h, terms.spectrum(y0), args, solver_state.values)
+        y1 = terms.state(u_hat)
+        return y1, terms.state(error), dict(y0=y0, y1=y1), solver_state, diffrax.RESULTS.successful
+
+    def func(self, terms: SemilinearTerm, t0: Any, y0: Array, args: Any) -> Array:
+        """The vector field."""
+        return terms.vf(t0, y0, args)

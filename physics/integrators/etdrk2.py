@@ -1,0 +1,37 @@
+"""ETDRK2: the second-order exponential time-differencing Runge-Kutta method of Cox and Matthews."""
+
+from typing import Any
+
+from jaxtyping import Array
+
+from physics.integrators.etdrk import AbstractETDRK, SemilinearTerm
+from physics.integrators.phi import phi_functions
+
+
+class ETDRK2(AbstractETDRK):
+    r"""Second-order exponential time differencing (Cox and Matthews, 2002, equations 20 and 22).
+
+        a  = e^z u + h phi_1(z) N(u)
+        u' = a + h phi_2(z) (N(a) - N(u))
+
+    with z = h L. The first-order a is the embedded solution, so the error estimate is free.
+    """
+
+    def order(self, terms: Any) -> int:
+        """Two."""
+        return 2
+
+    def evaluate(self, z: Any, h: Any) -> tuple[Any, ...]:
+        """e^z, h phi_1, h phi_2."""
+        exp, phi1, phi2 = phi_functions(z, 2)
+        return exp, h * phi1, h * phi2
+
+    def stages(
+        self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]
+    ) -> Any:
+        """Both stages and the embedded error."""
+        exp, p1, p2 = values
+        n_u = term.system.nonlinear(t0, u_hat, args)
+        a = exp * u_hat + p1 * n_u
+        error = p2 * (term.system.nonlinear(t0 + h, a, args) - n_u)
+        return a + error, error

@@ -1,0 +1,94 @@
+"""Fourier transforms and derivatives of real fields on periodic grids.
+
+Physical fields are real with channels last, ``(*grid.shape, C)``; their spectra are complex with channels first,
+``(C, *grid.spectral_shape)``, so that every transform runs over contiguous memory. Coefficients are those of
+``jnp.fft.rfftn`` without normalisation: u(x) = 1/N sum_n u_n exp(2 pi i n x / L).
+
+Odd derivatives drop the Nyquist wave of even grids, see `Grid.odd_wavenumbers`.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from physics.grid import Grid
+
+
+def to_spectral(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Complex[Array, "c *spectrum"]:
+    """The spectrum of one field: ``(*grid.shape, C)`` to ``(C, *grid.spectral_shape)``."""
+    return jnp.fft.rfftn(jnp.moveaxis(jnp.asarray(u), -1, 0), axes=tuple(range(1, grid.ndim + 1)))
+
+
+def to_physical(u_hat: Complex[Array, "c *spectrum"], grid: Grid) -> Float[Array, "*shape c"]:
+    """The field of one spectrum, the inverse of `to_spectral`."""
+    return jnp.moveaxis(inverse_transform(u_hat, grid), 0, -1)
+
+
+def transform(u: Float[Array, "c *shape"], grid: Grid) -> Complex[Array, "c *spectrum"]:
+    """`to_spectral` for fields with channels first, as nonlinear terms use it between two transforms."""
+    return jnp.fft.rfftn(u, axes=tuple(range(-grid.ndim, 0)))
+
+
+def inverse_transform(u_hat: Complex[Array, "c *spectrum"], grid: Grid) -> Float[Array, "c *shape"]:
+    """`to_physical` for fields with channels first."""
+    return jnp.fft.irfftn(u_hat, s=grid.shape, axes=tuple(range(-grid.ndim, 0)))
+
+
+def derivative(
+    u: Float[Array | np.ndarray, "*shape c"], grid: Grid, axis: int = 0, order: int = 1
+) -> Float[Array, "*shape c"]:
+    """The ``order``-th derivative of every channel along one spatial axis, exact for resolved waves."""
+    if not 0 <= axis < grid.ndim:
+        raise ValueError(f"axis {axis} is not one of this grid's {grid.ndim} spatial axes, counted from 0.")
+    if order < 0:
+        raise ValueError(f"order {order} of a derivative must be 0 or more.")
+    k = grid.odd_wavenumbers[axis] if order % 2 else grid.wavenumbers[axis]
+    u_hat = to_spectral(u, grid)
+    return to_physical(u_hat * jnp.asarray((1j * k) ** order, u_hat.dtype), grid)
+
+
+def gradient(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Float[Array, "*shape c d"]:
+    """First derivatives along all axes, stacked last: ``(*grid.shape, C, ndim)``."""
+    return jnp.stack([derivative(u, grid, axis) for axis in range(grid.ndim)], axis=-1)
+
+
+def laplacian(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Float[Array, "*shape c"]:
+    """Sum of the second derivatives of every channel."""
+    u_hat = to_spectral(u, grid)
+    return to_physical(u_hat * jnp.asarray(-grid.wavenumber_squared, u_hat.real.dtype), grid)
+
+
+def inverse_laplacian(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Float[Array, "*shape c"]:
+    """The zero-mean solution f of laplacian(f) = u - mean(u)."""
+    u_hat = to_spectral(u, grid)
+    k2 = grid.wavenumber_squared
+    inverse = np.divide(-1.0, k2, out=np.zeros(k2.shape), where=k2 > 0)
+    return to_physical(u_hat * jnp.asarray(inverse, u_hat.real.dtype), grid)
+
+
+def dealias(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Float[Array, "*shape c"]:
+    """The part of a field that the 2/3 rule keeps."""
+    u_hat = to_spectral(u, grid)
+    return to_physical(u_hat * jnp.asarray(grid.dealias_mask, u_hat.real.dtype), grid)
+
+
+def resample(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, onto: Grid) -> Float[Array, "*shape2 c"]:
+    """The same trigonometric polynomial on another grid of the same box, finer or coarser.
+
+    Waves that both grids resolve strictly (below either Nyquist) are copied, the others are zero.
+    """
+    if grid.extent != onto.extent:
+        raise ValueError(f"resample needs one box, but the extents are {grid.extent} and {onto.extent}.")
+    u_hat = to_spectral(u, grid)
+    out = jnp.zeros((u_hat.shape[0], *onto.spectral_shape), u_hat.dtype)
+    source, target = [slice(None)], [slice(None)]
+    for axis in range(grid.ndim):
+        size = min(grid.shape[axis], onto.shape[axis])
+        n = np.arange((size + 1) // 2)
+        if axis < grid.ndim - 1:
+            n = np.concatenate([n, -n[:0:-1]])
+        source.append(n % grid.shape[axis])
+        target.append(n % onto.shape[axis])
+    picked = u_hat[np.ix_(np.arange(u_hat.shape[0]), *source[1:])]
+    out = out.at[np.ix_(np.arange(u_hat.shape[0]), *target[1:])].set(picked)
+    return to_physical(out * (onto.size / grid.size), onto)

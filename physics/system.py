@@ -1,0 +1,125 @@
+"""What a dynamical system is: equation, parameters, channel names, grid, initial fields, invariants, symmetries.
+
+`System` is anything with a vector field. `SemilinearSystem` has the form u_t = L u + N(u) with L diagonal in Fourier
+space, and is written by stating the symbol of L and N on spectra; its vector field follows from the two.
+"""
+
+import abc
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
+
+from physics.arguments import is_concrete
+from physics.grid import Grid
+from physics.spectral import to_physical, to_spectral
+
+
+@dataclass(frozen=True)
+class Reflection:
+    """A mirror symmetry: x -> -x along ``axis`` together with one sign per channel."""
+
+    axis: int
+    signs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Symmetries:
+    """Maps that carry solutions to solutions: shifts by any distance along ``shift_axes``, and ``reflections``."""
+
+    shift_axes: tuple[int, ...] = ()
+    reflections: tuple[Reflection, ...] = ()
+
+
+class System(eqx.Module):
+    """A dynamical system on fields ``(*grid.shape, C)``; ordinary differential equations have a grid of shape ().
+
+    The grid is static, numeric parameters are leaves: ``jax.grad`` and ``jax.vmap`` reach them. Plain-number
+    parameters stay Python floats, exact on the host; ``equinox.filter_grad`` wants them as arrays.
+    """
+
+    grid: eqx.AbstractVar[Grid]
+    name: ClassVar[str]
+    channels: ClassVar[tuple[str, ...]]
+    chaotic: ClassVar[bool] = False
+    dissipative: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+        """du/dt in physical space, in the form every diffrax solver takes."""
+
+    @abc.abstractmethod
+    def sample_initial(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:
+        """One random initial field."""
+
+    def invariants(self, u: Float[Array | np.ndarray, "*shape c"]) -> dict[str, Float[Array, ""]]:
+        """Quantities that the exact flow conserves."""
+        return {}
+
+    def budgets(self, u: Float[Array | np.ndarray, "*shape c"]) -> dict[str, dict[str, Float[Array, ""]]]:
+        """For each budgeted quantity: its value under ``"value"``, and the terms whose sum is its rate of change."""
+        return {}
+
+    @property
+    def symmetries(self) -> Symmetries:
+        """Shifts and reflections that carry solutions to solutions."""
+        return Symmetries()
+
+    @property
+    @abc.abstractmethod
+    def recommended_dt(self) -> float:
+        """A time step with which the default solver is accurate on typical fields."""
+
+    @property
+    def default_solver(self) -> diffrax.AbstractSolver:
+        """The solver used where none is given."""
+        return diffrax.Tsit5()
+
+    @property
+    def field_shape(self) -> tuple[int, ...]:
+        """``(*grid.shape, C)``."""
+        return (*self.grid.shape, len(self.channels))
+
+
+class SemilinearSystem(System):
+    """u_t = L u + N(u) with L diagonal in Fourier space: state `linear_symbol` and `nonlinear`."""
+
+    @abc.abstractmethod
+    def linear_symbol(self) -> Any:
+        """The symbol of L on ``(C, *grid.spectral_shape)`` or what broadcasts to it, complex where L has odd derivatives.
+
+        Write it with operators on the grid's NumPy wavenumbers and the parameters, so that it stays float64 on
+        the host where the parameters are plain numbers.
+        """
+
+    @abc.abstractmethod
+    def nonlinear(
+        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
+    ) -> Complex[Array, "c *spectrum"]:
+        """The dealiased spectrum of N(u) for the spectrum of u, channels first."""
+
+    def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+        """L u + N(u) in physical space."""
+        u_hat = to_spectral(u, self.grid)
+        symbol = jnp.asarray(self.symbol())
+        symbol = symbol.astype(u_hat.dtype if jnp.iscomplexobj(symbol) else u_hat.real.dtype)
+        return to_physical(symbol * u_hat + self.nonlinear(t, u_hat, args), self.grid)
+
+    def symbol(self) -> Any:
+        """`linear_symbol` in float64 NumPy where every parameter is concrete, traced otherwise."""
+        if not is_concrete(self):
+            return self.linear_symbol()
+        on_host = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self)
+        return np.asarray(on_host.linear_symbol())
+
+    @property
+    def default_solver(self) -> diffrax.AbstractSolver:
+        """Fourth-order exponential time differencing."""
+        from physics.integrators.etdrk4 import ETDRK4
+
+        return ETDRK4()
