@@ -1,0 +1,60 @@
+"""The experiments, one file each; this table is the one line of registration that a new one needs.
+
+Each module ``experiments.catalog.<name>`` defines ``EXPERIMENT``, an object with ``name`` and ``presets``
+(``{"smoke": ..., "demo": ..., "full": ...}``, each an ``ExperimentConfig``), and whatever the pipeline calls.
+The table is kept light so that ``list`` and ``--help`` answer without importing jax.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``list`` shows of an experiment: its system, its task, one line, and what its default preset
+    costs."""
+
+    system: str
+    task: str
+    line: str
+    cost: str
+
+
+_SUMMARIES = {
+    "kuramoto_sivashinsky": Summary(
+        system="Kuramoto-Sivashinsky, 1D, periodic",
+        task="snapshot",
+        line="the invariant measure of spatio-temporal chaos, learned through the solver",
+        cost="about 10 minutes on 2 cores",
+    ),
+    "burgers": Summary(
+        system="viscous Burgers, 1D, periodic",
+        task="forecast",
+        line="later fields from a few noisy points and the viscosity, against the exact posterior",
+        cost="about 12 minutes on 2 cores",
+    ),
+}
+
+
+def names() -> dict[str, Summary]:
+    """Return every experiment's name and summary, in the order to read them."""
+    return dict(_SUMMARIES)
+
+
+def load(name: str) -> Any:
+    """Import experiment ``name`` and return its ``EXPERIMENT``.
+
+    Raises:
+        UserError: no experiment has this name; the nearest one is suggested.
+    """
+    if name not in _SUMMARIES:
+        known = ", ".join(_SUMMARIES)
+        raise UserError(
+            f"experiment {name!r} is unknown{nearest(name, _SUMMARIES) or f'; the known ones are {known}.'}"
+        )
+    return importlib.import_module(f"experiments.catalog.{name}").EXPERIMENT

@@ -1,0 +1,137 @@
+"""What an experiment can be told: sections of values, frozen, checked, each with its help, unit and limits.
+
+``ExperimentConfig`` joins this wing's sections (data, system, compare) with those of ``gan.config`` (network,
+game, optimizer, carry, training). A preset of an experiment is one instance; ``--section.key value`` changes
+single values of it; ``config.yaml`` in the run folder keeps the outcome. Nothing here imports jax, so that
+help is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from experiments.errors import UserError
+from experiments.options import check_limits, from_mapping, override, setting, to_mapping
+from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The training fields: how the solver makes them and how they are split, by trajectory."""
+
+    points: tuple[int, ...] = setting((64,), "grid points along each axis", minimum=4)
+    extent: tuple[float, ...] = setting(
+        (22.0,), "length of the periodic box along each axis", "length", above=0
+    )
+    dt: float = setting(0.1, "time step of the solver", "time", above=0)
+    trajectories: tuple[int, int, int] = setting(
+        (256, 32, 64), "independent trajectories for training, validation and test", minimum=1
+    )
+    snapshots: int = setting(64, "fields kept of each trajectory", minimum=1)
+    spin_up: float = setting(200.0, "solver time before the first field is kept", "time", minimum=0)
+    stride: float = setting(10.0, "solver time between kept fields", "time", above=0)
+    chunk: int = setting(64, "trajectories solved at once; bounds the memory, not the result", minimum=1)
+    seed: int = setting(0, "seed of the data alone, so that runs with other --seed share them", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        if len(self.points) != len(self.extent):
+            raise UserError(
+                f"points has {len(self.points)} axes and extent has {len(self.extent)}; "
+                "give as many of one as of the other."
+            )
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    """Values that belong to one system or task. An experiment with such values subclasses this in its own
+    file."""
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """The comparison with the solver: sizes of the sets, of the null distribution and of the refinement
+    study."""
+
+    fields: int = setting(2048, "fields compared on each side, from independent trajectories", minimum=2)
+    draws: int = setting(50, "draws of solver against solver for floor and null band", minimum=50)
+    resamples: int = setting(200, "resamplings of trajectories for the interval of each ratio", minimum=10)
+    level: float = setting(0.05, "level of the Holm-corrected test over all distances", above=0, below=0.5)
+    refine: tuple[float, ...] = setting(
+        (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0),
+        "solver times after which refined samples are compared",
+        "time",
+        minimum=0,
+    )
+    separations: tuple[int, ...] = setting(
+        (1, 4, 16), "separations of the increments", "grid points", minimum=1
+    )
+    quantiles: tuple[float, ...] = setting(
+        (0.001, 0.01, 0.99, 0.999), "extreme quantiles of the values that are compared", above=0, below=1
+    )
+    projections: int = setting(128, "directions of the sliced Wasserstein distance", minimum=1)
+    resolved: float = setting(
+        1e-6, "modes are compared whose energy is above this share of the spectrum's peak", minimum=0, below=1
+    )
+    members: int = setting(32, "ensemble members for each condition (forecast)", minimum=2)
+    cases: int = setting(64, "conditions compared (forecast)", minimum=1)
+    repeats: int = setting(5, "timings of each cost, of which the median counts", minimum=1)
+    search: bool = setting(True, "search the cheapest solver setting that reaches the generator's error")
+    seed: int = setting(0, "seed of the draws and resamplings", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+        if list(self.refine) != sorted(set(self.refine)):
+            raise UserError("refine must be increasing times, each once, for example 0,1,2,4.")
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that determines a run; two runs with equal configurations do the same."""
+
+    data: DataConfig = field(default_factory=DataConfig, metadata={"help": "the training fields"})
+    system: SystemConfig = field(
+        default_factory=SystemConfig, metadata={"help": "values that belong to this system"}
+    )
+    network: NetworkConfig = field(
+        default_factory=NetworkConfig, metadata={"help": "generator and discriminator"}
+    )
+    game: GameConfig = field(
+        default_factory=GameConfig, metadata={"help": "losses, regularisers and penalties"}
+    )
+    optimizer: OptimizerConfig = field(
+        default_factory=OptimizerConfig, metadata={"help": "step sizes and averages"}
+    )
+    carry: CarryConfig = field(
+        default_factory=CarryConfig, metadata={"help": "the solver as the generator's last layer"}
+    )
+    training: TrainingConfig = field(
+        default_factory=TrainingConfig, metadata={"help": "length, batch, checkpoints"}
+    )
+    compare: CompareConfig = field(
+        default_factory=CompareConfig, metadata={"help": "generator against solver"}
+    )
+
+    @property
+    def seed(self) -> int:
+        """Seed of the players, the latents and the batches (``training.seed``); data and comparison have
+        their own."""
+        return self.training.seed
+
+    def with_overrides(self, overrides: Mapping[str, str]) -> ExperimentConfig:
+        """Return a copy with ``{"section.key": "text"}`` applied; a ``UserError`` names what cannot be."""
+        return override(self, overrides)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return nested plain dicts and lists, as ``config.yaml`` keeps them."""
+        return to_mapping(self)
+
+    def updated_from(self, mapping: Mapping[str, Any]) -> ExperimentConfig:
+        """Read ``as_mapping``'s outcome back over this template; an unknown key is an error naming the
+        nearest."""
+        return from_mapping(self, mapping)

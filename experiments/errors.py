@@ -1,0 +1,75 @@
+"""Errors that a user can cause, and the one sentence each of them becomes.
+
+The command line prints one sentence that names the option, the value and the mend, and leaves with code 2.
+Which exceptions are the user's is decided here, in one place:
+
+- ``UserError``, raised by this wing;
+- a ``ValueError`` that one of the three wings raises itself (its innermost frame lies in our own code): those
+are written
+  as sentences for users. One that comes out of a library is a bug, and keeps its traceback;
+- a disk that is full, read-only or forbidden, whoever notices it first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+from collections.abc import Iterable
+from types import TracebackType
+
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130
+
+_WINGS = ("physics", "gan", "experiments")
+_DISK = {
+    errno.ENOSPC: "the disk is full; free some space, or point --runs-dir to another disk",
+    errno.EDQUOT: "the disk quota is used up; free some space, or point --runs-dir to another disk",
+    errno.EROFS: "the disk is read-only; choose another place with --runs-dir or --out",
+    errno.EACCES: "permission is denied; choose a place you may write to",
+    errno.EPERM: "the operation is not permitted there; choose a place you may write to",
+}
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend. Its message is one sentence: option, value, remedy."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean X?"`` for the known name nearest to ``name``, or an empty string.
+
+    A dotted name is also compared by its last part, so that ``--training.stepz`` and ``--steps`` both lead to
+    ``--training.steps``.
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not close:
+        tails = {one.rpartition(".")[2]: one for one in reversed(known)}
+        tail = name.lstrip("-").rpartition(".")[2]
+        close = [tails[one] for one in difflib.get_close_matches(tail, list(tails), n=1, cutoff=0.7)]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def sentence(error: BaseException) -> str | None:
+    """Say in one sentence what the user can mend, or return None where ``error`` is a bug and deserves a
+    traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and type(error).__module__.partition(".")[0] in _WINGS:
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _DISK:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{_DISK[error.errno]}."
+    if "No space left on device" in str(error):
+        return f"{_DISK[errno.ENOSPC]}."
+    if isinstance(error, ValueError) and _raised_by_us(error.__traceback__):
+        return " ".join(str(error).split())
+    return None
+
+
+def _raised_by_us(traceback: TracebackType | None) -> bool:
+    """Whether the innermost frame, where the error was raised, is code of one of the three wings."""
+    if traceback is None:
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in _WINGS

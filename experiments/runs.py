@@ -1,0 +1,378 @@
+"""A run's folder, ``runs/NAME/STAMP/``: what a training leaves behind, and how to come back to it.
+
+    config.yaml        everything needed to repeat the run
+    data.json          where the training fields lie in the cache, and their certificate
+    checkpoints/       the players
+    metrics.jsonl      one line per logged step
+    comparison.json    generator against solver
+    figures.npz        arrays behind the report's pictures
+    samples.npz        a few samples
+    report.html        the report
+
+``config.yaml`` is written first and whole, so a folder with it is a run and a folder without it is none.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from experiments import catalog
+from experiments.config import ExperimentConfig
+from experiments.errors import UserError
+from experiments.export import Fields, replacing
+from experiments.options import to_mapping
+
+FORMAT_VERSION = 1
+
+_PACKAGES = (
+    "solvergan",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "diffrax",
+    "equinox",
+    "lineax",
+    "numpy",
+    "scipy",
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder with its configuration: paths and records, no arrays, no jax.
+
+    Attributes:
+        path: the folder.
+        experiment: the experiment's name.
+        preset: the preset that the configuration started from.
+        config: the configuration, overrides included.
+        record: all of ``config.yaml``: also versions, devices, git commit, command, time.
+    """
+
+    path: Path
+    experiment: str
+    preset: str
+    config: ExperimentConfig
+    record: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics_file(self) -> Path:
+        """Losses and gradient norms, one JSON object per line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def data_file(self) -> Path:
+        """Description of the training fields."""
+        return self.path / "data.json"
+
+    @property
+    def comparison_file(self) -> Path:
+        """Outcome of the comparison."""
+        return self.path / "comparison.json"
+
+    @property
+    def figures_file(self) -> Path:
+        """Arrays behind the report's pictures."""
+        return self.path / "figures.npz"
+
+    @property
+    def samples_file(self) -> Path:
+        """A few samples, as ``sample`` writes them."""
+        return self.path / "samples.npz"
+
+    @property
+    def report_file(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Read ``metrics.jsonl``; a last line cut short by a kill is left out, and a step logged twice counts
+        once."""
+        rows: dict[Any, dict[str, Any]] = {}
+        if self.metrics_file.exists():
+            for line in self.metrics_file.read_text().splitlines():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:
+                    continue
+                rows[row.get("step", len(rows))] = row
+        return [rows[step] for step in sorted(rows)]
+
+    def comparison(self) -> dict[str, Any]:
+        """Read ``comparison.json``; a ``UserError`` says how to get one where there is none yet."""
+        return self._read_json(self.comparison_file, f"`python -m experiments compare {self.path}` makes it")
+
+    def data(self) -> dict[str, Any]:
+        """Read ``data.json``; empty where there is none yet."""
+        return self._read_json(self.data_file, "") if self.data_file.exists() else {}
+
+    def figures(self) -> dict[str, np.ndarray]:
+        """Read ``figures.npz``; empty where there is none yet."""
+        if not self.figures_file.exists():
+            return {}
+        try:
+            with np.load(self.figures_file, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(
+                f"{self.figures_file} cannot be read; "
+                f"`python -m experiments compare {self.path}` writes it again."
+            ) from error
+
+    def resume_command(self) -> str:
+        """Return the command that goes on with this run where it stopped."""
+        return f"python -m experiments run {self.experiment} --resume {shlex.quote(str(self.path))}"
+
+    def _read_json(self, path: Path, remedy: str) -> dict[str, Any]:
+        if not path.exists():
+            raise UserError(f"{self.path} has no {path.name} yet; {remedy}.")
+        try:
+            return json.loads(path.read_text())
+        except json.JSONDecodeError:
+            raise UserError(
+                f"{path} is not valid JSON; {remedy or 'remove it and resume the run'}."
+            ) from None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished or checkpointed run, from Python: ``run = experiments.load_run(path); run.sample(1000,
+    refine=2.0)``."""
+
+    folder: RunFolder
+    _opened: list[Any] = field(default_factory=list, repr=False, hash=False, compare=False)
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The run's configuration."""
+        return self.folder.config
+
+    @property
+    def comparison(self) -> dict[str, Any]:
+        """The comparison with the solver, as in ``comparison.json``."""
+        return self.folder.comparison()
+
+    def sample(self, count: int, *, key: Any = None, refine: float = 0.0, **condition: Any) -> Fields:
+        """Draw ``count`` fields from the last checkpoint's averaged generator, in physical units.
+
+        A sample is what was trained: the generator's output carried by the solver over the training's carry
+        time.
+
+        Args:
+            count: how many.
+            key: a ``jax.random`` key; default, the key of seed 0.
+            refine: solver time by which the samples are carried on.
+            condition: for conditional tasks, what the experiment asks for (see its file); default, drawn from
+            the test data.
+
+        Returns:
+            ``Fields`` with ``values`` of shape ``(count, [time,] *grid.shape, channels)``, coordinates, units
+            and attributes.
+
+        Raises:
+            UserError: count below 1, refine below 0, or a run without a checkpoint.
+        """
+        if count < 1:
+            raise UserError(f"count must be at least 1, found {count}.")
+        if not (np.isfinite(refine) and refine >= 0):
+            raise UserError(f"refine must be a solver time of at least 0, found {refine}.")
+        if key is None:
+            import jax
+
+            key = jax.random.key(0)
+        if not self._opened:
+            from experiments import pipeline
+
+            self._opened.append(pipeline.open_sampler(self))
+        return self._opened[0](count, key=key, refine=refine, **condition)
+
+
+def create(
+    runs_dir: str | Path, experiment: str, preset: str, config: ExperimentConfig, command: Sequence[str] = ()
+) -> RunFolder:
+    """Make ``runs_dir/experiment/STAMP`` with its ``config.yaml``; the stamp is the time, numbered where it
+    is taken."""
+    parent = Path(runs_dir) / experiment
+    parent.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    path, number = parent / stamp, 1
+    while True:
+        try:
+            path.mkdir()
+            break
+        except FileExistsError:
+            number += 1
+            path = parent / f"{stamp}-{number}"
+    record = {
+        "format": FORMAT_VERSION,
+        "experiment": experiment,
+        "preset": preset,
+        "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": shlex.join(command),
+        **_provenance(),
+        "config": to_mapping(config),
+    }
+    try:
+        write_text(
+            path / "config.yaml", yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=110)
+        )
+    except BaseException:
+        path.rmdir()
+        raise
+    return RunFolder(path, experiment, preset, config, record)
+
+
+def open_folder(path: str | Path) -> RunFolder:
+    """Read a run's folder.
+
+    Raises:
+        UserError: the folder is missing, is no run, was not written completely, or is of another format or
+        experiment.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"run folder {path} does not exist{_suggest_run(path)}")
+    if not path.is_dir():
+        raise UserError(f"run folder {path} is a file; give the folder that holds config.yaml.")
+    file = path / "config.yaml"
+    if not file.exists():
+        raise UserError(f"{path} is not a run folder, it has no config.yaml{_suggest_run(path)}")
+    try:
+        record = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        record = None
+    if not isinstance(record, dict) or not {"format", "experiment", "preset", "config"} <= record.keys():
+        raise UserError(f"{file} is incomplete or not YAML; this run cannot be read, start it again.")
+    if record["format"] != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has run format {record['format']} and this version reads {FORMAT_VERSION}; "
+            "use the version of solvergan that config.yaml names, or run it again."
+        )
+    experiment = catalog.load(record["experiment"])
+    if record["preset"] not in experiment.presets:
+        known = ", ".join(experiment.presets)
+        raise UserError(f"{file}: preset {record['preset']!r} is not one of {known}; start the run again.")
+    try:
+        config = experiment.presets[record["preset"]].updated_from(record["config"])
+    except UserError as error:
+        raise UserError(f"{file} does not fit this version's settings: {error}") from error
+    return RunFolder(path, record["experiment"], record["preset"], config, record)
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run from Python.
+
+    Example:
+        >>> run = experiments.load_run("runs/kuramoto_sivashinsky/20260101-120000")
+        >>> fields = run.sample(1000, key=jax.random.key(1), refine=2.0)
+
+    Raises:
+        UserError: as ``open_folder``.
+    """
+    return Run(open_folder(path))
+
+
+def _suggest_run(path: Path) -> str:
+    """Name the newest run below ``path`` or below its parent."""
+    for place in (path, path.parent):
+        found = sorted(place.glob("*/config.yaml")) or sorted(place.glob("*/*/config.yaml"))
+        if found:
+            return f"; the newest run there is {max(found, key=lambda one: one.stat().st_mtime).parent}."
+    return "; give a folder that `python -m experiments run` made."
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically; arrays become lists, numbers that are not finite become null."""
+    write_text(path, json.dumps(_jsonable(content), indent=2, allow_nan=False) + "\n")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write an .npz atomically; names may hold slashes."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file, allow_pickle=False, **{name: np.asarray(one) for name, one in arrays.items()}
+        )
+
+
+def _jsonable(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {str(key): _jsonable(value) for key, value in content.items()}
+    if isinstance(content, tuple | list):
+        return [_jsonable(value) for value in content]
+    if isinstance(content, bool | int | str) or content is None:
+        return content
+    if isinstance(content, Path):
+        return str(content)
+    if hasattr(content, "__array__") or isinstance(content, float | np.generic):
+        values = np.asarray(content)
+        if values.ndim:
+            return [_jsonable(value) for value in values]
+        value = values.item()
+        return None if isinstance(value, float) and not np.isfinite(value) else value
+    raise TypeError(f"cannot write {type(content).__name__} as JSON")
+
+
+def _provenance() -> dict[str, Any]:
+    """Versions, devices and git commit, as far as they can be told."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    import jax
+
+    devices = jax.devices()
+    return {
+        "versions": versions,
+        "devices": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
+        "machine": {"system": platform.platform(), "processor": platform.machine()},
+        "git": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the code, with ``+changes`` where files differ from it; None outside a git checkout."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        answer = subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+        return answer.stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no", "--", str(here.parent))
+        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
