@@ -1,0 +1,59 @@
+"""Generative adversarial networks over fields: networks, games, training, metrics.
+
+This wing knows no equation: data reach it as arrays in physical units, a solver as a plain ``carry`` function of
+samples, an equation as a penalty. Public names live here and are loaded when first asked for, so that
+``import gan`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# Public name -> module that defines it. A new public name is one line here.
+_HOME = {
+    "NetworkConfig": "gan.config",
+    "GameConfig": "gan.config",
+    "OptimizerConfig": "gan.config",
+    "CarryConfig": "gan.config",
+    "TrainingConfig": "gan.config",
+    "Recipe": "gan.config",
+    "Normalizer": "gan.normalizer",
+    "Penalty": "gan.penalties",
+    "LinearRamp": "gan.penalties",
+    "fair_ensemble_score": "gan.penalties",
+    "Symmetries": "gan.augmentation",
+    "Reflection": "gan.augmentation",
+    "Objective": "gan.objectives",
+    "objective": "gan.objectives",
+    "Game": "gan.game",
+    "Player": "gan.game",
+    "Players": "gan.game",
+    "Batch": "gan.game",
+    "Draw": "gan.game",
+    "Judgement": "gan.game",
+    "adversarial_game": "gan.adversarial",
+    "guarded": "gan.guard",
+    "Networks": "gan.networks.players",
+    "SampleSpec": "gan.networks.players",
+    "build": "gan.networks.players",
+    "Alternating": "gan.optimizers.alternating",
+    "Problem": "gan.training.problem",
+    "train": "gan.training.loop",
+    "Diverged": "gan.training.loop",
+    "Trained": "gan.training.trained",
+    "Samples": "gan.training.trained",
+    "load": "gan.training.trained",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,210 @@
+"""What can be chosen about a generative adversarial training: frozen dataclasses, read by people and by ``--help``.
+
+This module imports no array library, so that command-line help stays quick. Every field says what it means and
+in which unit; values out of range are refused with one sentence when the dataclass is made. Quantities called
+*normalised* are in units of the training data's standard deviation; times called *system time* are in the unit
+of the dynamical system's own clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+NETWORKS = ("residual", "mlp")
+CONSTRAINTS = ("none", "zero_mean", "divergence_free")
+OBJECTIVES = (
+    "relativistic",
+    "relativistic_minimax",
+    "minimax",
+    "non_saturating",
+    "least_squares",
+    "hinge",
+    "wasserstein",
+)
+TRANSFORMS = ("adam", "sgd")
+SCHEDULES = ("cosine", "constant")
+PARALLEL = ("pmap", "shard_map", "jit")
+
+
+def option(default: Any, help: str, unit: str = "") -> Any:
+    """Return a dataclass field with a default, one line of help and a unit (empty when it is a pure number)."""
+    return dataclasses.field(default=default, metadata={"help": help, "unit": unit})
+
+
+def _refuse(section: str, name: str, value: Any, remedy: str) -> None:
+    raise ValueError(f"{section}.{name} = {value!r} is not usable: {remedy}.")
+
+
+def _among(section: str, name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        _refuse(section, name, value, f"choose one of {', '.join(allowed)}")
+
+
+def _at_least(section: str, config: Any, **bounds: float) -> None:
+    for name, bound in bounds.items():
+        value = getattr(config, name)
+        if not value >= bound:
+            _refuse(section, name, value, f"it must be at least {bound}")
+
+
+def _positive(section: str, config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not 0 < value < float("inf"):
+            _refuse(section, name, value, "it must be positive and finite")
+
+
+def _within(section: str, config: Any, low: float, high: float, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not low <= value <= high:
+            _refuse(section, name, value, f"it must lie between {low} and {high}")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of the two players' networks."""
+
+    kind: str = option("residual", "residual convolutional networks, or dense ones (mlp)")
+    width: int = option(48, "channels of the generator's and discriminator's hidden layers", "channels")
+    levels: int = option(5, "resolutions, each half the one before (residual)", "levels")
+    blocks: int = option(1, "residual blocks at each resolution, or hidden layers of the mlp", "blocks")
+    kernel: int = option(3, "points that a convolution spans along each axis, odd", "grid points")
+    latent: int = option(64, "length of the generator's random input", "numbers")
+    constraint: str = option("none", "linear hard constraint as the generator's output layer")
+
+    def __post_init__(self) -> None:
+        _among("network", "kind", self.kind, NETWORKS)
+        _among("network", "constraint", self.constraint, CONSTRAINTS)
+        _at_least("network", self, width=1, levels=1, blocks=1, kernel=1, latent=1)
+        if self.kernel % 2 == 0:
+            _refuse("network", "kernel", self.kernel, "a convolution needs an odd number of points")
+
+
+@dataclass(frozen=True)
+class GameConfig:
+    """What the two players play for."""
+
+    objective: str = option("relativistic", "adversarial loss of both players")
+    r1: float = option(0.01, "weight of the gradient penalty at data (R1), per grid point and channel")
+    r2: float = option(0.01, "weight of the gradient penalty at samples (R2), per grid point and channel")
+    gradient_penalty: float = option(0.0, "weight of the WGAN-GP penalty |grad| = 1 between data and samples")
+    critic_steps: int = option(1, "discriminator updates for each generator update", "updates")
+    ensemble_weight: float = option(0.0, "weight of the fair ensemble score of several draws per condition")
+    ensemble_draws: int = option(2, "draws per condition that the ensemble score compares", "draws")
+    symmetrize: bool = option(
+        False, "pass the generator's samples through random symmetries too, not only the data"
+    )
+
+    def __post_init__(self) -> None:
+        _among("game", "objective", self.objective, OBJECTIVES)
+        _at_least("game", self, r1=0, r2=0, gradient_penalty=0, critic_steps=1, ensemble_weight=0)
+        _at_least("game", self, ensemble_draws=2)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How the two players move: an optax transform each, with decayed step sizes, alternating."""
+
+    transform: str = option("adam", "optax transform of both players")
+    generator_rate: float = option(1.5e-3, "first step size of the generator")
+    discriminator_rate: float = option(1.5e-3, "first step size of the discriminator")
+    schedule: str = option("cosine", "decay of both step sizes over the training")
+    final_rate: float = option(0.02, "last step size as a share of the first", "share")
+    warmup: float = option(0.0, "share of the training over which step sizes rise from zero", "share")
+    beta1: float = option(0.0, "Adam's memory of gradients")
+    beta2: float = option(0.9, "Adam's memory of squared gradients at the start")
+    beta2_final: float = option(0.99, "Adam's memory of squared gradients, reached at beta2_until")
+    beta2_until: float = option(0.2, "share of the training over which beta2 rises to beta2_final", "share")
+    clip: float = option(0.0, "largest gradient norm of each player before scaling (0: no clipping)")
+    average_half_life: float = option(10_000, "half-life of the averaged generator", "samples")
+
+    def __post_init__(self) -> None:
+        _among("optimizer", "transform", self.transform, TRANSFORMS)
+        _among("optimizer", "schedule", self.schedule, SCHEDULES)
+        _positive("optimizer", self, "generator_rate", "discriminator_rate")
+        _within("optimizer", self, 0.0, 1.0, "final_rate", "warmup", "beta2_until")
+        _within("optimizer", self, 0.0, 0.9999999, "beta1", "beta2", "beta2_final")
+        _at_least("optimizer", self, clip=0, average_half_life=0)
+
+
+@dataclass(frozen=True)
+class CarryConfig:
+    """The solver as the generator's last layer: how long it carries a field on, and how this grows in training."""
+
+    tau: float = option(
+        0.0, "time over which the solver carries the generator's output on (0: none)", "system time"
+    )
+    steps: int = option(20, "solver steps within tau", "steps")
+    start: float = option(0.25, "carry time at the first training step as a share of tau", "share")
+    ramp: float = option(0.1, "share of the training after which the carry time has grown to tau", "share")
+    bound: float = option(4.0, "smooth bound of the generator's output before the solver", "normalised")
+    limit: float = option(20.0, "size past which a carried field is refused as blown up", "normalised")
+
+    def __post_init__(self) -> None:
+        _at_least("carry", self, tau=0, steps=1)
+        _within("carry", self, 0.0, 1.0, "start", "ramp")
+        _positive("carry", self, "bound", "limit")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Length of the training, its batches, its devices, its records and the limits past which it stops."""
+
+    steps: int = option(4000, "generator updates", "updates")
+    batch: int = option(64, "samples in each update, over all devices", "samples")
+    seed: int = option(0, "seed of parameters, latents and the order of the data")
+    parallel: str = option("pmap", "how the step is spread over devices")
+    devices: int = option(0, "devices to use (0: all that are visible)", "devices")
+    log_every: int = option(20, "steps between two lines of metrics.jsonl", "updates")
+    checkpoint_every: int = option(1000, "steps between two checkpoints, a multiple of log_every", "updates")
+    keep: int = option(2, "latest checkpoints to keep beside the best one", "checkpoints")
+    validation_samples: int = option(512, "samples drawn for the validation metric", "samples")
+    sample_chunk: int = option(256, "samples drawn at once", "samples")
+    loss_limit: float = option(1e4, "loss of either player past which the training has diverged")
+    gradient_limit: float = option(1e6, "gradient norm of either player past which the training has diverged")
+
+    def __post_init__(self) -> None:
+        _among("training", "parallel", self.parallel, PARALLEL)
+        _at_least("training", self, steps=1, batch=1, seed=0, devices=0, log_every=1, checkpoint_every=1)
+        _at_least("training", self, keep=1, validation_samples=2, sample_chunk=1)
+        _positive("training", self, "loss_limit", "gradient_limit")
+        if self.checkpoint_every % self.log_every:
+            _refuse(
+                "training",
+                "checkpoint_every",
+                self.checkpoint_every,
+                f"it must be a multiple of log_every = {self.log_every}, "
+                "because only a checked state is worth keeping",
+            )
+        if self.seed >= 2**32:
+            _refuse("training", "seed", self.seed, "it must be smaller than 2**32")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of it: what ``gan.training.train`` reads. Any object with these five attributes serves as well."""
+
+    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
+    game: GameConfig = dataclasses.field(default_factory=GameConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    carry: CarryConfig = dataclasses.field(default_factory=CarryConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    @classmethod
+    def of(cls, config: Any) -> Recipe:
+        """Pick the five sections out of a larger configuration."""
+        return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Return plain nested dictionaries, as written beside the checkpoints."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, dict[str, Any]]) -> Recipe:
+        """Rebuild a recipe from :meth:`as_dict`."""
+        sections = (NetworkConfig, GameConfig, OptimizerConfig, CarryConfig, TrainingConfig)
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: section(**values[name]) for name, section in zip(names, sections)})

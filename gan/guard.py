@@ -1,0 +1,78 @@
+"""The solver as the generator's last layer, guarded: a field that blows up poisons neither value nor gradient.
+
+``carry(samples, condition, tau) -> (samples, valid)`` treats samples one by one. Where a carried sample is refused by
+``carry`` itself, not finite, or larger than a limit, it is replaced by the data's mean field, its weight in every
+loss is zero, and the gradient that would flow back through the solver is replaced by zeros on both sides of it:
+before, because a product with an infinite derivative is not a number even when the factor is zero; and after.
+A lane whose value is finite but whose gradient is not loses its gradient in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from gan.normalizer import Normalizer
+
+Carry = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+def _lanes(mask: Bool[Array, " batch"], ndim: int) -> Bool[Array, "batch *ones"]:
+    return mask.reshape(mask.shape + (1,) * (ndim - 1))
+
+
+def guarded(carry: Carry, normalizer: Normalizer, limit: float) -> Carry:
+    """Wrap ``carry`` with the guard.
+
+    Args:
+        carry: (samples (batch, *shape), condition, tau) -> (samples, valid (batch,)), differentiable in
+            reverse mode, physical units.
+        normalizer: gives the mean that replaces a refused sample, and the unit of ``limit``.
+        limit: largest normalised value of an accepted sample.
+
+    Returns:
+        A function of the same signature whose samples are always finite.
+    """
+    mean = np.asarray(normalizer.mean)
+
+    def accept(samples: Array, valid: Array) -> Array:
+        size = jnp.abs(normalizer.normalize(samples))
+        within = jnp.all(size <= limit, axis=tuple(range(1, samples.ndim)))
+        # A comparison with a value that is not a number is false, so this refuses NaN too.
+        return jnp.logical_and(valid, within)
+
+    def replace(samples: Array, valid: Array) -> Array:
+        return jnp.where(_lanes(valid, samples.ndim), samples, jnp.asarray(mean, samples.dtype))
+
+    @jax.custom_vjp
+    def run(samples: Array, condition: Any, tau: Array) -> tuple[Array, Array]:
+        carried, valid = carry(samples, condition, tau)
+        valid = accept(carried, valid)
+        return replace(carried, valid), valid
+
+    def forward(samples: Array, condition: Any, tau: Array) -> tuple[tuple[Array, Array], Any]:
+        carried, pull, valid = jax.vjp(lambda x: carry(x, condition, tau), samples, has_aux=True)
+        valid = accept(carried, valid)
+        return (replace(carried, valid), valid), (pull, valid)
+
+    def backward(residuals: Any, cotangents: tuple[Array, Any]) -> tuple[Array, None, None]:
+        pull, valid = residuals
+        cotangent = cotangents[0]
+        lanes = _lanes(valid, cotangent.ndim)
+        (gradient,) = pull(jnp.where(lanes, cotangent, 0.0))
+        finite = jnp.all(jnp.isfinite(gradient), axis=tuple(range(1, gradient.ndim)))
+        return jnp.where(_lanes(valid & finite, gradient.ndim), gradient, 0.0), None, None
+
+    run.defvjp(forward, backward)
+
+    def carried(
+        samples: Float[Array, "batch *shape"], condition: Any, tau: Any
+    ) -> tuple[Float[Array, "batch *shape"], Bool[Array, " batch"]]:
+        return run(samples, condition, jnp.asarray(tau, samples.dtype))
+
+    return carried

@@ -1,0 +1,43 @@
+"""Linear hard constraints as output layers, and the smooth bound before the solver.
+
+A constraint that is linear in the field holds exactly by construction: zero spatial mean by subtracting it, a
+divergence-free velocity in two dimensions as the curl of a stream function, ``(u, v) = (d psi/dy, -d psi/dx)``,
+differentiated with the same spectral derivative that a spectral solver uses, so that the solver finds no divergence either.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def smooth_bound(x: Float[Array, "*shape"], bound: float) -> Float[Array, "*shape"]:
+    """Return ``bound * tanh(x / bound)``: the identity for small values, never larger than ``bound``."""
+    return bound * jnp.tanh(x / bound)
+
+
+def without_mean(field: Float[Array, "*lead c"], ndim: int) -> Float[Array, "*lead c"]:
+    """Subtract the spatial mean over the ``ndim`` grid axes before the channel axis."""
+    axes = tuple(range(field.ndim - 1 - ndim, field.ndim - 1))
+    return field - jnp.mean(field, axis=axes, keepdims=True)
+
+
+def curl(stream: Float[Array, "*lead x y 1"], extent: tuple[float, ...]) -> Float[Array, "*lead x y 2"]:
+    """Return the velocity ``(d psi/dy, -d psi/dx)`` of a stream function on a periodic box of this extent.
+
+    The highest mode of an even axis is dropped: its derivative has no real value on the grid.
+    """
+    psi = stream[..., 0]
+    nx, ny = psi.shape[-2:]
+    kx = np.fft.fftfreq(nx, d=extent[0] / nx) * 2 * math.pi
+    ky = np.fft.rfftfreq(ny, d=extent[1] / ny) * 2 * math.pi
+    if nx % 2 == 0:
+        kx[nx // 2] = 0.0
+    if ny % 2 == 0:
+        ky[-1] = 0.0
+    spectrum = jnp.fft.rfftn(psi, axes=(-2, -1))
+    modes = jnp.stack([1j * ky[None, :] * spectrum, -1j * kx[:, None] * spectrum], axis=-1)
+    return jnp.fft.irfftn(modes, s=(nx, ny), axes=(-3, -2)).astype(stream.dtype)

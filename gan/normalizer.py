@@ -1,0 +1,66 @@
+"""The normaliser: per-channel mean and standard deviation of the training data.
+
+It belongs to the players: networks see ``(field - mean) / std``, everything else (carry, penalties, metrics,
+users) sees physical units. A normalised field no longer solves the equation, which is why the boundary is drawn here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float
+
+
+class Normalizer(NamedTuple):
+    """Mean and standard deviation of each channel, in physical units.
+
+    Attributes:
+        mean: shape (C,).
+        std: shape (C,), positive; 1 for a channel that never varies.
+    """
+
+    mean: Float[Array | np.ndarray, " c"]
+    std: Float[Array | np.ndarray, " c"]
+
+    def normalize(
+        self, field: Float[Array | np.ndarray, "*shape c"]
+    ) -> Float[Array | np.ndarray, "*shape c"]:
+        """Return the field in units of standard deviations from the mean."""
+        return (field - self.mean) / self.std
+
+    def denormalize(
+        self, field: Float[Array | np.ndarray, "*shape c"]
+    ) -> Float[Array | np.ndarray, "*shape c"]:
+        """Return the field in physical units."""
+        return field * self.std + self.mean
+
+
+def fit(fields: np.ndarray, chunk: int = 1024) -> Normalizer:
+    """Fit a normaliser to fields of shape (N, ..., C), read in chunks so that a memory map is never loaded whole.
+
+    Moments are accumulated in float64 after shifting by the first sample's mean, so that a large mean does not
+    eat the variance (Chan, Golub and LeVeque, 1983). A channel without variation gets the standard deviation 1.
+
+    Raises:
+        ValueError: no fields, or fields that are not finite.
+    """
+    if len(fields) == 0:
+        raise ValueError("The normaliser needs at least one training field, got none.")
+    axes = tuple(range(np.ndim(fields) - 1))
+    shift = np.asarray(fields[:1], dtype=np.float64).mean(axis=axes)
+    count, total, squares = 0, np.zeros_like(shift), np.zeros_like(shift)
+    for start in range(0, len(fields), chunk):
+        part = np.asarray(fields[start : start + chunk], dtype=np.float64) - shift
+        count += part[..., 0].size
+        total += part.sum(axis=axes)
+        squares += np.square(part).sum(axis=axes)
+    mean = total / count
+    variance = np.maximum(squares / count - mean**2, 0.0)
+    if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(variance))):
+        raise ValueError(
+            "The training fields hold values that are not finite; clean the data before training."
+        )
+    std = np.sqrt(variance)
+    std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean + shift)), std, 1.0)
+    return Normalizer((mean + shift).astype(np.float32), std.astype(np.float32))

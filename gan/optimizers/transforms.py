@@ -1,0 +1,51 @@
+"""Optax transforms of the two players: Adam or plain gradient steps with decayed step sizes.
+
+Constant step sizes let a game swing for ever; the cosine decay of both step sizes is what settles it, so it is the
+default. Adam runs without momentum (beta1 = 0) and with beta2 rising from 0.9 to 0.99, after R3GAN.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from gan.config import OptimizerConfig
+
+
+def step_size(config: OptimizerConfig, first: float, steps: int) -> optax.Schedule:
+    """Return the schedule of a step size over ``steps`` updates of the player."""
+    last = first * config.final_rate
+    warmup = round(config.warmup * steps)
+    if config.schedule == "constant":
+        main = optax.constant_schedule(first)
+    else:
+        main = optax.cosine_decay_schedule(first, max(steps - warmup, 1), alpha=last / first)
+    if not warmup:
+        return main
+    return optax.join_schedules([optax.linear_schedule(0.0, first, warmup), main], [warmup])
+
+
+def second_moment_memory(config: OptimizerConfig, steps: int) -> optax.Schedule:
+    """Return the schedule of beta2: linear from its first value to its last."""
+    length = max(config.beta2_until * steps, 1.0)
+
+    def schedule(count: Float[Array, ""]) -> Float[Array, ""]:
+        share = jnp.clip(count / length, 0.0, 1.0)
+        return config.beta2 + (config.beta2_final - config.beta2) * share
+
+    return schedule
+
+
+def player_transform(config: OptimizerConfig, first: float, steps: int) -> optax.GradientTransformation:
+    """Return the optax transform of a player that makes ``steps`` updates from the step size ``first``."""
+    rate = step_size(config, first, steps)
+    if config.transform == "sgd":
+        main = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
+    else:
+        main = optax.inject_hyperparams(optax.adam)(
+            learning_rate=rate, b1=config.beta1, b2=second_moment_memory(config, steps), eps=1e-8
+        )
+    if config.clip > 0:
+        return optax.chain(optax.clip_by_global_norm(config.clip), main)
+    return main

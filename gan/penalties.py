@@ -1,0 +1,75 @@
+"""Terms of the generator's loss beside the adversarial one: physics penalties and the fair ensemble score.
+
+A penalty is a function ``(samples, condition) -> scalar`` in physical units with a weight and a schedule; it is how
+an equation reaches the generator without this wing knowing any. The scalar must be a mean over the batch
+(devices average it). Samples that the solver could not carry on arrive as the data's mean field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Schedule = Callable[[Float[Array, ""]], Any]
+
+
+class Penalty(NamedTuple):
+    """A term of the generator's loss.
+
+    Attributes:
+        function: (samples, condition) -> scalar, a mean over the batch; physical units.
+        weight: factor of the term in the loss, in the inverse unit of the term.
+        schedule: progress of the training in [0, 1] -> factor of the weight; ``None`` keeps it constant.
+    """
+
+    function: Callable[[Any, Any], Any]
+    weight: float
+    schedule: Schedule | None = None
+
+    def factor(self, progress: Float[Array, ""]) -> Float[Array, ""]:
+        """Return weight times schedule at this progress of the training."""
+        scheduled = 1.0 if self.schedule is None else self.schedule(progress)
+        return jnp.asarray(self.weight * scheduled, jnp.float32)
+
+
+class LinearRamp(NamedTuple):
+    """A schedule that rises (or falls) linearly from ``low`` to ``high`` between two points of the training."""
+
+    begin: float
+    end: float
+    low: float = 0.0
+    high: float = 1.0
+
+    def __call__(self, progress: Float[Array, ""]) -> Float[Array, ""]:
+        """Return the factor at this progress in [0, 1]."""
+        if self.end <= self.begin:
+            return jnp.where(progress >= self.begin, self.high, self.low)
+        share = jnp.clip((progress - self.begin) / (self.end - self.begin), 0.0, 1.0)
+        return self.low + (self.high - self.low) * share
+
+
+def fair_ensemble_score(
+    draws: Float[Array, "draws batch *shape"],
+    truth: Float[Array, "batch *shape"],
+    weight: Float[Array, "draws batch"],
+) -> Float[Array, ""]:
+    """Return the fair continuous ranked probability score of m draws per condition, averaged over points.
+
+    CRPS = 1/m sum_i |x_i - y| - 1/(2 m (m-1)) sum_ij |x_i - x_j|, pointwise, unbiased for any m >= 2
+    (Ferro 2014, eq. 8). Lower is better and it is smallest in expectation when draws and truth share their
+    law, so it works against the small spread of conditional generators. A draw with weight 0 takes its whole
+    condition out of the mean.
+    """
+    count = draws.shape[0]
+    axes = tuple(range(1, truth.ndim))
+    every = jnp.prod(weight, axis=0)
+    error = jnp.mean(jnp.abs(draws - truth[None]), axis=0)
+    spread = jnp.zeros_like(truth)
+    for first in range(count):
+        for second in range(first + 1, count):
+            spread = spread + jnp.abs(draws[first] - draws[second])
+    score = error - spread / (count * (count - 1))
+    return jnp.mean(every * jnp.mean(score, axis=axes))

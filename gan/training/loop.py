@@ -1,0 +1,321 @@
+"""The training loop: batches in, one compiled step after another, records and checkpoints out.
+
+The loop steps in Python (convolution gradients inside a compiled loop are about 100 times slower on a CPU) and
+never waits for the device except where it logs. What was run between two logged steps is checked there, and only a
+checked state is saved, so the last checkpoint is always good.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gan import normalizer
+from gan.adversarial import adversarial_game
+from gan.config import Recipe
+from gan.networks.players import build
+from gan.optimizers.transforms import step_size
+from gan.training.batches import Batches, advance
+from gan.training.checkpoint import METRIC, Checkpoints, difference, read_description, write_description
+from gan.training.problem import Problem
+from gan.training.step import TrainingState, first_state, make_step, parallel
+from gan.training.trained import Trained, bound_of, describe, optimizer_of
+from gan.training.validation import normalized_distance
+
+Progress = Callable[[int, int, dict[str, float]], None]
+RECORD = "metrics.jsonl"
+
+
+class Diverged(RuntimeError):
+    """The training ran away: a loss or gradient is not finite or past its limit. The last good checkpoint is kept."""
+
+
+def choose_devices(recipe: Recipe) -> list[jax.Device]:
+    """Return the devices to train on.
+
+    Raises:
+        ValueError: more than there are, or a count that does not divide the batch.
+    """
+    training = recipe.training
+    visible = jax.local_devices()
+    count = training.devices or len(visible)
+    if training.parallel == "jit":
+        count = 1
+    if count > len(visible):
+        raise ValueError(
+            f"training.devices = {count}, but only {len(visible)} are visible: use at most that many."
+        )
+    if training.batch % count:
+        raise ValueError(
+            f"training.batch = {training.batch} does not divide over {count} devices: "
+            f"choose a multiple of {count}, or set training.devices."
+        )
+    return visible[:count]
+
+
+class Trainer:
+    """One training: :func:`train` is this class run once from start to end."""
+
+    def __init__(self, problem: Problem, config: Any, directory: str | Path):
+        self.problem, self.recipe, self.folder = problem, Recipe.of(config), Path(directory)
+        training, game = self.recipe.training, self.recipe.game
+        taken = training.batch * game.critic_steps
+        if len(problem.train) < taken:
+            raise ValueError(
+                f"One update takes {taken} samples, but there are only {len(problem.train)} training samples: "
+                "make more data or choose a smaller training.batch."
+            )
+        if self.recipe.carry.tau > 0 and problem.carry is None:
+            raise ValueError(
+                f"carry.tau = {self.recipe.carry.tau} needs Problem.carry: give one, or set tau to 0."
+            )
+        self.devices = choose_devices(self.recipe)
+        conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
+        self.networks, players = build(
+            self.recipe.network,
+            problem.spec,
+            normalizer.fit(problem.train),
+            conditions,
+            bound=bound_of(self.recipe),
+            seed=training.seed,
+        )
+        self.game = adversarial_game(
+            self.networks,
+            game,
+            self.recipe.carry,
+            carry=problem.carry,
+            symmetries=problem.symmetries,
+            penalties=problem.penalties,
+        )
+        optimizer = optimizer_of(self.recipe)
+        self.state = first_state(players, optimizer, training.seed)
+        axis = {} if training.parallel != "jit" else {"axis_name": None}
+        step = make_step(self.game, optimizer, self.recipe, len(problem.train), **axis)
+        self.step = parallel(step, training.parallel, self.devices)
+        self.batches = Batches(problem.train, problem.condition, training.seed)
+        self.description = describe(self.recipe, self.networks)
+        self._sampler: Trained | None = None
+
+    def next_batch(self, cursor: tuple[int, int]) -> tuple[Any, Any]:
+        """Return the batch at a place in the data, with axes (devices, critic steps, share of the batch)."""
+        count, critic = len(self.devices), self.recipe.game.critic_steps
+        share = self.recipe.training.batch // count
+        fields, condition = self.batches.take(cursor, (critic, count, share))
+        return np.swapaxes(fields, 0, 1), {k: np.swapaxes(v, 0, 1) for k, v in condition.items()}
+
+    def trained(self, state: TrainingState, validation: float | None = None) -> Trained:
+        """Return the generator of a state."""
+        return Trained(
+            self.recipe,
+            self.networks,
+            jax.device_get(state.average),
+            jax.device_get(state.players.generator.rest),
+            carry=self.problem.carry,
+            symmetries=self.problem.symmetries,
+            step=int(state.step),
+            validation=validation,
+        )
+
+    def validate(self, state: TrainingState) -> float | None:
+        """Return the validation metric of the averaged generator, ``None`` without held-out samples."""
+        problem = self.problem
+        if problem.validation is None:
+            return None
+        count = min(self.recipe.training.validation_samples, len(problem.validation))
+        held_out = np.asarray(problem.validation[:count])
+        condition = {k: np.asarray(v[:count]) for k, v in (problem.validation_condition or {}).items()}
+        if self._sampler is None:
+            self._sampler = self.trained(state)
+        self._sampler.params = jax.device_get(state.average)
+        fields, valid = self._sampler.draw(jax.random.key(self.recipe.training.seed), count, condition)
+        if not valid.any():
+            return math.inf
+        if problem.validate is not None:
+            return float(problem.validate(fields, held_out))
+        return normalized_distance(fields, held_out, self.networks.normalizer)
+
+    def check(self, step: int, metrics: list[dict[str, np.ndarray]]) -> dict[str, float]:
+        """Return the means of the metrics since the last check.
+
+        Raises:
+            Diverged: one of them is not finite or past its limit.
+        """
+        training = self.recipe.training
+        for place, values in enumerate(metrics, start=step - len(metrics) + 1):
+            for name, value in values.items():
+                limit = math.inf
+                if name.endswith("_loss"):
+                    limit = training.loss_limit
+                elif name.startswith("gradient_"):
+                    limit = training.gradient_limit
+                if not np.isfinite(value) or abs(value) > limit:
+                    raise Diverged(
+                        f"The training diverged at step {place}: {name} = {float(value):.4g}"
+                        + (f" is past its limit {limit:.4g}." if np.isfinite(value) else ".")
+                    )
+            if values["invalid"] >= 1.0:
+                raise Diverged(f"The training diverged at step {place}: the solver refused every sample.")
+        return {name: float(np.mean([values[name] for values in metrics])) for name in metrics[-1]}
+
+    def run(self, resume: bool, progress: Progress | None) -> Trained:
+        """Train to the end; see :func:`train`."""
+        training = self.recipe.training
+        self._open_folder(resume)
+        checkpoints = Checkpoints(self.folder, training.keep)
+        try:
+            state, before, validation = self._begin(checkpoints, resume)
+            place = jax.sharding.NamedSharding(
+                jax.make_mesh(
+                    (len(self.devices),),
+                    ("data",),
+                    devices=self.devices,
+                    axis_types=(jax.sharding.AxisType.Auto,),
+                ),
+                jax.sharding.PartitionSpec(),
+            )
+            state = jax.device_put(state, place)
+            first = step = int(state.step)
+            cursor = (int(state.cursor[0]), int(state.cursor[1]))
+            taken = training.batch * self.recipe.game.critic_steps
+            rates = [
+                step_size(self.recipe.optimizer, rate, training.steps)
+                for rate in (self.recipe.optimizer.generator_rate, self.recipe.optimizer.discriminator_rate)
+            ]
+            waiting: list[Any] = []
+            began = time.monotonic()
+            with Interruption() as interruption, (self.folder / RECORD).open("a") as record:
+                while step < training.steps:
+                    state, metrics = self.step(state, *self.next_batch(cursor))
+                    cursor = advance(cursor, taken, len(self.problem.train))
+                    waiting.append(metrics)
+                    step += 1
+                    stop = interruption.requested
+                    if step % training.log_every and step != training.steps and not stop:
+                        continue
+                    try:
+                        means = self.check(step, jax.device_get(waiting))
+                    except Diverged as error:
+                        raise Diverged(f"{error} {self._kept(checkpoints)}") from None
+                    waiting = []
+                    line: dict[str, Any] = {
+                        "step": step,
+                        "seconds": before + time.monotonic() - began,
+                        **means,
+                    }
+                    line["rate_generator"], line["rate_discriminator"] = (float(rate(step)) for rate in rates)
+                    if step % training.checkpoint_every == 0 or step == training.steps or stop:
+                        validation = self.validate(state)
+                        if validation is not None:
+                            line[METRIC] = validation
+                        checkpoints.save(step, state, {METRIC: _finite(validation)})
+                    record.write(json.dumps(line) + "\n")
+                    record.flush()
+                    if progress is not None:
+                        progress(step, training.steps, line)
+                    if stop:
+                        checkpoints.wait()
+                        raise KeyboardInterrupt
+            if first == step and validation is None:
+                validation = self.validate(state)
+            return self.trained(state, validation)
+        finally:
+            checkpoints.close()
+
+    def _open_folder(self, resume: bool) -> None:
+        exists = (self.folder / "gan.json").exists()
+        if exists and not resume:
+            raise ValueError(f"{self.folder} already holds a training: resume it, or choose an empty folder.")
+        if exists:
+            found = difference(read_description(self.folder), self.description)
+            if found:
+                raise ValueError(
+                    f"The training in {self.folder} cannot be resumed with another configuration: {found}."
+                )
+        else:
+            write_description(self.folder, self.description)
+
+    def _begin(self, checkpoints: Checkpoints, resume: bool) -> tuple[TrainingState, float, float | None]:
+        """Return the state to start from, the seconds spent before, and its validation metric."""
+        latest = checkpoints.latest() if resume else None
+        path = self.folder / RECORD
+        kept: list[str] = []
+        last: dict[str, Any] = {}
+        if path.exists() and latest is not None:
+            for text in path.read_text().splitlines():
+                # A kill can leave half a line, and lines of steps after the checkpoint are about to be run again.
+                with suppress(json.JSONDecodeError):
+                    line = json.loads(text)
+                    if line["step"] <= latest:
+                        kept.append(text)
+                        last = line
+        path.write_text("".join(text + "\n" for text in kept))
+        if latest is None:
+            return self.state, 0.0, None
+        state = checkpoints.restore(latest, self.state)
+        return state, float(last.get("seconds", 0.0)), last.get(METRIC)
+
+    def _kept(self, checkpoints: Checkpoints) -> str:
+        latest = checkpoints.latest()
+        if latest is None:
+            return "No checkpoint had been written yet."
+        return f"The checkpoint of step {latest} is kept."
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+class Interruption:
+    """Turns the first Ctrl-C into a request that the loop honours between two steps; the second one interrupts."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> Interruption:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def _handle(self, *_: Any) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, self._before)
+
+    def __exit__(self, *_: Any) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+
+def train(
+    problem: Problem,
+    config: Any,
+    directory: str | Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a generator and return it, its parameters averaged.
+
+    Args:
+        problem: data and physics.
+        config: a :class:`gan.config.Recipe`, or any object with its five sections.
+        directory: gets ``checkpoints/``, ``gan.json`` and ``metrics.jsonl``.
+        resume: go on from the last checkpoint there, bit for bit as if never interrupted on the same count of devices.
+        progress: called as ``progress(step, steps, metrics)`` at every logged step.
+
+    Raises:
+        ValueError: something in problem, configuration or folder does not fit; one sentence says what.
+        Diverged: a loss or gradient ran away; the last good checkpoint is kept.
+        KeyboardInterrupt: after Ctrl-C, once the state is saved.
+    """
+    return Trainer(problem, config, directory).run(resume, progress)

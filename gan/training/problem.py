@@ -1,0 +1,93 @@
+"""What a training is given: data in physical units and, as plain functions, whatever the physics says about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gan.augmentation import check as check_symmetries
+from gan.networks.players import SampleSpec
+from gan.penalties import Penalty
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Data and physics of one training. Arrays may be memory maps; they are read batch by batch.
+
+    Attributes:
+        train: (N, *grid, C), or (N, time, *grid, C) with ``trajectory``; physical units.
+        condition: name -> (N, ...), aligned with ``train``; ``None`` if unconditional.
+        validation: held-out samples of the same shape; the validation metric compares with them.
+        validation_condition: conditions of the held-out samples.
+        trajectory: whether the first axis of a sample is time.
+        symmetries: shifts and reflections that the data's law allows (``shift_axes``, ``reflections``);
+            only for unconditional problems.
+        carry: (samples, condition, tau) -> (samples, valid); the solver, physical units, batched.
+        penalties: name -> :class:`gan.penalties.Penalty`.
+        padding: boundary rule of the grid, "circular" for periodic, or one per axis.
+        extent: physical lengths of the grid's axes; for the divergence-free constraint.
+        validate: (samples, held-out samples) -> distance, lower is better, physical units;
+            ``None`` for the sliced Wasserstein distance of normalised fields.
+    """
+
+    train: np.ndarray
+    condition: Arrays | None = None
+    validation: np.ndarray | None = None
+    validation_condition: Arrays | None = None
+    trajectory: bool = False
+    symmetries: Any = None
+    carry: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None
+    penalties: Mapping[str, Penalty] = dataclasses.field(default_factory=dict)
+    padding: str | tuple[str, ...] = "circular"
+    extent: tuple[float, ...] | None = None
+    validate: Callable[[np.ndarray, np.ndarray], Any] | None = None
+
+    def __post_init__(self) -> None:
+        least = 4 if self.trajectory else 3
+        if np.ndim(self.train) < least:
+            raise ValueError(
+                f"Problem.train has shape {np.shape(self.train)}: it needs at least {least} axes "
+                f"(samples, {'time, ' if self.trajectory else ''}grid, channels)."
+            )
+        if not np.issubdtype(self.train.dtype, np.floating):
+            raise ValueError(f"Problem.train holds {self.train.dtype}: give floating-point fields.")
+        if self.validation is not None and np.shape(self.validation)[1:] != np.shape(self.train)[1:]:
+            raise ValueError(
+                f"Problem.validation has samples of shape {np.shape(self.validation)[1:]}, "
+                f"but the training samples have {np.shape(self.train)[1:]}."
+            )
+        _check_condition("condition", self.condition, len(self.train))
+        if self.validation is not None:
+            if (self.validation_condition or {}).keys() != (self.condition or {}).keys():
+                raise ValueError(
+                    "Problem.validation_condition must have the same names as Problem.condition."
+                )
+            _check_condition("validation_condition", self.validation_condition, len(self.validation))
+        if self.symmetries is not None:
+            if self.condition:
+                raise ValueError(
+                    "Problem.symmetries cannot be used with a condition, which would have to move too."
+                )
+            check_symmetries(self.symmetries, self.spec.grid, self.spec.channels)
+
+    @property
+    def spec(self) -> SampleSpec:
+        """Shapes that the networks are built for."""
+        conditions = {name: tuple(np.shape(value)[1:]) for name, value in (self.condition or {}).items()}
+        shape = tuple(np.shape(self.train)[1:])
+        return SampleSpec(shape, self.trajectory, conditions, self.padding, self.extent)
+
+
+def _check_condition(label: str, condition: Arrays | None, count: int) -> None:
+    for name, value in (condition or {}).items():
+        if np.ndim(value) < 2 or len(value) != count:
+            raise ValueError(
+                f"Problem.{label}[{name!r}] has shape {np.shape(value)}: it needs {count} rows, one for each sample, "
+                "and at least one more axis."
+            )

@@ -1,0 +1,282 @@
+"""A trained generator: draws samples in physical units, through the very solver it was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gan.adversarial import sampler
+from gan.config import Recipe
+from gan.networks.players import Networks, SampleSpec, build
+from gan.normalizer import Normalizer
+from gan.optimizers.alternating import Alternating
+from gan.optimizers.transforms import player_transform
+from gan.training.checkpoint import Checkpoints, read_description
+from gan.training.step import TrainingState, first_state
+
+
+class Samples(NamedTuple):
+    """Samples as drawn, the refused ones included.
+
+    Attributes:
+        fields: (n, *shape), physical units; a refused one holds the data's mean.
+        valid: (n,), False where the solver could not carry the sample on.
+    """
+
+    fields: np.ndarray
+    valid: np.ndarray
+
+
+class Trained:
+    """A generator with everything that it needs to draw samples.
+
+    Attributes:
+        recipe: of its training.
+        networks: both players as functions.
+        params: of the generator, averaged over the training.
+        step: generator updates made.
+        validation: validation metric of these parameters, if it was taken.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        networks: Networks,
+        params: Any,
+        rest: Any,
+        *,
+        carry: Callable[..., Any] | None = None,
+        symmetries: Any = None,
+        step: int = 0,
+        validation: float | None = None,
+    ):
+        if recipe.carry.tau > 0 and carry is None:
+            raise ValueError(
+                f"This generator was trained through a solver (carry.tau = {recipe.carry.tau}): give the same carry "
+                "function, or its samples would not be the ones it was trained for."
+            )
+        self.recipe, self.networks, self.params, self.rest = recipe, networks, params, rest
+        self.step, self.validation = step, validation
+        self._carry, self._symmetries = carry, symmetries
+
+    @cached_property
+    def _carried(self) -> Callable[..., tuple[Array, Array]]:
+        game, carry = self.recipe.game, self.recipe.carry
+        draw = sampler(self.networks, self._carry, carry, self._symmetries, game.symmetrize)
+        return jax.jit(_by_index(draw))
+
+    @cached_property
+    def _uncarried(self) -> Callable[..., tuple[Array, Array]]:
+        draw = sampler(self.networks, None, self.recipe.carry, self._symmetries, self.recipe.game.symmetrize)
+        return jax.jit(_by_index(draw))
+
+    def _run(
+        self,
+        function: Callable[..., tuple[Array, Array]],
+        key: Array,
+        n: int,
+        condition: Mapping[str, Any] | None,
+        tau: float | None,
+        chunk: int | None,
+    ) -> Samples:
+        if n < 1:
+            raise ValueError(f"n = {n}: draw at least one sample.")
+        chunk = chunk or self.recipe.training.sample_chunk
+        time = np.float32(self.recipe.carry.tau if tau is None else tau)
+        given = self._conditions(condition, n)
+        fields, valid = [], []
+        # Every chunk has the same shape, so one program serves any n; the key of a sample depends on its place alone.
+        for start in range(0, n, chunk):
+            index = np.minimum(np.arange(start, start + chunk), n - 1)
+            part = {name: value[index] for name, value in given.items()}
+            drawn, good = function(self.params, self.rest, key, index.astype(np.int32), part, time)
+            fields.append(np.asarray(drawn)[: n - start])
+            valid.append(np.asarray(good)[: n - start])
+        return Samples(np.concatenate(fields), np.concatenate(valid))
+
+    def _conditions(self, condition: Mapping[str, Any] | None, n: int) -> dict[str, np.ndarray]:
+        spec = self.networks.spec
+        given = dict(condition or {})
+        if given.keys() != spec.conditions.keys():
+            raise ValueError(
+                f"This generator takes the conditions {sorted(spec.conditions) or 'none'}, got {sorted(given) or 'none'}."
+            )
+        arrays = {}
+        for name, shape in spec.conditions.items():
+            value = np.asarray(given[name], np.float32)
+            if value.shape == shape:
+                value = np.broadcast_to(value, (n, *shape))
+            if value.shape != (n, *shape):
+                raise ValueError(
+                    f"Condition {name!r} has shape {value.shape}: give {shape}, or {(n, *shape)} for n = {n} samples."
+                )
+            arrays[name] = value
+        return arrays
+
+    def draw(
+        self,
+        key: Array,
+        n: int,
+        condition: Mapping[str, Any] | None = None,
+        tau: float | None = None,
+        *,
+        chunk: int | None = None,
+    ) -> Samples:
+        """Draw n samples, after the solver, and say which of them it refused.
+
+        Args:
+            key: random key; the same key gives the same samples whatever the chunk.
+            n: how many.
+            condition: name -> one condition for all, or one for each sample; physical units.
+            tau: carry time in place of the trained one, system time.
+            chunk: samples at once.
+        """
+        return self._run(self._carried, key, n, condition, tau, chunk)
+
+    def draw_uncarried(
+        self, key: Array, n: int, condition: Mapping[str, Any] | None = None, *, chunk: int | None = None
+    ) -> Samples:
+        """Draw what the network alone makes from the same latents, before any solver; for diagnosis."""
+        return self._run(self._uncarried, key, n, condition, 0.0, chunk)
+
+    def sample(
+        self,
+        key: Array,
+        n: int,
+        condition: Mapping[str, Any] | None = None,
+        tau: float | None = None,
+        *,
+        chunk: int | None = None,
+    ) -> np.ndarray:
+        """Draw n samples in physical units, after the solver. Refused ones are drawn again.
+
+        Args as for :meth:`draw`.
+
+        Returns:
+            (n, *shape).
+
+        Raises:
+            ValueError: the solver refuses samples again and again.
+        """
+        fields, valid = self.draw(key, n, condition, tau, chunk=chunk)
+        given = self._conditions(condition, n)
+        for attempt in range(1, 9):
+            (missing,) = np.nonzero(~valid)
+            if not len(missing):
+                return fields
+            part = {name: value[missing] for name, value in given.items()}
+            again = self.draw(jax.random.fold_in(key, attempt), len(missing), part, tau, chunk=chunk)
+            fields[missing], valid[missing] = again.fields, again.valid
+        raise ValueError(
+            f"The solver refused {int((~valid).sum())} of {n} samples in 9 attempts: the generator is not usable."
+        )
+
+
+def _by_index(draw: Callable[..., tuple[Array, Array]]) -> Callable[..., tuple[Array, Array]]:
+    def run(
+        params: Any, rest: Any, key: Array, index: Array, condition: Any, tau: Any
+    ) -> tuple[Array, Array]:
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(index))
+        return draw(params, rest, keys, condition, tau)
+
+    return run
+
+
+def describe(recipe: Recipe, networks: Networks) -> dict[str, Any]:
+    """Return everything that rebuilds the networks, as written beside the checkpoints."""
+
+    def plain(normalizer: Normalizer) -> dict[str, list[float]]:
+        return {"mean": np.asarray(normalizer.mean).tolist(), "std": np.asarray(normalizer.std).tolist()}
+
+    return {
+        "recipe": recipe.as_dict(),
+        "sample": networks.spec._asdict(),
+        "normalizer": plain(networks.normalizer),
+        "condition_normalizers": {k: plain(v) for k, v in networks.condition_normalizers.items()},
+    }
+
+
+def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingState]:
+    """Rebuild recipe, networks and a first state from :func:`describe`."""
+
+    def normalizer(values: dict[str, list[float]]) -> Normalizer:
+        return Normalizer(np.asarray(values["mean"], np.float32), np.asarray(values["std"], np.float32))
+
+    def tuples(value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    sample = {name: tuples(value) for name, value in description["sample"].items()}
+    sample["conditions"] = {name: tuple(shape) for name, shape in sample["conditions"].items()}
+    recipe = Recipe.from_dict(description["recipe"])
+    networks, players = build(
+        recipe.network,
+        SampleSpec(**sample),
+        normalizer(description["normalizer"]),
+        {name: normalizer(value) for name, value in description["condition_normalizers"].items()},
+        bound=bound_of(recipe),
+        seed=recipe.training.seed,
+    )
+    return recipe, networks, first_state(players, optimizer_of(recipe), recipe.training.seed)
+
+
+def bound_of(recipe: Recipe) -> float | None:
+    """Return the bound of the generator's output: only before a solver."""
+    return recipe.carry.bound if recipe.carry.tau > 0 else None
+
+
+def optimizer_of(recipe: Recipe) -> Alternating:
+    """Return the game optimizer of a recipe."""
+    steps, critic = recipe.training.steps, recipe.game.critic_steps
+    return Alternating(
+        player_transform(recipe.optimizer, recipe.optimizer.generator_rate, steps),
+        player_transform(recipe.optimizer, recipe.optimizer.discriminator_rate, steps * critic),
+        critic,
+    )
+
+
+def load(
+    directory: str | Path,
+    *,
+    carry: Callable[..., Any] | None = None,
+    symmetries: Any = None,
+    which: str = "last",
+) -> Trained:
+    """Load a trained generator from the folder of its training.
+
+    Args:
+        directory: folder given to :func:`gan.training.train`.
+        carry: the solver function that it was trained with, if any.
+        symmetries: of the problem; needed if its samples pass through random symmetries.
+        which: "last" checkpoint or "best" by the validation metric.
+
+    Raises:
+        ValueError: nothing there that can be read, or the solver function is missing.
+    """
+    if which not in ("last", "best"):
+        raise ValueError(f"which = {which!r}: choose 'last' or 'best'.")
+    folder = Path(directory)
+    recipe, networks, like = rebuild(read_description(folder))
+    checkpoints = Checkpoints(folder, recipe.training.keep)
+    try:
+        step = checkpoints.latest() if which == "last" else checkpoints.best()
+        if step is None:
+            raise ValueError(f"{folder} holds no checkpoint yet: let the training reach its first one.")
+        state = checkpoints.restore(step, like)
+    finally:
+        checkpoints.close()
+    return Trained(
+        recipe,
+        networks,
+        state.average,
+        state.players.generator.rest,
+        carry=carry,
+        symmetries=symmetries,
+        step=step,
+    )
