@@ -1,0 +1,34 @@
+"""How far two sets of fields, or two ensembles, are apart: each measure defined once.
+
+``features``      what is kept of each field so that sets can be resampled cheaply;
+``distribution``  distances between two sets, with the floor and null band that the solver itself sets;
+``neighbours``    nearest neighbours modulo shifts and reflections: diversity and memorising;
+``ensemble``      scores of forecasts: CRPS, energy score, spread-skill, ranks, coverage.
+"""
+
+from gan.metrics.distribution import Yardstick, holm
+from gan.metrics.ensemble import (
+    coverage,
+    crps,
+    energy_score,
+    rank_flatness,
+    rank_histogram,
+    spread_skill_ratio,
+)
+from gan.metrics.features import FieldFeatures, Frame
+from gan.metrics.neighbours import diversity, memorising
+
+__all__ = [
+    "FieldFeatures",
+    "Frame",
+    "Yardstick",
+    "coverage",
+    "crps",
+    "diversity",
+    "energy_score",
+    "holm",
+    "memorising",
+    "rank_flatness",
+    "rank_histogram",
+    "spread_skill_ratio",
+]

@@ -1,0 +1,323 @@
+"""Distances between two sets of fields, and the yardstick that the solver itself sets for them.
+
+All distances compare a set of ``n`` fields with another of the same size, one field per independent
+trajectory; all are non-negative and fall as ``n**-1/2`` between two sets of one distribution. Quantities are
+in units of the reference's standard deviation of that very quantity, and averaged over channels (increments:
+over axes too).
+
+- ``spectrum``: mean over the resolved shells of ``|log(E_a(k) / E_b(k))|``, natural logarithm, ``E`` the mean
+  energy of a shell of integer ``|k| / k_min >= 1`` over the set. Resolved: up to the first shell below 1e-6
+  of the strongest (in float32 what follows may be round-off).
+- ``values``: Wasserstein-1 between the pooled point values, ``integral |F_a(x) - F_b(x)| dx`` (Villani 2003,
+  chapter 2), on 512 bins.
+- ``increments_S``: the same for ``u(x + S dx) - u(x)`` along each axis, S in grid points. - ``quantiles``:
+mean absolute difference of the pooled 0.1%, 1%, 99% and 99.9% quantiles. - ``correlation``: mean over
+separations up to half the box, along each axis, of ``|rho_a(r) - rho_b(r)|``, where
+  ``rho`` is the set's spatial autocovariance (about the reference's mean) over its own value at r = 0.
+- ``sliced``: mean over 128 random unit directions of the Wasserstein-1 distance between the sets'
+  projections, whole fields as vectors (Rabin et al. 2012; Bonneel et al. 2015).
+- ``kernel``: biased maximum mean discrepancy, square root of the V-statistic (Gretton et al. 2012, eq. 5),
+  with a mixture of Gaussian kernels of 1/2, 1 and 2 times the median distance between reference fields,
+  represented by 384 random Fourier frequencies (Rahimi and Recht 2007): a positive definite kernel of its
+  own, for which the statistic is exact whatever the number of frequencies.
+
+**Estimator.** One for everything. The pool of solver fields is shuffled and cut into blocks of ``n``. A
+*draw* of the null measures the first block against each of the others and takes the mean; the *value* of a
+set measures it against the same number of blocks. The mean over several references lowers the noise that the
+choice of one reference would add, without changing what is estimated (both sides still have ``n`` fields).
+``floor`` is the median of the draws, ``null95`` their 95% quantile, the p-value the rank among them. The
+finite pool does not narrow the band: two *disjoint* blocks differ by exactly as much as two independent sets
+do (variance ``S^2/n + S^2/n``).
+
+``ratio_ci`` resamples the trajectories of the measured set alone. Resampling adds noise of its own and so
+inflates a distance near its floor (by sqrt(3/2) there); the percentiles are therefore shifted by the mean
+inflation (a basic bias correction, Efron and Tibshirani 1993, ch. 10). It speaks of fresh samples against
+these same references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from gan.metrics.features import DIRECTIONS, RESOLVED, FieldFeatures, Frame
+
+QUANTILES = (0.001, 0.01, 0.99, 0.999)
+Progress = Callable[[int, int, str], None]
+
+
+def holm(p_values: Sequence[float] | np.ndarray, level: float = 0.05) -> np.ndarray:
+    """Which hypotheses Holm's step-down test keeps: True where it does not reject at the family-wise
+    ``level``.
+
+    Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scand. J. Statist. 6, 65-70.
+    """
+    p = np.asarray(p_values, float)
+    order = np.argsort(p, kind="stable")
+    kept = np.ones(len(p), bool)
+    for rank, which in enumerate(order):
+        if p[which] > level / (len(p) - rank):
+            break
+        kept[which] = False
+    return kept
+
+
+class Yardstick:
+    """Solver fields as a yardstick: floors and null bands of every distance, and sets measured against them.
+
+    Args: pool: solver fields ``(P, *grid, channels)``, physical units, each from its own trajectory, held out
+        from training. n: fields compared; ``P >= 2 n``. With ``P`` a larger multiple of ``n`` every
+        measurement is averaged over
+            ``P // n - 1`` references and less noisy.
+        draws: draws of the null. At least 50, and at least (number of distances) / ``level``, or Holm's test
+            could never reject by rank.
+        level: of the Holm-corrected test over the distances.
+        quantiles: levels of the quantiles that are compared.
+        extent, separations, directions, resolved, seed: see `gan.metrics.features.Frame`.
+        progress: called with (done, total, what).
+
+    Attributes:
+        names: the distances, in order.
+        null: the draws ``(draws, len(names))``.
+        floor, null95: dictionaries by name.
+
+    Raises:
+        ValueError: a pool below ``2 n``, or too few draws.
+
+    """
+
+    def __init__(
+        self,
+        pool: Float[np.ndarray, "P *grid c"],
+        *,
+        n: int,
+        draws: int = 400,
+        level: float = 0.05,
+        extent: tuple[float, ...] | None = None,
+        separations: tuple[int, ...] | None = None,
+        quantiles: tuple[float, ...] = QUANTILES,
+        directions: int = DIRECTIONS,
+        resolved: float = RESOLVED,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        if len(pool) < 2 * n:
+            raise ValueError(
+                f"n={n} fields cannot be compared with a pool of {len(pool)} solver fields: a null draw "
+                f"needs two disjoint sets. Make at least {2 * n} independent trajectories or lower n."
+            )
+        self.frame = Frame(
+            pool, extent=extent, separations=separations, directions=directions, resolved=resolved, seed=seed
+        )
+        self.quantiles = quantiles
+        self.names: tuple[str, ...] = (
+            "spectrum",
+            *self.frame.histograms,
+            "quantiles",
+            "correlation",
+            "sliced",
+            "kernel",
+        )
+        least = max(50, int(np.ceil(len(self.names) / level)))
+        if draws < least:
+            raise ValueError(
+                f"draws={draws} are too few: {len(self.names)} distances tested at level {level} "
+                f"need at least {least}."
+            )
+        self.n, self.level, self.draws = n, level, draws
+        self._seed = seed
+        self.pool = self.frame(pool)
+        self.references = len(pool) // n - 1
+        self.null = np.empty((draws, len(self.names)))
+        self._block_means = np.empty((draws, self.frame.columns), np.float32)
+        rng = np.random.default_rng((seed, 1))
+        done = 0
+        for shuffles in _batches(
+            [rng.permutation(len(pool))[: n * (self.references + 1)] for _ in range(draws)], 25
+        ):
+            self.null[done : done + len(shuffles)] = self._draw(shuffles, done)
+            done += len(shuffles)
+            if progress is not None:
+                progress(done, draws, "solver against solver")
+        self.floor = dict(zip(self.names, np.median(self.null, axis=0).tolist()))
+        self.null95 = dict(zip(self.names, np.quantile(self.null, 0.95, axis=0).tolist()))
+        chosen = np.random.default_rng((seed, 2)).permutation(len(pool))[: n * self.references]
+        blocks = chosen.reshape(self.references, n)
+        self._reference_means = np.stack([self.pool.rows[b].mean(axis=0) for b in blocks])
+        self._reference_sorted = np.stack([np.sort(self.pool.projections[:, b], axis=1) for b in blocks])
+
+    def _draw(self, shuffles: list[np.ndarray], offset: int) -> np.ndarray:
+        blocks = np.stack(shuffles).reshape(len(shuffles), self.references + 1, self.n)
+        weights = np.zeros((blocks.shape[0] * blocks.shape[1], len(self.pool)), np.float32)
+        np.put_along_axis(weights, blocks.reshape(-1, self.n), np.float32(1.0), axis=1)
+        means = (weights @ self.pool.rows / self.n).reshape(*blocks.shape[:2], -1)
+        self._block_means[offset : offset + len(shuffles)] = means[:, 0]
+        values = self._from_means(means[:, :1], means[:, 1:])
+        sliced = np.empty(values["values"].shape)
+        for i, shuffle in enumerate(blocks):
+            ordered = np.sort(self.pool.projections[:, shuffle.ravel()].reshape(-1, *shuffle.shape), axis=-1)
+            sliced[i] = np.abs(ordered[:, :1] - ordered[:, 1:]).mean(axis=(0, 2))
+        values["sliced"] = sliced
+        return np.stack([values[name].mean(axis=-1) for name in self.names], axis=-1)
+
+    def _from_means(self, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+        """All distances but ``sliced`` from averaged rows ``(..., columns)`` that broadcast against each
+        other."""
+        frame, part = self.frame, self.frame.part
+        out: dict[str, np.ndarray] = {}
+        logs = np.log(np.maximum(part(a, "energy"), 1e-37)) - np.log(np.maximum(part(b, "energy"), 1e-37))
+        bands = [np.abs(logs[..., c, 1 : top + 1]).mean(-1) for c, top in enumerate(frame.resolved)]
+        out["spectrum"] = np.mean(bands, axis=0)
+        for name in frame.histograms:
+            pa, pb = part(a, name), part(b, name)
+            steps = np.abs(np.cumsum(pa[..., :-2] - pb[..., :-2], axis=-1)).sum(-1)
+            steps = steps + np.abs(pa[..., -2:] - pb[..., -2:]).sum(-1)
+            out[name] = (steps * (frame.width(name) / frame.scale[name])).mean(-1)
+        qa, qb = self._quantiles(part(a, "values")), self._quantiles(part(b, "values"))
+        out["quantiles"] = np.abs(qa - qb).mean(axis=(-1, -2))
+        gaps = []
+        for axis in range(len(frame.shape)):
+            ca, cb = part(a, f"covariance_{axis}"), part(b, f"covariance_{axis}")
+            rho = [c / np.maximum(c[..., :1], 1e-37) for c in (ca, cb)]
+            gaps.append(np.abs(rho[0] - rho[1])[..., 1:].mean(axis=(-1, -2)))
+        out["correlation"] = np.mean(gaps, axis=0)
+        gap = part(a, "kernel") - part(b, "kernel")
+        out["kernel"] = np.sqrt((gap**2).sum(-1) / (gap.shape[-1] // 2))
+        return out
+
+    def _quantiles(self, shares: np.ndarray) -> np.ndarray:
+        """Quantiles of the pooled values ``(..., channels, levels)``, linear within a bin, in standard
+        deviations."""
+        cdf = np.cumsum(shares[..., :-2], axis=-1, dtype=np.float64)
+        out = np.empty((*cdf.shape[:-1], len(self.quantiles)))
+        for i, q in enumerate(self.quantiles):
+            index = np.minimum((cdf < q).sum(-1), cdf.shape[-1] - 1)
+            above = np.take_along_axis(cdf, index[..., None], -1)[..., 0]
+            share = np.take_along_axis(shares, index[..., None], -1)[..., 0]
+            inside = np.where(share > 0, 1 - (above - q) / np.where(share > 0, share, 1), 0.0)
+            out[..., i] = index + np.clip(inside, 0, 1)
+        return out * (self.frame.width("values") / self.frame.scale["values"])[:, None]
+
+    def distances(self, fields: Float[np.ndarray, "n *grid c"] | FieldFeatures) -> dict[str, float]:
+        """The value of every distance of ``n`` fields from the solver; see the module for each definition.
+
+        Raises:
+            ValueError: a number of fields other than ``n``, another grid, or non-finite values.
+
+        """
+        features = self._features(fields)
+        values = self._from_means(features.rows.mean(axis=0)[None], self._reference_means)
+        ordered = np.sort(features.projections, axis=1)
+        values["sliced"] = np.abs(ordered[None] - self._reference_sorted).mean(axis=(1, 2))
+        return {name: float(values[name].mean()) for name in self.names}
+
+    def compare(
+        self,
+        fields: Float[np.ndarray, "n *grid c"] | FieldFeatures,
+        *,
+        resamples: int = 200,
+        trajectories: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> dict[str, dict[str, Any]]:
+        """Every distance with its floor, null band, ratio, interval, p-value and Holm's verdict.
+
+        Args:
+            fields: ``n`` fields in physical units, or their features.
+            resamples: bootstrap resamplings of the trajectories for ``ratio_ci`` (95%).
+            trajectories: label of the trajectory each field comes from; every field its own if left out.
+            seed: of the resampling.
+
+        Returns: ``{name: {"value", "floor", "null95", "ratio", "ratio_ci", "n", "p_value", "inside"}}``,
+            plain Python numbers.
+
+        """
+        features = self._features(fields)
+        values = self.distances(features)
+        copies = self._resampled(features, resamples, trajectories, seed)
+        p_values = self.p_values(values)
+        inside = holm(list(p_values.values()), self.level)
+        out: dict[str, dict[str, Any]] = {}
+        for i, name in enumerate(self.names):
+            value, floor = values[name], self.floor[name]
+            low, high = np.quantile(copies[:, i], [0.025, 0.975]) - copies[:, i].mean() + value
+            out[name] = {
+                "value": value,
+                "floor": floor,
+                "null95": self.null95[name],
+                "ratio": value / floor,
+                "ratio_ci": [float(max(low, 0.0) / floor), float(high / floor)],
+                "n": self.n,
+                "p_value": p_values[name],
+                "inside": bool(inside[i]),
+            }
+        return out
+
+    def p_values(self, values: dict[str, float]) -> dict[str, float]:
+        """Share of the draws at or above each value, counting the value itself as one draw."""
+        return {
+            name: float((1 + (self.null[:, i] >= values[name]).sum()) / (1 + self.draws))
+            for i, name in enumerate(self.names)
+        }
+
+    def inside(self, values: dict[str, float]) -> bool:
+        """Whether a set with these values cannot be told from the solver: Holm's test keeps every
+        distance."""
+        return bool(holm(list(self.p_values(values).values()), self.level).all())
+
+    def _resampled(
+        self, features: FieldFeatures, resamples: int, trajectories: np.ndarray | None, seed: int
+    ) -> np.ndarray:
+        rng = np.random.default_rng((seed, 3))
+        labels = (
+            np.arange(self.n) if trajectories is None else np.unique(trajectories, return_inverse=True)[1]
+        )
+        size = int(labels.max()) + 1
+        chosen = rng.multinomial(size, np.full(size, 1 / size), size=resamples)[:, labels]
+        means = chosen.astype(np.float32) @ features.rows / chosen.sum(axis=1, keepdims=True)
+        values = self._from_means(means[:, None], self._reference_means[None])
+        order = np.argsort(features.projections, axis=1)
+        ordered = np.take_along_axis(features.projections, order, axis=1)
+        positions = (np.arange(self.n) + 0.5) / self.n
+        sliced = np.empty((resamples, self.references))
+        for i, counts in enumerate(chosen):
+            if trajectories is None:
+                # Repeating the ordered values keeps them ordered: no sort per resampling.
+                copies = np.repeat(ordered.ravel(), counts[order].ravel()).reshape(ordered.shape)
+            else:
+                repeated = np.repeat(np.arange(self.n), counts)
+                take = np.minimum((positions * len(repeated)).astype(int), len(repeated) - 1)
+                copies = np.sort(features.projections[:, repeated], axis=1)[:, take]
+            sliced[i] = np.abs(copies[None] - self._reference_sorted).mean(axis=(1, 2))
+        values["sliced"] = sliced
+        return np.stack([values[name].mean(axis=-1) for name in self.names], axis=-1)
+
+    def _features(self, fields: np.ndarray | FieldFeatures) -> FieldFeatures:
+        features = fields if isinstance(fields, FieldFeatures) else self.frame(fields)
+        if len(features) != self.n:
+            raise ValueError(
+                f"{len(features)} fields given to a yardstick for n={self.n}; "
+                "ratios are only compared at equal n."
+            )
+        return features
+
+    def band(self, curve: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Median, 2.5% and 97.5% of a curve over sets of ``n`` solver fields.
+
+        Args:
+            curve: from averaged rows ``(draws, columns)`` to curves ``(draws, points)``; see `Frame.part`.
+
+        """
+        curves = curve(self._block_means)
+        middle = np.median(curves, axis=0)
+        low, high = np.quantile(curves, [0.025, 0.975], axis=0)
+        # Blocks of one finite pool vary less about the pool than fresh sets would.
+        widen = 1 / np.sqrt(1 - self.n / len(self.pool))
+        return middle, middle + (low - middle) * widen, middle + (high - middle) * widen
+
+
+def _batches(items: list[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
