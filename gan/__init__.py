@@ -1,8 +1,8 @@
 """Generative adversarial networks over fields: networks, games, training, metrics.
 
-This wing knows no equation: data reach it as arrays in physical units, a solver as a plain ``carry`` function of
-samples, an equation as a penalty. Public names live here and are loaded when first asked for, so that
-``import gan`` costs nothing.
+This wing knows no equation: data reach it as arrays in physical units, a solver as a plain ``carry``
+function of samples, an equation as a penalty. Public names live here and are loaded when first asked for,
+so that ``import gan`` costs nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _HOME = {
     "load": "gan.training.trained",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

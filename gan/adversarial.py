@@ -26,7 +26,7 @@ from gan.penalties import LinearRamp, Penalty, fair_ensemble_score
 
 
 def carry_time(config: CarryConfig) -> Callable[[Float[Array, ""]], Float[Array, ""]]:
-    """Return the curriculum: progress of the training -> carry time, rising linearly from ``start * tau`` to ``tau``."""
+    """Return the curriculum: progress -> carry time, rising linearly from ``start * tau`` to ``tau``."""
     ramp = LinearRamp(0.0, config.ramp, low=config.start, high=1.0)
     return lambda progress: config.tau * jnp.asarray(ramp(progress), jnp.float32)
 
@@ -34,7 +34,7 @@ def carry_time(config: CarryConfig) -> Callable[[Float[Array, ""]], Float[Array,
 def sampler(
     networks: Networks, carry: Carry | None, config: CarryConfig, symmetries: Any, symmetrize: bool
 ) -> Callable[..., tuple[Array, Array]]:
-    """Return the whole generator: (params, rest, keys, condition, tau) -> (samples, valid), one key per sample.
+    """Return the whole generator: (params, rest, one key per sample, condition, tau) -> (samples, valid).
 
     This one function makes the samples of the training and those that a user draws.
     """
@@ -75,7 +75,8 @@ def adversarial_game(
     spec = networks.spec
     if game.ensemble_weight > 0 and not spec.conditions:
         raise ValueError(
-            "game.ensemble_weight compares several draws for one condition: set it to 0 for an unconditional task."
+            "game.ensemble_weight compares several draws for one condition: "
+            "set it to 0 for an unconditional task."
         )
     draws = game.ensemble_draws if game.ensemble_weight > 0 else 1
     tau_at = carry_time(carry_config)
@@ -85,7 +86,7 @@ def adversarial_game(
     r2 = regularizers.gamma_of(game.r2, spec.shape)
 
     def draw(params: Any, rest: Any, batch: Batch, key: Array) -> tuple[Draw, Any]:
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch.index)
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch.place)
         pairs = jax.vmap(lambda k: jax.random.split(k, draws + 1))(keys)
         real = transform_batch(batch.real, pairs[:, 0], symmetries, len(spec.grid))
         latent_keys = jnp.swapaxes(pairs[:, 1:], 0, 1).reshape(-1)
@@ -93,7 +94,7 @@ def adversarial_game(
         samples, valid = generate(params, rest, latent_keys, condition, tau_at(batch.progress))
         samples = samples.reshape((draws, -1, *samples.shape[1:]))
         valid = valid.reshape((draws, -1))
-        return Draw(samples, real, batch.condition, valid, batch.index, batch.progress), rest
+        return Draw(samples, real, batch.condition, valid, batch.place, batch.progress), rest
 
     def judge(params: Any, rest: Any, seen: Draw, key: Array) -> Judgement:
         real, fake = normalize(seen.real), normalize(seen.samples[0])
@@ -115,7 +116,7 @@ def adversarial_game(
         else:
             logits = critic(stacked)
         if game.gradient_penalty > 0:
-            keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(seen.index)
+            keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(seen.place)
             share = jax.vmap(lambda k: jax.random.uniform(k, (), fake.dtype))(keys)
             middle = regularizers.between(real, fake, share)
             _, gradient = regularizers.logits_and_gradient(

@@ -2,7 +2,8 @@
 
 If the law of the data is unchanged by a group, moving every sample by a random element costs nothing and
 multiplies the data. A shift moves all fields of a sample by one random number of grid points along an axis; a
-reflection maps the grid point i to -i (modulo the axis) and multiplies each channel by its sign, with probability 1/2.
+reflection maps the grid point i to -i (modulo the axis) and multiplies each channel by its sign, with
+probability 1/2.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def check(symmetries: Any, grid: tuple[int, ...], channels: int) -> None:
     for reflection in symmetries.reflections:
         if len(reflection.signs) != channels:
             raise ValueError(
-                f"The reflection along axis {reflection.axis} has {len(reflection.signs)} signs for {channels} channels."
+                f"The reflection along axis {reflection.axis} has {len(reflection.signs)} signs "
+                f"for {channels} channels."
             )
 
 

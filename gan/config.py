@@ -1,9 +1,9 @@
-"""What can be chosen about a generative adversarial training: frozen dataclasses, read by people and by ``--help``.
+"""What can be chosen about an adversarial training: frozen dataclasses, read by people and by ``--help``.
 
-This module imports no array library, so that command-line help stays quick. Every field says what it means and
-in which unit; values out of range are refused with one sentence when the dataclass is made. Quantities called
-*normalised* are in units of the training data's standard deviation; times called *system time* are in the unit
-of the dynamical system's own clock.
+This module imports no array library, so that command-line help stays quick. Every field says what it means
+and in which unit; values out of range are refused with one sentence when the dataclass is made. Quantities
+called *normalised* are in units of the training data's standard deviation; times called *system time* are
+in the unit of the dynamical system's own clock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PARALLEL = ("pmap", "shard_map", "jit")
 
 
 def option(default: Any, help: str, unit: str = "") -> Any:
-    """Return a dataclass field with a default, one line of help and a unit (empty when it is a pure number)."""
+    """Return a dataclass field with a default, one line of help and a unit (empty for a pure number)."""
     return dataclasses.field(default=default, metadata={"help": help, "unit": unit})
 
 
@@ -132,7 +132,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class CarryConfig:
-    """The solver as the generator's last layer: how long it carries a field on, and how this grows in training."""
+    """The solver as the generator's last layer: how long it carries fields on, growing in training."""
 
     tau: float = option(
         0.0, "time over which the solver carries the generator's output on (0: none)", "system time"

@@ -1,11 +1,12 @@
 """A game of two players as pure functions of both players' parameters.
 
-The generator *draws*: latents and a batch of data become a :class:`Draw` of samples beside the data they are judged
-against. The discriminator's loss and the generator's adversarial term are functions of the discriminator's parameters
-and of the draw; further terms belong to one player alone (gradient penalties to the discriminator, physics
-penalties to the generator). If the adversarial terms of the two are opposite the game is *zero-sum* with the shared
-term ``V(generator, discriminator)``, which the generator lowers and the discriminator raises; any other coupling
-is general-sum, and a game optimizer that needs zero-sum can ask :attr:`Game.zero_sum`.
+The generator *draws*: latents and a batch of data become a :class:`Draw` of samples beside the data they
+are judged against. The discriminator's loss and the generator's adversarial term are functions of the
+discriminator's parameters and of the draw; further terms belong to one player alone (gradient penalties to
+the discriminator, physics penalties to the generator). If the adversarial terms of the two are opposite the
+game is *zero-sum* with the shared term ``V(generator, discriminator)``, which the generator lowers and the
+discriminator raises; any other coupling is general-sum, and a game optimizer that needs zero-sum can ask
+:attr:`Game.zero_sum`.
 
 Splitting the draw from the judgement lets one pass of the generator (and of the solver behind it) serve every
 term, and lets the gradient of each term be pulled back, and logged, separately.
@@ -24,7 +25,7 @@ PyTree = Any
 
 
 class Player(NamedTuple):
-    """One player: what is trained, and the rest of its network's state (statistics, power-iteration vectors)."""
+    """One player: what is trained, and the rest of its network's state (such as statistics)."""
 
     params: PyTree
     rest: PyTree
@@ -38,19 +39,19 @@ class Players(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one update of one player sees; a game optimizer gets these stacked along a first axis of critic steps.
+    """What one update of one player sees; a game optimizer gets these stacked, one per critic step.
 
     Attributes:
         real: data (batch, *shape), physical units.
         condition: name -> array (batch, ...), physical units; empty if unconditional.
-        index: place of each sample in the batch over all devices. Random numbers are derived from it, so that
+        place: of each sample in the batch over all devices. Random numbers are derived from it, so that
             they do not depend on how many devices share the work.
         progress: share of the training that is done, in [0, 1]; schedules depend on it.
     """
 
     real: Float[Array, "*lead batch *shape"]
     condition: dict[str, Any]
-    index: Int[Array, "*lead batch"]
+    place: Int[Array, "*lead batch"]
     progress: Float[Array, "*lead"]
 
 
@@ -58,11 +59,12 @@ class Draw(NamedTuple):
     """Samples of the generator beside the data they are judged against.
 
     Attributes:
-        samples: whatever the generator's terms are differentiated by; for fields (draws, batch, *shape), physical.
+        samples: whatever the generator's terms are differentiated by; for fields (draws, batch, *shape),
+            physical.
         real: data (batch, *shape), physical units.
         condition: conditions of both.
         valid: (draws, batch), False where the solver could not carry a sample on.
-        index: place of each sample in the batch over all devices.
+        place: of each sample in the batch over all devices.
         progress: share of the training that is done.
     """
 
@@ -70,7 +72,7 @@ class Draw(NamedTuple):
     real: PyTree
     condition: dict[str, Any]
     valid: Bool[Array, "draws batch"]
-    index: Int[Array, " batch"]
+    place: Int[Array, " batch"]
     progress: Float[Array, ""]
 
 
@@ -110,8 +112,8 @@ class Game:
         """
         if not self.zero_sum:
             raise ValueError(
-                "This game is not zero-sum, so it has no shared term: choose the objective minimax, wasserstein or "
-                "relativistic_minimax, or a game optimizer for general-sum games."
+                "This game is not zero-sum, so it has no shared term: choose the objective minimax, "
+                "wasserstein or relativistic_minimax, or a game optimizer for general-sum games."
             )
         draw, _ = self.draw(players.generator.params, players.generator.rest, batch, key)
         return -self.judge(players.discriminator.params, players.discriminator.rest, draw, key).adversarial

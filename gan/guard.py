@@ -1,10 +1,11 @@
-"""The solver as the generator's last layer, guarded: a field that blows up poisons neither value nor gradient.
+"""The solver as the generator's last layer, guarded: a blown-up field poisons neither value nor gradient.
 
-``carry(samples, condition, tau) -> (samples, valid)`` treats samples one by one. Where a carried sample is refused by
-``carry`` itself, not finite, or larger than a limit, it is replaced by the data's mean field, its weight in every
-loss is zero, and the gradient that would flow back through the solver is replaced by zeros on both sides of it:
-before, because a product with an infinite derivative is not a number even when the factor is zero; and after.
-A lane whose value is finite but whose gradient is not loses its gradient in the same way.
+``carry(samples, condition, tau) -> (samples, valid)`` treats samples one by one. Where a carried sample is
+refused by ``carry`` itself, not finite, or larger than a limit, it is replaced by the data's mean field,
+its weight in every loss is zero, and the gradient that would flow back through the solver is replaced by
+zeros on both sides of it: before, because a product with an infinite derivative is not a number even when
+the factor is zero; and after. A lane whose value is finite but whose gradient is not loses its gradient in
+the same way.
 """
 
 from __future__ import annotations

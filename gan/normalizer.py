@@ -1,15 +1,15 @@
 """The normaliser: per-channel mean and standard deviation of the training data.
 
 It belongs to the players: networks see ``(field - mean) / std``, everything else (carry, penalties, metrics,
-users) sees physical units. A normalised field no longer solves the equation, which is why the boundary is drawn here.
+users) sees physical units. A normalised field no longer solves the equation, which is why the boundary is
+drawn here.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
 
 
 class Normalizer(NamedTuple):
@@ -20,27 +20,24 @@ class Normalizer(NamedTuple):
         std: shape (C,), positive; 1 for a channel that never varies.
     """
 
-    mean: Float[Array | np.ndarray, " c"]
-    std: Float[Array | np.ndarray, " c"]
+    mean: Any
+    std: Any
 
-    def normalize(
-        self, field: Float[Array | np.ndarray, "*shape c"]
-    ) -> Float[Array | np.ndarray, "*shape c"]:
-        """Return the field in units of standard deviations from the mean."""
+    def normalize(self, field: Any) -> Any:
+        """Return a field (..., C) in units of standard deviations from the mean; numpy stays numpy."""
         return (field - self.mean) / self.std
 
-    def denormalize(
-        self, field: Float[Array | np.ndarray, "*shape c"]
-    ) -> Float[Array | np.ndarray, "*shape c"]:
-        """Return the field in physical units."""
+    def denormalize(self, field: Any) -> Any:
+        """Return a normalised field (..., C) in physical units; numpy stays numpy."""
         return field * self.std + self.mean
 
 
 def fit(fields: np.ndarray, chunk: int = 1024) -> Normalizer:
-    """Fit a normaliser to fields of shape (N, ..., C), read in chunks so that a memory map is never loaded whole.
+    """Fit a normaliser to fields (N, ..., C), read in chunks: a memory map is never loaded whole.
 
-    Moments are accumulated in float64 after shifting by the first sample's mean, so that a large mean does not
-    eat the variance (Chan, Golub and LeVeque, 1983). A channel without variation gets the standard deviation 1.
+    Moments are accumulated in float64 after shifting by the first sample's mean, so that a large mean does
+    not eat the variance (Chan, Golub and LeVeque, 1983). A channel without variation gets the standard
+    deviation 1.
 
     Raises:
         ValueError: no fields, or fields that are not finite.

@@ -2,23 +2,23 @@
 
 With logits ``r = D(real)`` and ``f = D(fake)`` and ``s(t) = log(1 + exp t)`` (softplus):
 
-=====================  ===================================  ==========================  =========================
-name                   discriminator minimises              generator minimises         source
-=====================  ===================================  ==========================  =========================
-minimax                E s(-r) + E s(f)                     -E s(f) (zero-sum)          Goodfellow et al. 2014, 1
-non_saturating         E s(-r) + E s(f)                     E s(-f)                     Goodfellow et al. 2014, 3
-least_squares          (E (r-1)^2 + E f^2) / 2              E (f-1)^2 / 2               Mao et al. 2017, eq. 9
-hinge                  E max(0, 1-r) + E max(0, 1+f)        -E f                        Lim and Ye 2017
-wasserstein            E f - E r                            -E f (zero-sum)             Arjovsky et al. 2017
-relativistic           E s(f - r), pairwise                 E s(r - f)                  Jolicoeur-Martineau 2018;
-                                                                                        Huang et al. 2024 (R3GAN)
-relativistic_minimax   E s(f - r)                           -E s(f - r) (zero-sum)      Sun et al. 2020, eq. 5
-=====================  ===================================  ==========================  =========================
+====================  =============================  =========================  ==============================
+name                  discriminator minimises        generator minimises        source
+====================  =============================  =========================  ==============================
+minimax               E s(-r) + E s(f)               -E s(f) (zero-sum)         Goodfellow et al. 2014, eq. 1
+non_saturating        E s(-r) + E s(f)               E s(-f)                    Goodfellow et al. 2014, sec. 3
+least_squares         (E (r-1)^2 + E f^2) / 2        E (f-1)^2 / 2              Mao et al. 2017, eq. 9
+hinge                 E max(0, 1-r) + E max(0, 1+f)  -E f                       Lim and Ye 2017
+wasserstein           E f - E r                      -E f (zero-sum)            Arjovsky et al. 2017
+relativistic          E s(f - r), pairwise           E s(r - f)                 Huang et al. 2024 (R3GAN)
+relativistic_minimax  E s(f - r)                     -E s(f - r) (zero-sum)     Sun et al. 2020, eq. 5
+====================  =============================  =========================  ==============================
 
-``minimax`` is Goodfellow's game: the shared term V = E log sigmoid(r) + E log(1 - sigmoid(f)), which the generator
-lowers and the discriminator raises. As in the papers, the generator's loss leaves out what does not depend on it,
-so the two losses of a zero-sum objective add up to zero in their gradients with respect to the fakes. Each function takes a weight per fake sample (0 for one that the solver could not carry
-on); means always divide by the whole batch, so that a refused sample changes no other sample's gradient.
+``minimax`` is Goodfellow's game: the shared term V = E log sigmoid(r) + E log(1 - sigmoid(f)), which the
+generator lowers and the discriminator raises. As in the papers, the generator's loss leaves out what does
+not depend on it, so the two losses of a zero-sum objective add up to zero in their gradients with respect
+to the fakes. Each function takes a weight per fake sample (0 for one that the solver could not carry on);
+means always divide by the whole batch, so that a refused sample changes no other sample's gradient.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Objective(NamedTuple):
     """An adversarial objective.
 
     Attributes:
-        discriminator: (real logits, fake logits, weight of each fake) -> scalar that the discriminator minimises.
+        discriminator: (real logits, fake logits, weight of each fake) -> scalar that the discriminator
+            minimises.
         generator: the same arguments -> scalar that the generator minimises.
         zero_sum: whether the two add up to zero, up to a term without gradient for the generator.
         real_in_generator: whether the generator's loss needs the logits of real data.

@@ -1,8 +1,8 @@
 """Terms of the generator's loss beside the adversarial one: physics penalties and the fair ensemble score.
 
-A penalty is a function ``(samples, condition) -> scalar`` in physical units with a weight and a schedule; it is how
-an equation reaches the generator without this wing knowing any. The scalar must be a mean over the batch
-(devices average it). Samples that the solver could not carry on arrive as the data's mean field.
+A penalty is a function ``(samples, condition) -> scalar`` in physical units with a weight and a schedule;
+it is how an equation reaches the generator without this wing knowing any. The scalar must be a mean over
+the batch (devices average it). Samples that the solver could not carry on arrive as the data's mean field.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Penalty(NamedTuple):
 
 
 class LinearRamp(NamedTuple):
-    """A schedule that rises (or falls) linearly from ``low`` to ``high`` between two points of the training."""
+    """A schedule that goes linearly from ``low`` to ``high`` between two points of the training."""
 
     begin: float
     end: float

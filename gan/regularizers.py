@@ -1,13 +1,14 @@
 """Gradient penalties of the discriminator: R1, R2 and WGAN-GP, each sharing one forward pass with the logits.
 
-R1 = gamma/2 E |grad_x D(real)|^2 and R2 = gamma/2 E |grad_x D(fake)|^2 (Mescheder, Geiger and Nowozin 2018, eq. 9
-and 10); WGAN-GP = lambda E (|grad_x D(x)| - 1)^2 at x between a real and a fake sample (Gulrajani et al. 2017, eq. 3).
-Norms are Euclidean over all of a sample's numbers, as published, and taken with respect to **normalised** fields.
+R1 = gamma/2 E |grad_x D(real)|^2 and R2 = gamma/2 E |grad_x D(fake)|^2 (Mescheder, Geiger and Nowozin 2018,
+eq. 9 and 10); WGAN-GP = lambda E (|grad_x D(x)| - 1)^2 at x between a real and a fake sample (Gulrajani et
+al. 2017, eq. 3). Norms are Euclidean over all of a sample's numbers, as published, and taken with respect
+to **normalised** fields.
 
-The size of gamma. A field of d numbers that is refined to 2d keeps its meaning while each partial derivative of D
-halves, so the squared norm falls as 1/d. ``gamma = weight * d`` therefore keeps the penalty, hence the smoothness
-asked of D as a functional of the field, the same on every grid; the configuration holds the weight, and the
-published gammas grow with the resolution in the same direction.
+The size of gamma. A field of d numbers that is refined to 2d keeps its meaning while each partial
+derivative of D halves, so the squared norm falls as 1/d. ``gamma = weight * d`` therefore keeps the
+penalty, hence the smoothness asked of D as a functional of the field, the same on every grid; the
+configuration holds the weight, and the published gammas grow with the resolution in the same direction.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Critic = Callable[[Float[Array, "batch *shape"]], Float[Array, " batch"]]
 
 
 def gamma_of(weight: float, sample_shape: tuple[int, ...]) -> float:
-    """Return gamma for samples of this shape from the dimension-free weight: weight times the count of numbers."""
+    """Return gamma for samples of this shape: the dimension-free weight times the count of numbers."""
     count = 1
     for size in sample_shape:
         count *= size

@@ -1,8 +1,9 @@
 """Linear hard constraints as output layers, and the smooth bound before the solver.
 
 A constraint that is linear in the field holds exactly by construction: zero spatial mean by subtracting it, a
-divergence-free velocity in two dimensions as the curl of a stream function, ``(u, v) = (d psi/dy, -d psi/dx)``,
-differentiated with the same spectral derivative that a spectral solver uses, so that the solver finds no divergence either.
+divergence-free velocity in two dimensions as the curl of a stream function, ``(u, v) = (d psi/dy, -d
+psi/dx)``, differentiated with the same spectral derivative that a spectral solver uses, so that the solver
+finds no divergence either.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Layers of the networks: dense, convolutions whose padding follows the boundary, linear resampling.
 
-Parameters are drawn with numpy on the host: compiling a random normal for each shape costs more than a training
-step. A convolution pads by the boundary's rule, convolves with ``SAME`` and crops: mathematically the same as
-``VALID`` on the padded field, but its double backward pass (gradient penalties) is 15 to 40 times faster in XLA on
-a CPU (measured on 1D and 2D fields).
+Parameters are drawn with numpy on the host: compiling a random normal for each shape costs more than a
+training step. A convolution pads by the boundary's rule, convolves with ``SAME`` and crops: mathematically
+the same as ``VALID`` on the padded field, but its double backward pass (gradient penalties) is 15 to 40
+times faster in XLA on a CPU (measured on 1D and 2D fields).
 
 All fields are ``(batch, *grid, channels)``; a grid has one to three axes.
 """
@@ -116,7 +116,7 @@ def upsample(x: Field, rules: tuple[str, ...]) -> Field:
 
 
 def downsample(x: Field, rules: tuple[str, ...]) -> Field:
-    """Halve the resolution of every axis with the filter (1, 3, 3, 1)/8, the transpose of :func:`upsample`."""
+    """Halve the resolution of every axis by the filter (1, 3, 3, 1)/8, the transpose of :func:`upsample`."""
     for axis, rule in enumerate(rules, start=1):
         widths = [(0, 0)] * x.ndim
         widths[axis] = (1, 1)

@@ -1,12 +1,13 @@
 """Dense generator and discriminator, for low-dimensional states and as a baseline on small grids.
 
-The dense networks of the classic articles with leaky ReLU, without normalisation, weights by He et al. (2015). Fields
-and conditions are flattened; the output has the field's shape.
+The dense networks of the classic articles with leaky ReLU, without normalisation, weights by He et al.
+(2015). Fields and conditions are flattened; the output has the field's shape.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +21,7 @@ class DenseChain(nnx.Module):
     """Affine maps with the activation between them."""
 
     def __init__(self, sizes: tuple[int, ...], rng: np.random.Generator):
-        self.layers = nnx.List([Dense(a, b, rng) for a, b in zip(sizes[:-1], sizes[1:])])
+        self.layers = nnx.List([Dense(a, b, rng) for a, b in pairwise(sizes)])
 
     def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
         """Apply the chain."""

@@ -9,7 +9,9 @@ The discriminator sees normalised fields. A trajectory ``(time, *grid, C)`` is f
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -34,15 +36,15 @@ class SampleSpec(NamedTuple):
     Attributes:
         shape: of one sample, ``(*grid, C)`` or for a trajectory ``(time, *grid, C)``.
         trajectory: whether the first axis of a sample is time.
-        conditions: name -> shape of one condition: ``(k,)`` a vector, ``(*grid', k)`` a field of any resolution,
-            ``(time', *grid', k)`` a trajectory.
+        conditions: name -> shape of one condition: ``(k,)`` a vector, ``(*grid', k)`` a field of any
+            resolution, ``(time', *grid', k)`` a trajectory.
         padding: boundary rule of every grid axis, or one for all.
         extent: physical lengths of the grid's axes; needed by the divergence-free constraint only.
     """
 
     shape: tuple[int, ...]
     trajectory: bool = False
-    conditions: dict[str, tuple[int, ...]] = {}
+    conditions: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     padding: str | tuple[str, ...] = "circular"
     extent: tuple[float, ...] | None = None
 
@@ -111,8 +113,9 @@ class Networks:
     discriminator_graph: Any
 
     def _inputs(self, condition: Conditions | None) -> tuple[Any, Any]:
-        """Normalise the condition and return its vectors and fields, each concatenated, ``None`` where absent."""
-        vectors, fields = [], []
+        """Normalise the condition; return its vectors and its fields, each joined, ``None`` if absent."""
+        vectors: list[Array] = []
+        fields: list[Array] = []
         for name in sorted(self.spec.conditions):
             shape = self.spec.conditions[name]
             value = self.condition_normalizers[name].normalize((condition or {})[name])
@@ -189,8 +192,8 @@ def build(
     if config.constraint == "divergence_free":
         if len(grid) != 2 or spec.channels != 2 or spec.extent is None or set(rules) != {"circular"}:
             raise ValueError(
-                f"network.constraint = 'divergence_free' needs two velocity channels on a periodic grid of two "
-                f"axes with a known extent, got shape {spec.shape} and extent {spec.extent}."
+                f"network.constraint = 'divergence_free' needs two velocity channels on a periodic grid of "
+                f"two axes with a known extent, got shape {spec.shape} and extent {spec.extent}."
             )
         outputs = 1
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x6E6574]))

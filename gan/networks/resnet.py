@@ -1,14 +1,16 @@
-"""Residual convolutional generator and discriminator without normalisation layers, on grids of one to three axes.
+"""Residual convolutional generator and discriminator without normalisation, on grids of one to three axes.
 
-After R3GAN (Huang et al. 2024): no normalisation, leaky ReLU, linear resampling, residual branches with fix-up
-initialisation (Zhang, Dauphin and Ma 2019, section 3: the last convolution of a branch starts at zero, the others are
-scaled by L^(-1/(2m-2)) for L branches of m convolutions), so that a deep network starts as a linear one.
+After R3GAN (Huang et al. 2024): no normalisation, leaky ReLU, linear resampling, residual branches with
+fix-up initialisation (Zhang, Dauphin and Ma 2019, section 3: the last convolution of a branch starts at
+zero, the others are scaled by L^(-1/(2m-2)) for L branches of m convolutions), so that a deep network
+starts as a linear one.
 
     block(x) = x + conv(act(conv(act(x))))
 
 The generator maps a latent vector (with the condition's vectors) to the coarsest grid, then blocks and
-doublings alternate; condition fields, resized, join at every resolution. The discriminator runs the other way, sees
-condition fields as channels beside the sample, and condition vectors by projection (Miyato and Koyama 2018, eq. 3).
+doublings alternate; condition fields, resized, join at every resolution. The discriminator runs the other
+way, sees condition fields as channels beside the sample, and condition vectors by projection (Miyato and
+Koyama 2018, eq. 3).
 """
 
 from __future__ import annotations
@@ -148,7 +150,7 @@ class ResidualDiscriminator(nnx.Module):
                 x = block(x)
         features = activation(x).reshape((x.shape[0], -1))
         logits = self.head(features)[:, 0]
-        if self.project is not None and self.embed is not None:
+        if self.project is not None and self.embed is not None and vector is not None:
             product = self.project(features) * self.embed(vector)
             logits = logits + jnp.sum(product, axis=-1) / math.sqrt(product.shape[-1])
         return logits

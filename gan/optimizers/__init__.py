@@ -1,1 +1,1 @@
-"""Game optimizers: ``init(players)`` and ``update(game, players, state, batch, key, axis_name)`` on both at once."""
+"""Game optimizers: ``init(players)`` and ``update(game, players, state, batch, key, axis_name)``."""

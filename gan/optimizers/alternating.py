@@ -1,10 +1,11 @@
 """Alternating gradient play over any two optax transforms.
 
-One update is a number of discriminator (critic) steps, each on its own slice of the batch, then one generator step
-that already sees the new discriminator. Gradients, not losses, are averaged over devices: under ``shard_map`` the
-transpose of a mean of losses would otherwise be counted again.
+One update is a number of discriminator (critic) steps, each on its own slice of the batch, then one
+generator step that already sees the new discriminator. Gradients, not losses, are averaged over devices:
+under ``shard_map`` the transpose of a mean of losses would otherwise be counted again.
 
-Reference for the difference to simultaneous play: Mescheder, Geiger and Nowozin 2018, section 2 and appendix B.
+Reference for the difference to simultaneous play: Mescheder, Geiger and Nowozin 2018, section 2 and
+appendix B.
 """
 
 from __future__ import annotations

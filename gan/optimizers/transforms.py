@@ -1,7 +1,7 @@
 """Optax transforms of the two players: Adam or plain gradient steps with decayed step sizes.
 
-Constant step sizes let a game swing for ever; the cosine decay of both step sizes is what settles it, so it is the
-default. Adam runs without momentum (beta1 = 0) and with beta2 rising from 0.9 to 0.99, after R3GAN.
+Constant step sizes let a game swing for ever; the cosine decay of both step sizes is what settles it, so it
+is the default. Adam runs without momentum (beta1 = 0) and with beta2 rising from 0.9 to 0.99, after R3GAN.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training: the problem, the step, the loop, checkpoints and trained generators; names are loaded when asked for."""
+"""Training: problem, step, loop, checkpoints and trained generators; names are loaded when asked for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOME = {
     "parallel": "gan.training.step",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,13 +1,12 @@
 """Checkpoints: the latest few and the best, written by Orbax, behind the few calls that training needs.
 
-``FOLDER/checkpoints/STEP/`` holds the state; ``FOLDER/gan.json`` says what it belongs to (format version, recipe,
-shapes, normalisers). A folder of another format or recipe is refused with one sentence.
+``FOLDER/checkpoints/STEP/`` holds the state; ``FOLDER/gan.json`` says what it belongs to (format version,
+recipe, shapes, normalisers). A folder of another format or recipe is refused with one sentence.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / (DESCRIPTION + ".partial")
     partial.write_text(json.dumps({"format": FORMAT, **description}, indent=1))
-    os.replace(partial, folder / DESCRIPTION)
+    partial.replace(folder / DESCRIPTION)
 
 
 def read_description(folder: Path) -> dict[str, Any]:

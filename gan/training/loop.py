@@ -1,8 +1,8 @@
 """The training loop: batches in, one compiled step after another, records and checkpoints out.
 
-The loop steps in Python (convolution gradients inside a compiled loop are about 100 times slower on a CPU) and
-never waits for the device except where it logs. What was run between two logged steps is checked there, and only a
-checked state is saved, so the last checkpoint is always good.
+The loop steps in Python (convolution gradients inside a compiled loop are about 100 times slower on a CPU)
+and never waits for the device except where it logs. What was run between two logged steps is checked there,
+and only a checked state is saved, so the last checkpoint is always good.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RECORD = "metrics.jsonl"
 
 
 class Diverged(RuntimeError):
-    """The training ran away: a loss or gradient is not finite or past its limit. The last good checkpoint is kept."""
+    """A loss or gradient is not finite or past its limit; the last good checkpoint is kept."""
 
 
 def choose_devices(recipe: Recipe) -> list[jax.Device]:
@@ -72,7 +72,7 @@ class Trainer:
         taken = training.batch * game.critic_steps
         if len(problem.train) < taken:
             raise ValueError(
-                f"One update takes {taken} samples, but there are only {len(problem.train)} training samples: "
+                f"One update takes {taken} samples, but there are only {len(problem.train)} to train on: "
                 "make more data or choose a smaller training.batch."
             )
         if self.recipe.carry.tau > 0 and problem.carry is None:
@@ -217,7 +217,7 @@ class Trainer:
                         validation = self.validate(state)
                         if validation is not None:
                             line[METRIC] = validation
-                        checkpoints.save(step, state, {METRIC: _finite(validation)})
+                        checkpoints.save(step, state, {} if validation is None else {METRIC: validation})
                     record.write(json.dumps(line) + "\n")
                     record.flush()
                     if progress is not None:
@@ -252,7 +252,8 @@ class Trainer:
         last: dict[str, Any] = {}
         if path.exists() and latest is not None:
             for text in path.read_text().splitlines():
-                # A kill can leave half a line, and lines of steps after the checkpoint are about to be run again.
+                # A kill can leave half a line, and lines of steps after the checkpoint are about to be run
+                # again.
                 with suppress(json.JSONDecodeError):
                     line = json.loads(text)
                     if line["step"] <= latest:
@@ -271,12 +272,8 @@ class Trainer:
         return f"The checkpoint of step {latest} is kept."
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
 class Interruption:
-    """Turns the first Ctrl-C into a request that the loop honours between two steps; the second one interrupts."""
+    """Turns the first Ctrl-C into a request honoured between two steps; a second one interrupts."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -310,7 +307,8 @@ def train(
         problem: data and physics.
         config: a :class:`gan.config.Recipe`, or any object with its five sections.
         directory: gets ``checkpoints/``, ``gan.json`` and ``metrics.jsonl``.
-        resume: go on from the last checkpoint there, bit for bit as if never interrupted on the same count of devices.
+        resume: go on from the last checkpoint there, bit for bit as if never interrupted on the same count
+            of devices.
         progress: called as ``progress(step, steps, metrics)`` at every logged step.
 
     Raises:

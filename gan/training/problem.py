@@ -1,4 +1,4 @@
-"""What a training is given: data in physical units and, as plain functions, whatever the physics says about it."""
+"""What a training is given: data in physical units and, as plain functions, what the physics says of it."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ def _check_condition(label: str, condition: Arrays | None, count: int) -> None:
     for name, value in (condition or {}).items():
         if np.ndim(value) < 2 or len(value) != count:
             raise ValueError(
-                f"Problem.{label}[{name!r}] has shape {np.shape(value)}: it needs {count} rows, one for each sample, "
-                "and at least one more axis."
+                f"Problem.{label}[{name!r}] has shape {np.shape(value)}: it needs {count} rows, one for each "
+                "sample, and at least one more axis."
             )

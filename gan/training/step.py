@@ -1,7 +1,7 @@
 """The training step, written once per device, and the state that it moves on.
 
-The same function runs under ``pmap`` (one host, the default), ``jit(shard_map)`` (across processes), ``vmap`` (the
-oracle of the tests) and plain ``jit`` (one device, without an axis).
+The same function runs under ``pmap`` (one host, the default), ``jit(shard_map)`` (across processes),
+``vmap`` (the oracle of the tests) and plain ``jit`` (one device, without an axis).
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def first_state(players: Players, game_optimizer: Any, seed: int) -> TrainingSta
 def averaged(average: Any, params: Any, step: Int[Array, ""], batch: int, half_life: float) -> Any:
     """Return the exponential average after one more step.
 
-    Its half-life is counted in samples, and early in the training limited to a twentieth of the samples seen, so that
-    the first random parameters are soon forgotten.
+    Its half-life is counted in samples, and early in the training limited to a twentieth of the samples
+    seen, so that the first random parameters are soon forgotten.
     """
     if half_life <= 0:
         return params
@@ -87,10 +87,10 @@ def make_step(
         state: TrainingState, real: Float[Array, "critic batch *shape"], condition: dict[str, Any]
     ) -> tuple[TrainingState, dict[str, Array]]:
         critic_steps, share = real.shape[:2]
-        place = 0 if axis_name is None else jax.lax.axis_index(axis_name)
+        device = 0 if axis_name is None else jax.lax.axis_index(axis_name)
         progress = state.step.astype(jnp.float32) / total
-        index = jnp.broadcast_to(place * share + jnp.arange(share), (critic_steps, share))
-        batch = Batch(real, condition, index, jnp.broadcast_to(progress, (critic_steps,)))
+        place = jnp.broadcast_to(device * share + jnp.arange(share), (critic_steps, share))
+        batch = Batch(real, condition, place, jnp.broadcast_to(progress, (critic_steps,)))
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         players, optimizer, metrics = game_optimizer.update(
             game, state.players, state.optimizer, batch, key, axis_name=axis_name
@@ -123,15 +123,15 @@ def make_step(
 def parallel(step: Callable[..., Any], how: str, devices: Sequence[jax.Device]) -> Callable[..., Any]:
     """Spread a step over devices: (state, fields, conditions) with a first axis of devices on the data alone.
 
-    The state is replicated and donated. ``how`` is "pmap", "shard_map" or "jit"; the last takes a step without an
-    axis, one device, and data with a device axis of length one.
+    The state is replicated and donated. ``how`` is "pmap", "shard_map" or "jit"; the last takes a step
+    without an axis, one device, and data with a device axis of length one.
     """
     if how == "pmap":
         return jax.pmap(
             step,
             axis_name=AXIS,
             in_axes=(None, 0, 0),
-            out_axes=None,  # type: ignore[arg-type]
+            out_axes=None,
             devices=list(devices),
             donate_argnums=(0,),
         )

@@ -59,8 +59,8 @@ class Trained:
     ):
         if recipe.carry.tau > 0 and carry is None:
             raise ValueError(
-                f"This generator was trained through a solver (carry.tau = {recipe.carry.tau}): give the same carry "
-                "function, or its samples would not be the ones it was trained for."
+                f"This generator was trained through a solver (carry.tau = {recipe.carry.tau}): give the same "
+                "carry function, or its samples would not be the ones it was trained for."
             )
         self.recipe, self.networks, self.params, self.rest = recipe, networks, params, rest
         self.step, self.validation = step, validation
@@ -92,7 +92,8 @@ class Trained:
         time = np.float32(self.recipe.carry.tau if tau is None else tau)
         given = self._conditions(condition, n)
         fields, valid = [], []
-        # Every chunk has the same shape, so one program serves any n; the key of a sample depends on its place alone.
+        # Every chunk has the same shape, so one program serves any n; the key of a sample depends on its
+        # place alone.
         for start in range(0, n, chunk):
             index = np.minimum(np.arange(start, start + chunk), n - 1)
             part = {name: value[index] for name, value in given.items()}
@@ -106,7 +107,8 @@ class Trained:
         given = dict(condition or {})
         if given.keys() != spec.conditions.keys():
             raise ValueError(
-                f"This generator takes the conditions {sorted(spec.conditions) or 'none'}, got {sorted(given) or 'none'}."
+                f"This generator takes the conditions {sorted(spec.conditions) or 'none'}, "
+                f"got {sorted(given) or 'none'}."
             )
         arrays = {}
         for name, shape in spec.conditions.items():
@@ -115,7 +117,8 @@ class Trained:
                 value = np.broadcast_to(value, (n, *shape))
             if value.shape != (n, *shape):
                 raise ValueError(
-                    f"Condition {name!r} has shape {value.shape}: give {shape}, or {(n, *shape)} for n = {n} samples."
+                    f"Condition {name!r} has shape {value.shape}: "
+                    f"give {shape}, or {(n, *shape)} for n = {n} samples."
                 )
             arrays[name] = value
         return arrays
@@ -175,7 +178,8 @@ class Trained:
             again = self.draw(jax.random.fold_in(key, attempt), len(missing), part, tau, chunk=chunk)
             fields[missing], valid[missing] = again.fields, again.valid
         raise ValueError(
-            f"The solver refused {int((~valid).sum())} of {n} samples in 9 attempts: the generator is not usable."
+            f"The solver refused {int((~valid).sum())} of {n} samples in 9 attempts: "
+            "the generator is not usable."
         )
 
 
@@ -197,7 +201,7 @@ def describe(recipe: Recipe, networks: Networks) -> dict[str, Any]:
 
     return {
         "recipe": recipe.as_dict(),
-        "sample": networks.spec._asdict(),
+        "sample": {**networks.spec._asdict(), "conditions": dict(networks.spec.conditions)},
         "normalizer": plain(networks.normalizer),
         "condition_normalizers": {k: plain(v) for k, v in networks.condition_normalizers.items()},
     }

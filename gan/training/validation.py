@@ -1,4 +1,4 @@
-"""The validation metric: a cheap distance between samples and held-out fields that picks the best checkpoint."""
+"""The validation metric: a cheap distance of samples to held-out fields; it picks the best checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from gan.normalizer import Normalizer
 def sliced_wasserstein(first: np.ndarray, second: np.ndarray, directions: int = 64, seed: int = 0) -> float:
     """Return the sliced Wasserstein-1 distance of two sets of equal size.
 
-    Mean over random unit directions of the mean absolute difference of sorted projections (Bonneel et al. 2015).
+    Mean over random unit directions of the mean absolute difference of sorted projections (Bonneel et al.
+    2015).
 
     Args:
         first: (n, *shape).
