@@ -30,8 +30,15 @@ class DataConfig:
         (256, 32, 64), "independent trajectories for training, validation and test", minimum=1
     )
     snapshots: int = setting(64, "fields kept of each trajectory", minimum=1)
-    spin_up: float = setting(200.0, "solver time before the first field is kept", "time", minimum=0)
-    stride: float = setting(10.0, "solver time between kept fields", "time", above=0)
+    spin_up: float | None = setting(
+        None,
+        "solver time before the first field is kept; none: from the measured decorrelation",
+        "time",
+        minimum=0,
+    )
+    stride: float | None = setting(
+        None, "solver time between kept fields; none: from the measured decorrelation", "time", above=0
+    )
     chunk: int = setting(64, "trajectories solved at once; bounds the memory, not the result", minimum=1)
     seed: int = setting(0, "seed of the data alone, so that runs with other --seed share them", minimum=0)
 

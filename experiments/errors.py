@@ -3,7 +3,7 @@
 The command line prints one sentence that names the option, the value and the mend, and leaves with code 2.
 Which exceptions are the user's is decided here, in one place:
 
-- ``UserError``, raised by this wing;
+- ``UserError``, and every other exception class that a wing defines (a full cache disk, a training that diverged);
 - a ``ValueError`` that one of the three wings raises itself (its innermost frame lies in our own code): those
 are written
   as sentences for users. One that comes out of a library is a bug, and keeps its traceback;
@@ -52,10 +52,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def sentence(error: BaseException) -> str | None:
     """Say in one sentence what the user can mend, or return None where ``error`` is a bug and deserves a
     traceback."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, OSError) and type(error).__module__.partition(".")[0] in _WINGS:
-        return str(error)
+    if type(error).__module__.partition(".")[0] in _WINGS:
+        return " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno in _DISK:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{_DISK[error.errno]}."

@@ -1,0 +1,34 @@
+"""Pictures of a run, made from ``figures.npz``, ``comparison.json`` and ``metrics.jsonl`` alone.
+
+Every function takes these as they were read and returns a list of ``Picture``s: an empty one where its arrays
+are missing, so that a report shows what there is.
+"""
+
+from __future__ import annotations
+
+from experiments.plots.course import refinement, search, training
+from experiments.plots.fields import evolution, samples
+from experiments.plots.forecast import forecasts, rank_histogram
+from experiments.plots.preview import preview
+from experiments.plots.statistics import correlation, forest, histograms, spectrum
+from experiments.plots.style import Picture, is_inside, null_limit, unit_of, words
+
+__all__ = [
+    "Picture",
+    "correlation",
+    "evolution",
+    "forecasts",
+    "forest",
+    "histograms",
+    "is_inside",
+    "null_limit",
+    "preview",
+    "rank_histogram",
+    "refinement",
+    "samples",
+    "search",
+    "spectrum",
+    "training",
+    "unit_of",
+    "words",
+]

@@ -1,0 +1,108 @@
+"""The one picture that tells a run at a glance, for a README: fields, spectrum or ranks, and refinement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.plots.course import draw_refinement, refined_distances
+from experiments.plots.fields import space_time
+from experiments.plots.forecast import draw_forecast, draw_ranks
+from experiments.plots.statistics import draw_spectrum
+from experiments.plots.style import Arrays, channel_names, coordinates_of, labelled, scale_of, style, words
+
+
+def preview(figures: Arrays, comparison: Mapping[str, Any], path: Path, dpi: int = 160) -> Path | None:
+    """Write ``preview.png``: solver beside generator in space and time, spectrum, refinement; None if there
+    is too little.
+
+    A forecast shows one case and the rank histogram in place of the evolution and the refinement.
+    """
+    with style():
+        figure = Figure(figsize=(10.0, 5.6), layout="constrained")
+        if {"evolution/solver", "evolution/generator"} <= figures.keys() and len(
+            coordinates_of(figures)
+        ) == 1:
+            above, below = figure.subfigures(2, 1, height_ratios=(1, 1.12), hspace=0.04)
+            _evolution(above, figures, comparison)
+            _row(below, figures, comparison)
+        elif "forecast/truth" in figures and np.ndim(figures["forecast/coordinates"]) == 1:
+            above, below = figure.subfigures(2, 1, height_ratios=(1, 1), hspace=0.04)
+            _forecast(above, figures, comparison)
+            _row(below, figures, comparison)
+        else:
+            return None
+        figure.savefig(path, format="png", dpi=dpi, metadata={"Software": None})
+    return path
+
+
+def _evolution(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> None:
+    grid = figure.subplots(1, 2, sharey=True)
+    solver, generator = figures["evolution/solver"][..., 0], figures["evolution/generator"][..., 0]
+    cmap, norm = scale_of(solver)
+    titles = ("Solver", "Generator, carried on by the solver")
+    for axes, fields, title in zip(grid, (solver, generator), titles):
+        image = space_time(axes, figures["evolution/times"], coordinates_of(figures)[0], fields, cmap, norm)
+        axes.set(title=title, xlabel=labelled(comparison, "time"))
+    grid[0].set_ylabel(labelled(comparison, "x"))
+    channel = channel_names(comparison, figures["evolution/solver"].shape[-1])[0]
+    figure.colorbar(image, ax=grid, label=labelled(comparison, channel), aspect=22, pad=0.015)
+
+
+def _forecast(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> None:
+    times = figures["forecast/times"]
+    steps = sorted({0, (len(times) - 1) // 2, len(times) - 1})
+    grid = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
+    for axes, step in zip(grid, steps):
+        draw_forecast(axes, figures, 0, step)
+        axes.set(title=f"Forecast at time {times[step]:.3g}", xlabel=labelled(comparison, "x"))
+    grid[0].set_ylabel(
+        labelled(comparison, channel_names(comparison, figures["forecast/truth"].shape[-1])[0])
+    )
+    grid[0].legend(fontsize=8)
+
+
+def _row(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> None:
+    """Spectrum first, then the ranks of a forecast, then the refinement of as many distances as there is room
+    for."""
+    drawings: list[Any] = []
+    if "spectrum/solver" in figures:
+        drawings.append(lambda axes: _spectrum(axes, figures, comparison))
+    if "rank/generator" in figures:
+        drawings.append(lambda axes: _ranks(axes, figures))
+    names = refined_distances(comparison)
+    preferred = [name for word in ("spectrum", "value", "wasserstein") for name in names if word in name]
+    chosen = list(dict.fromkeys([*preferred, *names]))[: 3 - len(drawings)]
+    drawings += [lambda axes, name=name: _refinement(axes, comparison, name) for name in chosen]
+    if not drawings:
+        return
+    grid = figure.subplots(1, len(drawings), squeeze=False)[0]
+    for axes, draw in zip(grid, drawings):
+        draw(axes)
+    if chosen:
+        handles, texts = grid[-1].get_legend_handles_labels()
+        figure.legend(handles, texts, loc="outside lower right", ncols=len(texts))
+
+
+def _spectrum(axes: Axes, figures: Arrays, comparison: Mapping[str, Any]) -> None:
+    draw_spectrum(axes, figures)
+    axes.set(title="Energy spectrum", xlabel=labelled(comparison, "wavenumber"), ylabel="energy")
+
+
+def _ranks(axes: Axes, figures: Arrays) -> None:
+    draw_ranks(axes, figures)
+    axes.set(
+        title="Rank of the truth",
+        xlabel="rank within the ensemble, as a share",
+        ylabel="frequency, flat is 1",
+    )
+
+
+def _refinement(axes: Axes, comparison: Mapping[str, Any], name: str) -> None:
+    draw_refinement(axes, comparison, name)
+    axes.set_title(f"Refinement: {words(name)}")

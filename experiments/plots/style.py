@@ -1,0 +1,211 @@
+"""The one look of all pictures, and the words, scales and axes that they share.
+
+The solver is black, the generator vermilion, the Gaussian start blue, the system's own initial condition
+green (distinct to colour-blind eyes, and by line style in grey print); the null band, in which the solver's
+own sets lie, is shaded. Fields share one colour scale, fixed by the solver's, and a diverging map of even
+lightness steps.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import matplotlib
+import numpy as np
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+SOLVER, GENERATOR, GAUSSIAN, INITIAL, BAND = "#1a1a1a", "#d55e00", "#0072b2", "#009e73", "#c9ced6"
+
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 4.5,
+    "figure.facecolor": "white",
+    "svg.hashsalt": "solvergan",
+    "axes.formatter.limits": (-3, 4),
+    "axes.formatter.use_mathtext": True,
+}
+
+STARTS = {
+    "generator": ("generator", GENERATOR, "-", "o"),
+    "gaussian": ("Gaussian field, same spectrum", GAUSSIAN, "--", "s"),
+    "initial": ("system's own initial condition", INITIAL, ":", "^"),
+}
+
+CARD = (3.5, 2.7)
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with what it shows in words, for readers and for those who cannot see it."""
+
+    figure: Figure
+    caption: str
+    raster: bool = False
+    title: str = ""
+
+    @property
+    def caption_shown(self) -> str:
+        """The caption, unless the picture's own title says as much."""
+        return "" if self.title else self.caption
+
+    def data_uri(self) -> str:
+        """Return the figure as a data URI: SVG for curves, PNG where fields fill it."""
+        kind = "png" if self.raster else "svg"
+        buffer = io.BytesIO()
+        metadata = {"Software": None} if self.raster else {"Date": None}
+        with style():
+            self.figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+        mime = "image/png" if self.raster else "image/svg+xml"
+        return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw with this module's look, whatever the caller's own settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+_NAMES = {"wasserstein": "Wasserstein", "gaussian": "Gaussian", "crps": "CRPS"}
+
+
+def words(name: str) -> str:
+    """Turn a key into words: ``log_spectrum`` into ``log spectrum``."""
+    text = name.replace("_", " ").replace("/", ", ")
+    return " ".join(_NAMES.get(word, word) for word in text.split(" "))
+
+
+def unit_of(comparison: Mapping[str, Any], name: str) -> str:
+    """Return the unit of a channel or coordinate, or "" where it is non-dimensional."""
+    units = comparison.get("units") or {}
+    unit = units.get(name, "") if isinstance(units, Mapping) else ""
+    return "" if unit in ("1", None) else str(unit)
+
+
+def labelled(comparison: Mapping[str, Any], symbol: str, name: str | None = None) -> str:
+    """Return an axis label, ``x (m)``, or ``x`` where it is non-dimensional."""
+    unit = unit_of(comparison, name or symbol)
+    return f"{symbol} ({unit})" if unit else symbol
+
+
+def _diverging() -> Colormap:
+    """Blue to near-white to red along straight lines in Oklab (Ottosson, 2020): even steps of lightness
+    either way.
+
+    The two ends have equal lightness, so that a grey print loses the sign but keeps the size.
+    """
+    ends = [
+        (0.36, -0.02, -0.13),
+        (0.62, -0.03, -0.11),
+        (0.975, 0.0, 0.004),
+        (0.62, 0.12, 0.06),
+        (0.36, 0.13, 0.05),
+    ]
+    lab = np.stack(
+        [np.interp(np.linspace(0, 1, 257), np.linspace(0, 1, 5), axis) for axis in zip(*ends)], axis=-1
+    )
+    to_lms = np.array(
+        [
+            [1, 0.3963377774, 0.2158037573],
+            [1, -0.1055613458, -0.0638541728],
+            [1, -0.0894841775, -1.2914855480],
+        ]
+    )
+    to_rgb = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    linear = np.clip(((lab @ to_lms.T) ** 3) @ to_rgb.T, 0, 1)
+    rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return LinearSegmentedColormap.from_list("solvergan_diverging", rgb, N=257)
+
+
+DIVERGING = _diverging()
+
+
+def scale_of(solver: np.ndarray) -> tuple[Colormap, Normalize]:
+    """Return colour map and scale fixed by solver fields: symmetric and diverging where they change sign."""
+    finite = solver[np.isfinite(solver)]
+    low, high = np.quantile(finite, [0.001, 0.999]) if finite.size else (0.0, 1.0)
+    if low < 0 < high and min(-low, high) > 0.1 * max(-low, high):
+        size = max(-low, high)
+        return DIVERGING, Normalize(-size, size)
+    return matplotlib.colormaps["cividis"], Normalize(low, high if high > low else low + 1)
+
+
+def panels(
+    size: tuple[float, float] = CARD, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, Any]:
+    """Make a figure with a grid of axes, laid out so that nothing overlaps."""
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def coordinates_of(figures: Arrays) -> list[np.ndarray]:
+    """Return the grid coordinates, one array for each axis."""
+    found: list[np.ndarray] = []
+    while f"coordinates/{len(found)}" in figures:
+        found.append(np.asarray(figures[f"coordinates/{len(found)}"]))
+    return found
+
+
+def channel_names(comparison: Mapping[str, Any], count: int) -> list[str]:
+    """Return the names of the channels, numbered where the comparison does not name them."""
+    given = [str(one) for one in comparison.get("channels") or []]
+    return given if len(given) == count else [f"channel {index}" for index in range(count)]
+
+
+def ratio_ticks(axis: Any, low: float, high: float) -> None:
+    """Put plain numbers on a logarithmic axis of ratios."""
+    steps = (1, 2, 5) if high / low < 200 else (1,)
+    ticks = [m * 10.0**e for e in range(-3, 7) for m in steps if low <= m * 10.0**e <= high]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def null_limit(distance: Mapping[str, Any]) -> float | None:
+    """Upper end of a distance's null band as a ratio to its floor."""
+    floor, null95 = distance.get("floor"), distance.get("null95")
+    return null95 / floor if floor and null95 is not None else None
+
+
+def is_inside(distance: Mapping[str, Any]) -> bool | None:
+    """Whether a distance lies inside the null band: as the comparison found (Holm-corrected), else by its own
+    band."""
+    if (found := distance.get("inside")) is not None:
+        return bool(found)
+    value, null95 = distance.get("value"), distance.get("null95")
+    return None if value is None or null95 is None else value <= null95
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether a JSON value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
