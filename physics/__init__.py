@@ -60,8 +60,9 @@ _WRITTEN_IN = {
 __all__ = sorted(_WRITTEN_IN)
 
 if TYPE_CHECKING:
+    from physics.evolution import advance as advance
+    from physics.evolution import solve as solve
     from physics.grid import Grid as Grid
-    from physics.evolution import advance as advance, solve as solve
 
 
 def __getattr__(name: str) -> Any:

@@ -49,3 +49,14 @@ def check_field(what: str, field: Any, shape: tuple[int, ...], channels: tuple[s
         )
     if is_concrete(field) and not np.all(np.isfinite(np.asarray(field))):
         raise ValueError(f"{what} holds NaN or infinite values: give a finite field.")
+
+
+def check_adjoint(adjoint: Any) -> None:
+    """Raise ``ValueError`` unless ``adjoint`` names what a fixed-step solve may keep for its reverse pass."""
+    if adjoint is None or adjoint in ("stages", "steps", "sqrt"):
+        return
+    if not isinstance(adjoint, int) or isinstance(adjoint, bool) or adjoint < 1:
+        raise ValueError(
+            f"adjoint {adjoint!r} is unknown for fixed steps: use 'stages', 'steps', 'sqrt' or a number of steps of 1 "
+            "or more between checkpoints."
+        )

@@ -1,21 +1,24 @@
 """Carrying fields forward in time, differentiably: `advance` by a number of steps, `solve` onto given times.
 
-Fixed steps are a scan over the ``step`` of a diffrax solver; adaptive steps are `diffrax.diffeqsolve`, stepping exactly
-onto the save times. Either works alone and under ``jit``, ``vmap``, ``pmap``, ``shard_map`` and ``jit`` with
-sharded inputs, in value and gradient.
+Fixed steps are a scan over the ``step`` of a diffrax solver; adaptive steps are `diffrax.diffeqsolve`, stepping
+exactly onto the save times. Either works alone and under ``jit``, ``vmap``, ``pmap``, ``shard_map`` and ``jit``
+with sharded inputs, in value and gradient.
 
 What reverse-mode differentiation of a fixed-step solve keeps in memory is the caller's choice, ``adjoint``:
 
 | ``adjoint`` | kept | extra work in the reverse pass |
 |---|---|---|
-| ``"stages"`` | what every stage of every step needs | none |
+| ``"stages"`` (default) | what every stage of every step needs | none |
 | ``"steps"`` | the state at every step | one more forward solve |
 | ``"sqrt"`` | the state at every sqrt(steps)-th step, and once that many | two more forward solves |
 | an integer k | the state at every k-th step, and once k | two more forward solves |
 
-Measured in docs/adjoint_memory.md.
+docs/adjoint_memory.md has the measured table. Forward mode (``jax.jvp``) works with every choice.
 """
 
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from math import gcd, isqrt
 from typing import Any
 
 import diffrax
@@ -25,10 +28,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from physics.arguments import check_field, check_step
+from physics.arguments import check_adjoint, check_field, check_step, is_concrete
 from physics.integrators.etdrk import AbstractETDRK, SemilinearTerm
+from physics.meshes import away_from_meshes
 from physics.spectral import to_physical, to_spectral
 from physics.system import SemilinearSystem, System
+
+# Runs of equal save intervals that are compiled one by one; more of them share their greatest common divisor.
+_MOST_RUNS = 6
 
 
 def advance(
@@ -40,45 +47,289 @@ def advance(
     solver: diffrax.AbstractSolver | None = None,
     adjoint: str | int | None = None,
 ) -> Float[Array, "*shape c"]:
-    """The field after ``steps`` steps of length ``dt``."""
+    """The field after ``steps`` fixed steps of length ``dt``.
+
+    **Arguments:**
+
+    - ``u0``: one field ``(*grid.shape, C)``; batches by ``jax.vmap``.
+    - ``dt``: the step, in the system's unit of time; may be traced.
+    - ``steps``: how many, a Python integer; 0 returns ``u0``.
+    - ``solver``: any diffrax solver; the system's default if None.
+    - ``adjoint``: what the reverse pass keeps: ``"stages"``, ``"steps"``, ``"sqrt"`` or an integer (module docstring).
+
+    A field that blows up comes back non-finite, by itself: other fields of a batch are not touched.
+
+    Raises ``ValueError`` for fields of another shape or with non-finite values, steps that are not positive, unknown
+    adjoints (checked where values are concrete).
+    """
+    u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
     check_step(dt)
-    u0 = jnp.asarray(u0)
-    solver = system.default_solver if solver is None else solver
-    return _advance(system, solver, u0, dt, steps)
-
-
-def _advance(system, solver, u0, dt, steps):
-    term = SemilinearTerm(system, spectral=True)
-    coefficients = solver.coefficients(system, dt, u0.dtype)
-    dt = jnp.asarray(dt, u0.dtype)
-
-    def body(y, i):
-        t = i * dt
-        y, *_ = solver.step(term, t, t + dt, y, None, coefficients, False)
-        return y, None
-
-    y, _ = jax.lax.scan(body, to_spectral(u0, system.grid), jnp.arange(steps))
-    return to_physical(y, system.grid)
+    check_adjoint(adjoint)
+    if int(steps) != steps or steps < 0:
+        raise ValueError(f"steps must be a whole number, 0 or more, not {steps}.")
+    return _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint)[0]
 
 
 def solve(
     system: System,
     u0: Float[Array | np.ndarray, "*shape c"],
-    times: Any,
+    times: Sequence[float] | Float[Array | np.ndarray, " time"],
     *,
-    dt: Any = None,
+    dt: float | None = None,
     solver: diffrax.AbstractSolver | None = None,
-    adjoint: Any = None,
+    adjoint: diffrax.AbstractAdjoint | str | int | None = None,
+    stepsize_controller: diffrax.AbstractAdaptiveStepSizeController | None = None,
+    max_steps: int = 4096,
 ) -> Float[Array, "time *shape c"]:
-    """stub: the real one follows."""
-    times = np.asarray(times, np.float64)
-    dt = system.recommended_dt if dt is None else dt
-    out, u, t = [], jnp.asarray(u0), 0.0
-    for time in times:
-        n = round((time - t) / dt)
-        if n:
-            u = advance(system, u, dt, n, solver=solver)
-        out.append(u)
-        t = time
-    return jnp.stack(out)
+    """The fields at ``times`` of the trajectory that is ``u0`` at time 0.
+
+    **Arguments:**
+
+    - ``u0``: one field ``(*grid.shape, C)``; batches by ``jax.vmap``.
+    - ``times``: increasing, from 0 on, concrete. Steps land exactly on them.
+    - ``dt``: the fixed step; every interval between times must be a whole number of steps. If None, the system's
+      recommended step, shortened until it divides the shortest interval. With adaptive steps: the first step.
+    - ``solver``: any diffrax solver; the system's default if None.
+    - ``adjoint``: fixed steps: as in `advance`. Adaptive steps: a diffrax adjoint, or the number of checkpoints of
+      `diffrax.RecursiveCheckpointAdjoint` (16 if None); `diffrax.ForwardMode` for forward mode.
+    - ``stepsize_controller``: for adaptive steps, e.g. ``diffrax.PIDController(rtol=1e-5, atol=1e-6)``.
+    - ``max_steps``: the most adaptive steps; running out of them is an error where diffrax can raise it, and
+      infinite values at the times not reached inside ``pmap`` and ``shard_map``.
+
+    **Returns:** ``(len(times), *grid.shape, C)``.
+
+    Raises ``ValueError`` as `advance`, and for times that are empty, negative, not increasing or off the step.
+    """
+    u0 = _floating(u0)
+    check_field("u0", u0, system.field_shape, system.channels)
+    instants = _instants(times)
+    if stepsize_controller is not None:
+        return _adaptive_steps(system, u0, instants, dt, solver, adjoint, stepsize_controller, max_steps)
+    check_adjoint(adjoint)
+    if dt is not None and not is_concrete(dt):
+        raise ValueError(
+            "dt of solve must be concrete, since it decides the number of steps: use advance if traced."
+        )
+    check_step(1.0 if dt is None else dt)
+    step, counts = _whole_steps(instants, system.recommended_dt, dt)
+    return _fixed_steps(system, u0, step, counts, solver, adjoint)
+
+
+def _floating(u: Any) -> Array:
+    u = jnp.asarray(u)
+    return u if jnp.issubdtype(u.dtype, jnp.floating) else u.astype(float)
+
+
+def _instants(times: Any) -> np.ndarray:
+    """The save times as increasing float64 numbers."""
+    if not is_concrete(times):
+        raise ValueError("times must be concrete numbers: they decide the number of steps.")
+    instants = np.asarray(times, np.float64)
+    if instants.ndim != 1 or instants.size == 0:
+        raise ValueError(
+            f"times must be a list of at least one time, not an array of shape {instants.shape}."
+        )
+    if not np.all(np.isfinite(instants)) or instants[0] < 0:
+        raise ValueError(f"times must be finite and start at 0 or later, but they start at {instants[0]:g}.")
+    if np.any(np.diff(instants) <= 0):
+        late = int(np.argmax(np.diff(instants) <= 0))
+        raise ValueError(
+            f"times must increase, but {instants[late + 1]:g} follows {instants[late]:g}: sort them, once each."
+        )
+    return instants
+
+
+def _whole_steps(instants: np.ndarray, recommended: float, dt: float | None) -> tuple[float, tuple[int, ...]]:
+    """The step, and the number of steps before every save time."""
+    intervals = np.diff(instants, prepend=0.0)
+    if dt is None:
+        shortest = intervals[intervals > 0].min(initial=np.inf)
+        dt = recommended if np.isinf(shortest) else shortest / np.ceil(shortest / recommended * (1 - 1e-9))
+        remedy = f"give a dt that does (the shortest interval was divided into steps of {dt:g})"
+    else:
+        remedy = "choose another dt or other times"
+    dt = float(dt)
+    counts = np.round(instants / dt)
+    # Single-precision times are accepted: their rounding is far below a step.
+    off = np.abs(instants / dt - counts) > 1e-4 + 1e-6 * counts
+    if np.any(off):
+        raise ValueError(
+            f"time {instants[np.argmax(off)]:g} is not a multiple of the step dt = {dt:g}: {remedy}."
+        )
+    return dt, tuple(int(n) for n in np.diff(counts, prepend=0.0))
+
+
+def _fixed_steps(
+    system: System, u0: Array, dt: Any, counts: tuple[int, ...], solver: Any, adjoint: str | int | None
+) -> Array:
+    """Fields after each of the given numbers of further steps."""
+    solver = system.default_solver if solver is None else solver
+    coefficients = None
+    if isinstance(solver, AbstractETDRK):
+        coefficients = solver.coefficients(_semilinear(system), dt, u0.dtype)
+    # Parameters enter the compiled solve as arrays, so another value does not compile it again.
+    system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
+    run: Callable = _run_fixed if is_exponential(solver) else away_from_meshes(_run_fixed)
+    return run(system, solver, coefficients, u0, jnp.asarray(dt, u0.dtype), counts, adjoint or "stages")
+
+
+def is_exponential(solver: Any) -> bool:
+    """Whether a solver is one of this project's exponential integrators."""
+    return isinstance(solver, AbstractETDRK)
+
+
+def _semilinear(system: System) -> SemilinearSystem:
+    if not isinstance(system, SemilinearSystem):
+        raise ValueError(
+            f"solver ETDRK needs a semilinear system, and {type(system).__name__} is none: use diffrax.Tsit5()."
+        )
+    return system
+
+
+def _stepper(
+    system: System, solver: Any, coefficients: Any, u0: Array, dt: Array
+) -> tuple[Any, Callable, Callable]:
+    """The first carry of the scan, one step of it, and the field in a carry."""
+    if coefficients is not None:
+        # The carry is the spectrum alone. Coefficients stay outside it: reverse mode would store them every step.
+        spectral = SemilinearTerm(_semilinear(system), spectral=True)
+
+        def exponential_step(u_hat: Array, i: Array) -> Array:
+            t = i * dt
+            return solver.step(spectral, t, t + dt, u_hat, None, coefficients, False)[0]
+
+        return to_spectral(u0, system.grid), exponential_step, lambda u_hat: to_physical(u_hat, system.grid)
+
+    term = diffrax.ODETerm(system.vector_field)  # type: ignore[arg-type]
+
+    def ordinary_step(carry: Any, i: Array) -> Any:
+        y, state = carry
+        t = i * dt
+        y, _, _, state, _ = solver.step(term, t, t + dt, y, None, state, False)
+        return y, state
+
+    state = solver.init(term, jnp.zeros_like(dt), dt, u0, None)
+    return (u0, state), ordinary_step, lambda carry: carry[0]
+
+
+@eqx.filter_jit
+def _run_fixed(
+    system: System,
+    solver: Any,
+    coefficients: Any,
+    u0: Array,
+    dt: Array,
+    counts: tuple[int, ...],
+    adjoint: Any,
+) -> Array:
+    """Fields after each of the given numbers of further steps; the first number may be 0."""
+    carry, one_step, observe = _stepper(system, solver, coefficients, u0, dt)
+    saved = [u0[None]] if counts[0] == 0 else []
+    counts = counts[1:] if counts[0] == 0 else counts
+    runs, picked = [(n, len(list(same))) for n, same in groupby(counts)], None
+    if len(runs) > _MOST_RUNS:
+        stride = gcd(*counts)
+        picked = np.cumsum(counts) // stride - 1 + len(saved)
+        picked = np.concatenate([np.arange(len(saved)), picked])
+        runs = [(stride, sum(counts) // stride)]
+    done = 0
+    for n, times in runs:
+
+        def to_next(carry: Any, first: Array, n: int = n) -> Any:
+            carry = _repeat(one_step, carry, first, n, adjoint)
+            return carry, observe(carry)
+
+        # A scan of length one costs a loop around a loop, so it is left out.
+        if times == 1:
+            carry, field = to_next(carry, jnp.asarray(done))
+            saved.append(field[None])
+        else:
+            carry, fields = jax.lax.scan(to_next, carry, done + n * jnp.arange(times))
+            saved.append(fields)
+        done += n * times
+    fields = jnp.concatenate(saved)
+    return fields if picked is None else fields[picked]
+
+
+def _repeat(step: Callable, carry: Any, first: Array, count: int, adjoint: Any) -> Any:
+    """``count`` steps numbered from ``first``, keeping for the reverse pass what ``adjoint`` says."""
+
+    def scan(body: Callable, carry: Any, first: Array, count: int) -> Any:
+        return jax.lax.scan(lambda c, i: (body(c, i), None), carry, first + jnp.arange(count))[0]
+
+    if adjoint == "stages":
+        return scan(step, carry, first, count)
+    light = jax.checkpoint(step, prevent_cse=False)
+    if adjoint == "steps":
+        return scan(light, carry, first, count)
+    length = min(count, max(1, isqrt(count)) if adjoint == "sqrt" else adjoint)
+
+    def segment(carry: Any, start: Array, length: int = length) -> Any:
+        return scan(light, carry, start, length)
+
+    whole, rest = divmod(count, length)
+    starts = first + length * jnp.arange(whole)
+    carry, _ = jax.lax.scan(
+        lambda c, start: (jax.checkpoint(segment, prevent_cse=False)(c, start), None), carry, starts
+    )
+    return scan(light, carry, first + whole * length, rest) if rest else carry
+
+
+def _adaptive_steps(
+    system: System,
+    u0: Array,
+    instants: np.ndarray,
+    dt: Any,
+    solver: Any,
+    adjoint: Any,
+    controller: Any,
+    max_steps: int,
+) -> Array:
+    """The same times by `diffrax.diffeqsolve` with a step size controller."""
+    solver = system.default_solver if solver is None else solver
+    if adjoint is None or (isinstance(adjoint, int) and adjoint > 0):
+        adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints=adjoint or 16)
+    if not isinstance(adjoint, diffrax.AbstractAdjoint):
+        raise ValueError(
+            f"adjoint {adjoint!r} does not fit adaptive steps: give a number of checkpoints or a diffrax adjoint."
+        )
+    if is_exponential(solver):
+        _semilinear(system)
+    if instants[-1] == 0:
+        return u0[None]
+    first = float(system.recommended_dt if dt is None else dt)
+    check_step(first)
+    system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
+    return away_from_meshes(_run_adaptive)(
+        system, solver, u0, tuple(instants.tolist()), first, adjoint, controller, max_steps
+    )
+
+
+@eqx.filter_jit
+def _run_adaptive(
+    system: System,
+    solver: Any,
+    u0: Array,
+    instants: tuple[float, ...],
+    first: float,
+    adjoint: Any,
+    controller: Any,
+    max_steps: int,
+) -> Array:
+    term: Any = SemilinearTerm(system) if is_exponential(solver) else diffrax.ODETerm(system.vector_field)  # type: ignore[arg-type]
+    ts = jnp.asarray(instants, u0.dtype)
+    solution = diffrax.diffeqsolve(
+        term,
+        solver,
+        t0=0.0,
+        t1=ts[-1],
+        dt0=min(first, instants[-1]),
+        y0=u0,
+        saveat=diffrax.SaveAt(ts=ts),
+        # Between its steps a solver only interpolates: it is made to step onto the save times.
+        stepsize_controller=diffrax.ClipStepSizeController(controller, step_ts=ts),
+        adjoint=adjoint,
+        max_steps=max_steps,
+    )
+    return solution.ys

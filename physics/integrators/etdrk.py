@@ -104,8 +104,9 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
 
     def init(self, terms: SemilinearTerm, t0: Any, t1: Any, y0: Array, args: Any) -> Coefficients:
         """The coefficients of the first step."""
-        h = jnp.asarray(t1 - t0)
-        return Coefficients(h, self.coefficients(terms.system, h, y0.dtype).values)
+        h = jnp.asarray(terms.contr(t0, t1))
+        system = getattr(terms, "term", terms).system
+        return Coefficients(h, self.coefficients(system, h, y0.dtype).values)
 
     def step(
         self,
@@ -119,7 +120,9 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
     ) -> tuple[Array, Array, dict[str, Array], Coefficients, diffrax.RESULTS]:
         """One step from ``t0`` to ``t1``."""
         del made_jump
-        h = t1 - t0
+        # Under diffeqsolve the term comes wrapped, and backwards in time the wrapper turns the sign of h and t.
+        h, t = terms.contr(t0, t1), getattr(terms, "direction", 1) * t0
+        terms = getattr(terms, "term", terms)
         if solver_state.step is not None:
             # Times far from zero round, so equal steps differ in their last digits.
             rounding = 8 * jnp.finfo(jnp.result_type(t0, t1)).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
@@ -129,9 +132,9 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
                 lambda: solver_state,
                 lambda: Coefficients(h, self.coefficients(terms.system, h, y0.dtype).values),
             )
-        u_hat, error = self.stages(terms, t0, h, terms.spectrum(y0), args, solver_state.values)
+        u_hat, error = self.stages(terms, t, h, terms.spectrum(y0), args, solver_state.values)
         y1 = terms.state(u_hat)
-        return y1, terms.state(error), dict(y0=y0, y1=y1), solver_state, diffrax.RESULTS.successful
+        return y1, terms.state(error), {"y0": y0, "y1": y1}, solver_state, diffrax.RESULTS.successful
 
     def func(self, terms: SemilinearTerm, t0: Any, y0: Array, args: Any) -> Array:
         """The vector field."""
