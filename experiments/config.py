@@ -66,7 +66,7 @@ class CompareConfig:
     study."""
 
     fields: int = setting(2048, "fields compared on each side, from independent trajectories", minimum=2)
-    draws: int = setting(50, "draws of solver against solver for floor and null band", minimum=50)
+    draws: int = setting(400, "draws of solver against solver for floor and null band", minimum=50)
     resamples: int = setting(200, "resamplings of trajectories for the interval of each ratio", minimum=10)
     level: float = setting(0.05, "level of the Holm-corrected test over all distances", above=0, below=0.5)
     refine: tuple[float, ...] = setting(

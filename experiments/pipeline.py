@@ -1,0 +1,124 @@
+"""Data, training, comparison: the path that every run takes, resumable between and within its steps.
+
+    make the certified data -> train -> hold against the solver -> comparison.json, figures.npz, samples.npz
+
+Each step leaves something complete in the run folder or nothing, so a run that was stopped anywhere goes on from
+there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from experiments import catalog, export, runs
+from experiments.config import ExperimentConfig
+from experiments.errors import UserError
+from experiments.experiment import Experiment
+from experiments.export import Fields
+from experiments.progress import Progress
+from experiments.runs import Run, RunFolder
+
+SHOWN = 256
+"""Samples kept in ``samples.npz``."""
+
+
+def run(
+    experiment: Experiment,
+    config: ExperimentConfig,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Do everything that is not done yet, and return the comparison.
+
+    Args:
+        experiment: from ``experiments.catalog``.
+        config: one of its presets, perhaps with changes.
+        folder: an existing run folder.
+        resume: whether the folder may hold a training to go on with.
+        progress: bars; silent by default.
+
+    Raises:
+        ValueError: anything the user can mend, in one sentence.
+        gan.Diverged: the training ran away; the last good checkpoint is kept.
+    """
+    from gan import train
+
+    progress = progress or Progress(silent=True)
+    dataset = make_data(experiment, config, folder, progress)
+    problem = experiment.task.problem(config, dataset)
+    trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
+    return _compare(experiment, config, folder, dataset, trained, progress)
+
+
+def compare(run: Run, progress: Progress | None = None) -> dict[str, Any]:
+    """Hold a run's last checkpoint against the solver again, and write the outcome into its folder."""
+    progress = progress or Progress(silent=True)
+    experiment = catalog.load(run.folder.experiment)
+    dataset = make_data(experiment, run.config, run.folder, progress)
+    trained = load_trained(experiment, run, dataset)
+    return _compare(experiment, run.config, run.folder, dataset, trained, progress)
+
+
+def open_sampler(run: Run) -> Callable[..., Fields]:
+    """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint."""
+    experiment = catalog.load(run.folder.experiment)
+    dataset = make_data(experiment, run.config, run.folder, Progress(silent=True))
+    return experiment.task.sampler(run.config, dataset, load_trained(experiment, run, dataset))
+
+
+def make_data(
+    experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress
+) -> Any:
+    """Make or find the data set, and say in ``data.json`` where it lies."""
+    dataset = experiment.task.data(config, progress.data())
+    described = {"path": str(dataset.path), **dataset.description}
+    if folder.data() != json.loads(json.dumps(described)):
+        runs.write_json(folder.data_file, described)
+    return dataset
+
+
+def load_trained(experiment: Experiment, run: Run, dataset: Any) -> Any:
+    """Load the last checkpoint of a run as a ``gan.Trained``.
+
+    Raises:
+        UserError: there is no checkpoint yet.
+    """
+    from gan import load
+
+    if not run.folder.checkpoints.exists():
+        raise UserError(
+            f"{run.path} holds no checkpoint yet; go on with it by `{run.folder.resume_command()}`."
+        )
+    problem = experiment.task.problem(run.config, dataset)
+    return load(run.path, carry=problem.carry, symmetries=problem.symmetries)
+
+
+def _compare(
+    experiment: Experiment,
+    config: ExperimentConfig,
+    folder: RunFolder,
+    dataset: Any,
+    trained: Any,
+    progress: Progress,
+) -> dict[str, Any]:
+    import jax
+
+    metrics = folder.metrics()
+    seconds = {
+        "data": float(dataset.description.get("seconds", 0.0)),
+        "training": float(metrics[-1]["seconds"]) if metrics else 0.0,
+    }
+    comparison, figures = experiment.task.compare(config, dataset, trained, seconds, progress.compare())
+    comparison = {**comparison, "step": trained.step}
+    shown = experiment.task.sampler(config, dataset, trained)(
+        min(SHOWN, config.compare.fields), key=jax.random.key(config.compare.seed), refine=0.0
+    )
+    export.write(shown, folder.samples_file)
+    runs.write_arrays(folder.figures_file, figures)
+    # Last, so that a folder with a comparison has everything the report reads.
+    runs.write_json(folder.comparison_file, comparison)
+    return comparison

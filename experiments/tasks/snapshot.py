@@ -1,0 +1,261 @@
+"""Task ``snapshot``: draw single fields from a system's invariant measure.
+
+The data are fields of independent trajectories after the spin-up, a sample is ``Phi_tau(G(z))``, and the comparison
+asks whether a set of samples can be told from a set of solver fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from experiments.config import ExperimentConfig
+from experiments.export import Fields
+from experiments.tasks.task import Report, Task
+
+AXES = ("x", "y", "z")
+_CHUNK = 512
+_BLOCK = 10
+_FRAMES = 100
+
+
+@dataclass(frozen=True)
+class Snapshot(Task):
+    """The task for one system.
+
+    Attributes:
+        system: ``(config, points=None) -> physics.System`` on the configured grid, or on a coarser or finer one.
+        settings: ``config -> settings`` of the solvers among which the cheapest that does as well is searched:
+            mappings with ``points``, ``dt``, ``order`` and ``spin_up``.
+    """
+
+    system: Callable[..., Any]
+    settings: Callable[[ExperimentConfig], Sequence[Mapping[str, Any]]]
+
+    def data(self, config: ExperimentConfig, report: Report) -> Any:
+        """Make or find the trajectories, one system for all."""
+        from physics import DatasetSpec, FixedSystem, generate
+
+        data = config.data
+        system = self.system(config)
+        spec = DatasetSpec(
+            name=system.name,
+            trajectories=data.trajectories,
+            snapshots=data.snapshots,
+            spin_up=data.spin_up,
+            stride=data.stride,
+            dt=data.dt,
+            seed=data.seed,
+            chunk=data.chunk,
+        )
+        return generate(FixedSystem(system), spec, progress=report)
+
+    def problem(self, config: ExperimentConfig, dataset: Any) -> Any:
+        """Every kept field is a training sample; shifts and reflections are the system's own."""
+        from gan import Problem
+
+        system = self.system(config)
+        shape = system.field_shape
+        return Problem(
+            train=dataset.train.reshape(-1, *shape),
+            # One field per held-out trajectory: the validation metric wants independent ones.
+            validation=dataset.validation[:, 0],
+            symmetries=system.symmetries,
+            carry=carry(system, config.carry.steps) if config.carry.tau > 0 else None,
+            extent=system.grid.extent,
+        )
+
+    def compare(
+        self, config: ExperimentConfig, dataset: Any, trained: Any, seconds: dict[str, float], report: Report
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Distances, scores, refinement curves and costs against held-out trajectories."""
+        import jax
+
+        from experiments.compare import RefinementInputs, Sizes, compare_snapshot
+
+        system, asked = self.system(config), config.compare
+        key = jax.random.key(asked.seed)
+        # Refused samples are part of the outcome; a few more are drawn so that enough others remain.
+        fields, valid = trained.draw(key, asked.fields + asked.fields // 8)
+        samples = np.where(valid.reshape(-1, *[1] * (fields.ndim - 1)), fields, np.nan)
+        pool = np.asarray(dataset.test[:, 0])
+        training = dataset.train.reshape(-1, *system.field_shape)
+        refine = refiner(system, dataset.dt)
+        return compare_snapshot(
+            samples,
+            pool,
+            training,
+            channels=system.channels,
+            extent=system.grid.extent,
+            symmetries=system.symmetries,
+            carry_time=config.carry.tau,
+            sizes=Sizes(
+                n=asked.fields,
+                draws=asked.draws,
+                resamples=asked.resamples,
+                level=asked.level,
+                separations=asked.separations,
+                quantiles=asked.quantiles,
+                directions=asked.projections,
+                resolved=asked.resolved,
+                seed=asked.seed,
+            ),
+            refinement=RefinementInputs(
+                refine, asked.refine, initial=initial_fields(system, asked.fields, jax.random.fold_in(key, 1))
+            ),
+            cost=self._cost(config, dataset, trained, seconds, training),
+            evolve=lambda start: _evolve(refine, start, system),
+            progress=report,
+        )
+
+    def _cost(
+        self,
+        config: ExperimentConfig,
+        dataset: Any,
+        trained: Any,
+        seconds: dict[str, float],
+        training: np.ndarray,
+    ) -> Any:
+        """Say what samples cost, and offer the solvers that might reach them for less."""
+        import jax
+
+        from experiments.cost import CostInputs, timed
+        from experiments.refinement import gaussian_fields
+
+        count = min(config.compare.fields, 512)
+        key = jax.random.key(config.compare.seed)
+        spin_up = float(dataset.times[0])
+        system = self.system(config)
+        start = initial_fields(system, count, jax.random.fold_in(key, 2))
+        refine = refiner(system, dataset.dt)
+        refine(start, dataset.dt * _BLOCK)
+        reference = timed(lambda: refine(start, spin_up), warm_up=False)[1] / count
+        known = training[np.linspace(0, len(training) - 1, min(len(training), 16384)).astype(int)]
+
+        def make_solver_fields(setting: Mapping[str, Any], n: int) -> tuple[np.ndarray, float]:
+            """Gaussian fields with the data's spectrum, carried on by this setting; seconds without compilation."""
+            from physics import ETDRK2, ETDRK4
+
+            coarse = self.system(config, setting["points"])
+            solver = {2: ETDRK2(), 4: ETDRK4()}[setting["order"]]
+            begin = gaussian_fields(known, n, seed=config.compare.seed + 1)
+            begin = _on_grid(begin, system.grid, coarse.grid)
+            carry_on = refiner(coarse, setting["dt"], solver)
+            carry_on(begin[:1], setting["dt"] * (_BLOCK + 1))
+            fields, spent = timed(lambda: carry_on(begin, setting["spin_up"]), warm_up=False)
+            return _on_grid(fields, coarse.grid, system.grid), spent
+
+        return CostInputs(
+            draw=lambda n: trained.draw(key, n).fields,
+            draw_uncarried=lambda n: trained.draw_uncarried(key, n).fields,
+            data_seconds=seconds["data"],
+            training_seconds=seconds["training"],
+            reference_seconds_per_sample=reference,
+            settings=self.settings(config) if config.compare.search else (),
+            make_solver_fields=make_solver_fields,
+            count=count,
+        )
+
+    def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
+        """Draw fields with coordinates, carried on by ``refine`` where asked for."""
+        system = self.system(config)
+        refine_by = refiner(system, dataset.dt)
+        names = AXES[: system.grid.ndim]
+        coordinates = dict(zip(names, (np.asarray(x) for x in system.grid.coordinates())))
+
+        def draw(count: int, *, key: Any, refine: float = 0.0) -> Fields:
+            values = trained.sample(key, count)
+            if refine > 0:
+                values = refine_by(values, refine)
+            return Fields(
+                values,
+                ("sample", *names, "channel"),
+                coordinates,
+                system.channels,
+                attrs={
+                    "system": system.name,
+                    "carry": config.carry.tau,
+                    "refine": refine,
+                    "step": trained.step,
+                },
+            )
+
+        return draw
+
+
+def carry(system: Any, steps: int) -> Callable[..., Any]:
+    """Return ``(samples, condition, tau) -> (samples, valid)``: the solver over tau in ``steps`` steps."""
+    import jax
+    import jax.numpy as jnp
+
+    from physics import advance
+
+    def run(samples: Any, condition: Any, tau: Any) -> tuple[Any, Any]:
+        carried = jax.vmap(lambda u: advance(system, u, tau / steps, steps, adjoint="stages"))(samples)
+        axes = tuple(range(1, carried.ndim))
+        return carried, jnp.isfinite(carried).all(axis=axes)
+
+    return run
+
+
+def initial_fields(system: Any, count: int, key: Any) -> np.ndarray:
+    """Draw ``count`` of the system's own initial fields."""
+    import jax
+
+    return np.asarray(jax.jit(jax.vmap(system.sample_initial))(jax.random.split(key, count)))
+
+
+def refiner(system: Any, dt: float, solver: Any = None) -> Callable[[np.ndarray, float], np.ndarray]:
+    """Return ``(fields, duration) -> fields``: the solver, by default the one that made the data, in fixed chunks.
+
+    Steps are of the length ``dt``, or the next shorter one that divides the duration.
+    """
+    import jax
+
+    from physics import advance
+
+    @lru_cache
+    def program(length: float, steps: int) -> Any:
+        return jax.jit(jax.vmap(lambda u: advance(system, u, length, steps, solver=solver)))
+
+    def run(fields: np.ndarray, duration: float) -> np.ndarray:
+        steps = max(1, int(np.ceil(duration / dt - 1e-6)))
+        length = dt if abs(steps * dt - duration) < 1e-6 * duration else duration / steps
+        # Blocks of one length serve every duration, so that few programs are compiled.
+        blocks = [program(length, _BLOCK)] * (steps // _BLOCK) + [program(length, 1)] * (steps % _BLOCK)
+        out = []
+        for start in range(0, len(fields), _CHUNK):
+            part = np.asarray(fields[start : start + _CHUNK], np.float32)
+            carried = np.concatenate([part, np.repeat(part[-1:], _CHUNK - len(part), axis=0)])
+            for block in blocks:
+                carried = block(carried)
+            out.append(np.asarray(carried)[: len(part)])
+        return np.concatenate(out)
+
+    return run
+
+
+def _evolve(
+    refine: Callable[[np.ndarray, float], np.ndarray], start: np.ndarray, system: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Carry fields on for a picture in space and time; returns times and (fields, time, *grid, C)."""
+    every = 10 * system.recommended_dt
+    frames = [start]
+    for _ in range(_FRAMES):
+        frames.append(refine(frames[-1], every))
+    return every * np.arange(_FRAMES + 1), np.stack(frames, axis=1)
+
+
+def _on_grid(fields: np.ndarray, have: Any, want: Any) -> np.ndarray:
+    """Interpolate fields by their Fourier series."""
+    import jax
+
+    from physics import resample
+
+    if have == want:
+        return np.asarray(fields)
+    return np.asarray(jax.jit(jax.vmap(lambda u: resample(u, have, want)))(fields))
