@@ -3,7 +3,7 @@
 The command line prints one sentence that names the option, the value and the mend, and leaves with code 2.
 Which exceptions are the user's is decided here, in one place:
 
-- ``UserError``, and every other exception class that a wing defines (a full cache disk, a training that diverged);
+- ``UserError``, and every other exception class that a wing defines (a full disk, a training that diverged);
 - a ``ValueError`` that one of the three wings raises itself (its innermost frame lies in our own code): those
 are written
   as sentences for users. One that comes out of a library is a bug, and keeps its traceback;

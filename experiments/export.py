@@ -195,7 +195,11 @@ def _write_netcdf(fields: Fields, path: Path) -> None:
             if beside := [one for one in fields.coordinates if one not in fields.dims]:
                 variable.coordinates = " ".join(beside)
         for name, value in fields.attrs.items():
-            setattr(file, name, _plain(value))
+            plain = _plain(value)
+            # netCDF-3 has 32-bit integers only, and scipy would round a Python float to 32 bits.
+            if isinstance(plain, int) and abs(plain) >= 2**31:
+                plain = str(plain)
+            setattr(file, name, np.float64(plain) if isinstance(plain, float) else plain)
 
 
 def _netcdf_variable(

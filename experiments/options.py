@@ -80,7 +80,7 @@ def to_mapping(config: Any) -> Any:
     return config
 
 
-def from_mapping(template: Config, mapping: Mapping[str, Any], where: str = "") -> Config:
+def from_mapping(template: Config, mapping: Any, where: str = "") -> Config:
     """Read back what ``to_mapping`` wrote. Keys left out keep the template's value; an unknown key is an
     error."""
     if not isinstance(mapping, Mapping):

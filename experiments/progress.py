@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -82,7 +82,7 @@ def duration(seconds: float) -> str:
 class Progress:
     """A context in which tasks report. ``silent=True`` reports nothing, for use from Python."""
 
-    def __init__(self, *, silent: bool = False, stream: TextIO | None = None, every: float = 5.0) -> None:
+    def __init__(self, *, silent: bool = False, stream: Any = None, every: float = 5.0) -> None:
         self._silent = silent
         self._stream = stream or sys.stderr
         self._every = every

@@ -1,7 +1,7 @@
 """``report.html``: one self-contained page on a run, from what lies in its folder and nothing else.
 
-It reads ``config.yaml``, ``data.json``, ``metrics.jsonl``, ``comparison.json`` and ``figures.npz``, and shows what
-is there. Pictures are embedded; there are no scripts and no addresses, so the file can be mailed and printed.
+It reads ``config.yaml``, ``data.json``, ``metrics.jsonl``, ``comparison.json`` and ``figures.npz``, and shows
+what is there. Pictures are embedded, without scripts or addresses, so the file can be mailed and printed.
 """
 
 from __future__ import annotations
@@ -191,9 +191,9 @@ def _distances(comparison: Mapping[str, Any]) -> str:
     n = f" of {number(comparison['n'])} fields" if comparison.get("n") else ""
     text = (
         f"<p>Every distance is between two sets{n} from independent trajectories. Its floor is the median, "
-        f"its null band ends at the 95% quantile, of solver sets against solver sets{draws}; a ratio of 1 is what a "
-        "second solver set has. <b>Inside</b> means: it cannot be told from the solver, at the 5% level corrected "
-        "over all distances (Holm).</p>"
+        f"its null band ends at the 95% quantile, of solver sets against solver sets{draws}; a ratio of 1 is "
+        "what a second solver set has. <b>Inside</b> means: it cannot be told from the solver, at the 5% "
+        "level corrected over all distances (Holm).</p>"
     )
     definitions = comparison.get("definitions") or {}
     items = "".join(
@@ -229,13 +229,13 @@ def _refinement(comparison: Mapping[str, Any]) -> str:
     for name in refined_distances(comparison):
         rows.append([html.escape(plots.words(name)), *(_entry(curves[start], name) for start in names)])
     if any("enters_all" in curves[start] for start in names):
-        together = [_entry({"enters": {"all": curves[start].get("enters_all")}}, "all") for start in names]
-        rows.append(["all together (Holm)", *together])
+        together = [{**curves[start], "enters": {"all": curves[start].get("enters_all")}} for start in names]
+        rows.append(["all together (Holm)", *(_entry(one, "all") for one in together)])
     marked = [False] * (len(rows) - 1) + [rows[-1][0] == "all together (Holm)"]
     text = (
-        "<p>What a start is worth shows in the solver time after which its fields can no longer be told from the "
-        "solver's. Solver time counts the carry that a generated sample already contains. A ring marks where a curve "
-        "enters the shaded null band for good.</p>"
+        "<p>What a start is worth shows in the solver time after which its fields can no longer be told from "
+        "the solver's. Solver time counts the carry that a generated sample already contains. A ring marks "
+        "where a curve enters the shaded null band for good.</p>"
     )
     head = ["solver time to enter for good", *(html.escape(plots.words(one)) for one in names)]
     return (
@@ -246,7 +246,7 @@ def _refinement(comparison: Mapping[str, Any]) -> str:
 
 def _entry(curve: Mapping[str, Any], name: str) -> str:
     entered = (curve.get("enters") or {}).get(name)
-    return given(entered) if is_finite(entered) else "not in the time measured"
+    return given(entered) if is_finite(entered) else f"not by {given(curve['time'][-1])}"
 
 
 def _statistics(comparison: Mapping[str, Any], figures: Arrays) -> str:
@@ -275,7 +275,13 @@ def _scores(comparison: Mapping[str, Any]) -> str:
             inside = None
         band = f"{number(low)} to {number(high)}" if low is not None else "–"
         rows.append(
-            [html.escape(plots.words(name)), f"<b>{number(value)}</b>", given(one.get("target")), band, mark]
+            [
+                html.escape(plots.words(name)),
+                f"<b>{number(value)}</b>",
+                given(one.get("target")),
+                band,
+                _MARKS[inside],
+            ]
         )
     head = ["score", "value", "target", "the solver's own", "null band"]
     return f"<section><h2>Scores</h2>{_table(head, rows)}</section>" if rows else ""
@@ -301,15 +307,19 @@ def _cost(comparison: Mapping[str, Any]) -> str:
         rows.append(["spin-up saved, in solver time", number(cost["spin_up_saved"])])
     even = cost.get("break_even")
     says = (
-        f"Data and training counted, the generator pays off from <b>{number(even)}</b> samples on."
-        if even is not None
-        else "Against the cheapest solver that is as good, the generator <b>never</b> pays off, however many "
-        "samples are drawn."
+        ""
+        if "break_even" not in cost
+        else (
+            f"Data and training counted, the generator pays off from <b>{number(even)}</b> samples on."
+            if even is not None
+            else "Against the cheapest solver that is as good, the generator <b>never</b> pays off, however "
+            "many samples are drawn."
+        )
     )
     rows = [row for row in rows if row[1] != "–"]
     return (
-        "<section><h2>Cost</h2><p>Against the strongest solver: of all settings tried, the cheapest that comes as "
-        f"close to the reference as the generator does. {says}</p>"
+        "<section><h2>Cost</h2><p>Against the strongest solver: of all settings tried, the cheapest that "
+        f"comes as close to the reference as the generator does. {says}</p>"
         f"{_table(['per sample, unless it says once', 'time'], rows)}"
         f"{_search(cost)}{_figures(plots.search(comparison))}</section>"
     )

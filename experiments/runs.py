@@ -20,6 +20,7 @@ import json
 import platform
 import shlex
 import subprocess
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,9 +131,9 @@ class RunFolder:
         if not self.figures_file.exists():
             return {}
         try:
-            with np.load(self.figures_file, allow_pickle=False) as archive:
+            with self.figures_file.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{self.figures_file} cannot be read; "
                 f"`python -m experiments compare {self.path}` writes it again."

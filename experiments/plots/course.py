@@ -215,7 +215,8 @@ def search(comparison: Mapping[str, Any]) -> list[Picture]:
             cheapest = cost["cheapest"]
             axes.plot(
                 1e3 * cheapest["seconds_per_sample"], cheapest["error"], "o",
-                color="none", markeredgecolor=GAUSSIAN, markeredgewidth=1.6, markersize=12, label="cheapest that does",
+                color="none", markeredgecolor=GAUSSIAN, markeredgewidth=1.6, markersize=12,
+                label="cheapest that does",
             )  # fmt: skip
         ratios = [
             one["ratio"]

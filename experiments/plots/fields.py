@@ -79,7 +79,9 @@ def evolution(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
                         image = _plane(axes, coordinates, fields[step, ..., index], cmap, norm)
                         axes.set_xlabel(f"time {times[step]:.3g}" if fields is sides[1][1] else "")
                     row[0].set_ylabel(title.partition(",")[0])
-            figure.colorbar(image, ax=grid, label=label, shrink=0.85, aspect=30, pad=0.02)
+            figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(
+                label, loc="center"
+            )
         caption = (
             f"{label} in space and time: above, the solver; below, one sample of the "
             "generator carried on by the same "
@@ -158,7 +160,7 @@ def _images(
                 last = field[-1] if in_time else field
                 image = _plane(axes, coordinates, last[..., index], cmap, norm)
         row[0].set_ylabel(title, color=colour)
-    figure.colorbar(image, ax=grid, label=label, shrink=0.85, aspect=30, pad=0.02)
+    figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(label, loc="center")
     what = (
         "time runs to the right, space upwards" if in_time and len(coordinates) == 1 else "one colour scale"
     )

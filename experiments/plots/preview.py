@@ -51,7 +51,8 @@ def _evolution(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> N
         axes.set(title=title, xlabel=labelled(comparison, "time"))
     grid[0].set_ylabel(labelled(comparison, "x"))
     channel = channel_names(comparison, figures["evolution/solver"].shape[-1])[0]
-    figure.colorbar(image, ax=grid, label=labelled(comparison, channel), aspect=22, pad=0.015)
+    bar = figure.colorbar(image, ax=grid, aspect=22, pad=0.015)
+    bar.ax.set_title(labelled(comparison, channel), loc="center")
 
 
 def _forecast(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A run folder with everything a report can show, made of numbers instead of a training; and a toy experiment for it."""
+"""A run folder with all that a report shows, made of numbers instead of a training, and a toy experiment."""
 
 import dataclasses
 import json
@@ -75,6 +75,12 @@ def finished_run(run_path):
     return run_path
 
 
+@pytest.fixture
+def forecast_arrays():
+    """Arrays of a forecast, as the comparison writes them."""
+    return forecast_figures(np.random.default_rng(1), np.linspace(0, 22, 64, endpoint=False))
+
+
 def wave(rng, times, x, modes=6, amplitude=1.3):
     """Smooth travelling waves in place of chaos, shape (time, x, 1)."""
     field = np.zeros((len(times), len(x)))
@@ -137,9 +143,15 @@ def fill(path, forecast=False):
     for index, name in enumerate(names):
         ratio = [1.9, 0.9, 1.1, 1.3, 1.0, 1.2, 0.8][index]
         distances[name] = {
-            "value": 0.01 * ratio, "floor": 0.01, "null95": 0.0155, "ratio": ratio,
-            "ratio_ci": [ratio * 0.85, ratio * 1.2], "n": 2048, "inside": ratio < 1.5, "p_value": 0.2,
-        }  # fmt: skip
+            "value": 0.01 * ratio,
+            "floor": 0.01,
+            "null95": 0.0155,
+            "ratio": ratio,
+            "ratio_ci": [ratio * 0.85, ratio * 1.2],
+            "n": 2048,
+            "inside": ratio < 1.5,
+            "p_value": 0.2,
+        }
     grid = [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
     curves = {}
     for start, size, rate in (("generator", 2.5, 2.0), ("gaussian", 20.0, 12.0), ("initial", 60.0, 25.0)):
@@ -155,27 +167,50 @@ def fill(path, forecast=False):
             entered[name] = inside[0] if inside and start != "initial" else None
         curves[start] |= {"enters": entered, "enters_all": entered["spectrum"]}
     search = [
-        {"points": n, "dt": dt, "order": order, "seconds_per_sample": 1e-4 * n / 32 / dt, "error": 1 + 8 * dt / order,
-         "worst": 2 + 16 * dt, "reaches": dt < 0.15, "ratios": {}}
-        for n in (32, 64) for dt in (0.1, 0.2, 0.5) for order in (2, 4)
-    ]  # fmt: skip
+        {
+            "points": n,
+            "dt": dt,
+            "order": order,
+            "seconds_per_sample": 1e-4 * n / 32 / dt,
+            "error": 1 + 8 * dt / order,
+            "worst": 2 + 16 * dt,
+            "reaches": dt < 0.15,
+            "ratios": {},
+        }
+        for n in (32, 64)
+        for dt in (0.1, 0.2, 0.5)
+        for order in (2, 4)
+    ]
     search[5] |= {"seconds_per_sample": 1e-4, "error": None, "worst": None, "failed": "fields are not finite"}
     comparison = {
-        "task": "snapshot", "n": 2048, "draws": 50, "channels": ["u"], "units": {"u": "", "x": "", "time": ""},
+        "task": "snapshot",
+        "n": 2048,
+        "draws": 50,
+        "channels": ["u"],
+        "units": {"u": "", "x": "", "time": ""},
         "distances": distances,
         "scores": {
             "diversity": {"value": 0.98, "target": 1.0, "null": [0.97, 1.03]},
             "memorising": {"value": 0.31, "target": 0.5, "null": [0.46, 0.54]},
         },
-        "refinement": curves, "refinement_null": dict.fromkeys(names, 1.55),
+        "refinement": curves,
+        "refinement_null": dict.fromkeys(names, 1.55),
         "cost": {
-            "generator_seconds_per_sample": 2.1e-4, "carry_seconds_per_sample": 6e-5,
+            "generator_seconds_per_sample": 2.1e-4,
+            "carry_seconds_per_sample": 6e-5,
             "reference_seconds_per_sample": 4.2e-3,
-            "cheapest": {key: search[0][key] for key in ("points", "dt", "order", "seconds_per_sample", "error")},
-            "search": search, "data_seconds": 41.0, "training_seconds": 318.0, "spin_up_saved": 18.0, "break_even": 448_750,
+            "cheapest": {
+                key: search[0][key] for key in ("points", "dt", "order", "seconds_per_sample", "error")
+            },
+            "search": search,
+            "data_seconds": 41.0,
+            "training_seconds": 318.0,
+            "spin_up_saved": 18.0,
+            "break_even": 448_750,
         },
-        "baselines": {}, "verdict": "The generator cannot be told from the solver in 6 of 7 distances.",
-    }  # fmt: skip
+        "baselines": {},
+        "verdict": "The generator cannot be told from the solver in 6 of 7 distances.",
+    }
     if forecast:
         figures |= forecast_figures(rng, x)
     runs.write_arrays(path / "figures.npz", figures)
@@ -185,12 +220,19 @@ def fill(path, forecast=False):
         decay = float(np.exp(-step / 900))
         rows.append(
             {
-                "step": step, "seconds": step * 0.08, "discriminator_loss": 0.69 - 0.1 * decay + 0.01 * rng.normal(),
-                "generator_loss": 0.75 + 0.4 * decay + 0.02 * rng.normal(), "generator_gradient": 0.2 + decay,
-                "discriminator_gradient": 0.5 + 0.8 * decay, "tau": min(2.0, 0.5 + step / 300), "invalid": 0.0,
-                "validation": 0.02 + 0.4 * decay, "r1": 0.03 + 0.01 * decay, "r2": 0.04 + 0.01 * decay,
+                "step": step,
+                "seconds": step * 0.08,
+                "discriminator_loss": 0.69 - 0.1 * decay + 0.01 * rng.normal(),
+                "generator_loss": 0.75 + 0.4 * decay + 0.02 * rng.normal(),
+                "generator_gradient": 0.2 + decay,
+                "discriminator_gradient": 0.5 + 0.8 * decay,
+                "tau": min(2.0, 0.5 + step / 300),
+                "invalid": 0.0,
+                "validation": 0.02 + 0.4 * decay,
+                "r1": 0.03 + 0.01 * decay,
+                "r2": 0.04 + 0.01 * decay,
             }
-        )  # fmt: skip
+        )
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     runs.write_json(path / "data.json", {"key": "0123456789abcdef", "certificate": {"defect": 2e-7}})
 
@@ -200,11 +242,17 @@ def forecast_figures(rng, x):
     times = np.linspace(0, 1, 5)
     truth = np.stack([wave(rng, times, x) for _ in range(4)])
     figures = {
-        "forecast/times": times, "forecast/coordinates": x, "forecast/truth": truth,
-        "forecast/points": x[[5, 20, 40, 55]], "forecast/observations": truth[:, 0, [5, 20, 40, 55], 0],
-        "forecast/case_labels": np.array(["viscosity 0.02", "viscosity 0.05", "viscosity 0.1", "viscosity 0.2, outside"]),
-        "rank/generator": np.array([30, 22, 18, 15, 14, 15, 19, 21, 33]), "rank/reference": np.array([20, 21, 20, 22, 19, 20, 21, 20, 19]),
-    }  # fmt: skip
+        "forecast/times": times,
+        "forecast/coordinates": x,
+        "forecast/truth": truth,
+        "forecast/points": x[[5, 20, 40, 55]],
+        "forecast/observations": truth[:, 0, [5, 20, 40, 55], 0],
+        "forecast/case_labels": np.array(
+            ["viscosity 0.02", "viscosity 0.05", "viscosity 0.1", "viscosity 0.2, outside"]
+        ),
+        "rank/generator": np.array([30, 22, 18, 15, 14, 15, 19, 21, 33]),
+        "rank/reference": np.array([20, 21, 20, 22, 19, 20, 21, 20, 19]),
+    }
     for who, bias in (("generator", 0.15), ("reference", 0.05)):
         figures[f"forecast/{who}_mean"] = truth + bias * rng.normal(size=(4, 5, 1, 1))
         figures[f"forecast/{who}_std"] = np.broadcast_to(0.25 + 0.1 * np.sin(x)[:, None], truth.shape)

@@ -1,0 +1,287 @@
+"""The command line: what it does, and that a mistake is one sentence, code 2, and leaves nothing on disk."""
+
+import errno
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+
+import experiments
+from experiments import catalog, runs
+from experiments.cli import main
+from experiments.errors import UserError
+from experiments.export import Fields
+from experiments.progress import Progress, brief, duration, rate
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """Work in an empty folder with a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def pipeline(monkeypatch):
+    """A pipeline whose ``run`` records its call and returns a verdict, unless told to fail."""
+    calls = SimpleNamespace(run=[], sample=[], fail=None)
+
+    def run(experiment, config, folder, *, resume, progress):
+        calls.run.append((experiment.name, config, folder.path, resume))
+        if calls.fail is not None:
+            raise calls.fail
+        runs.write_json(folder.comparison_file, {"verdict": "The generator wins."})
+        return folder.comparison()
+
+    def open_sampler(run):
+        def sample(count, *, key, refine):
+            calls.sample.append((count, refine))
+            return Fields(
+                np.zeros((count, 4, 1), np.float32), ("sample", "x", "channel"), {"x": np.arange(4.0)}, ("u",)
+            )
+
+        return sample
+
+    fake = SimpleNamespace(run=run, open_sampler=open_sampler)
+    monkeypatch.setitem(sys.modules, "experiments.pipeline", fake)
+    monkeypatch.setattr(experiments, "pipeline", fake, raising=False)
+    return calls
+
+
+def told(argv, capsys):
+    """Run a command that must fail as the user's mistake; return the one line it says."""
+    assert main(argv) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    return line
+
+
+def test_help_answers_within_a_second_and_a_half_without_importing_jax():
+    code = (
+        "import sys; from experiments.cli import main; main(['--help']); main(['list'])\n"
+        "assert not {'jax', 'flax', 'matplotlib', 'scipy'} & set(sys.modules), 'heavy import'"
+    )
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=Path(experiments.__file__).parents[1],
+    )
+    assert done.returncode == 0, done.stderr
+    assert "examples:" in done.stdout
+    assert time.perf_counter() - began < 1.5
+
+
+def test_the_list_names_every_experiment_with_its_system_and_task(capsys):
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    for name, summary in catalog.names().items():
+        assert name in said and summary.system in said and summary.task in said
+
+
+def test_help_of_run_shows_every_setting_with_the_presets_value_and_unit(toy, capsys):
+    assert main(["run", "toy", "--preset", "smoke", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "--training.steps int" in said
+    assert "[10 updates]" in said
+    assert "--system.viscosity float,float" in said
+    assert "[0.01,0.1 length^2/time]" in said
+    assert main(["run", "--help"]) == 0
+    assert "NAME is one of" in capsys.readouterr().out
+
+
+def test_a_run_ends_with_the_verdict_and_the_place_of_the_report(toy, pipeline, capsys):
+    asked = ["--preset", "smoke", "--seed", "5", "--training.steps=7", "--training.batch", "4"]
+    assert main(["run", "toy", *asked]) == 0
+    verdict, where = capsys.readouterr().out.splitlines()[-2:]
+    assert verdict == "The generator wins."
+    page = where.removeprefix("report: ")
+    assert Path(page).exists()
+    ((name, config, path, resume),) = pipeline.run
+    assert (name, resume) == ("toy", False)
+    assert (config.seed, config.training.steps, config.training.batch) == (5, 7, 4)
+    record = yaml.safe_load((path / "config.yaml").read_text())
+    assert record["command"].startswith("python -m experiments run toy --preset smoke")
+
+
+def test_a_run_goes_on_with_its_own_configuration(toy, pipeline, capsys):
+    main(["run", "toy", "--training.steps", "7"])
+    path = pipeline.run[0][2]
+    assert main(["run", "toy", "--resume", str(path)]) == 0
+    assert pipeline.run[1] == (*pipeline.run[0][:3], True)
+    assert len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["rnu", "toy"], "command 'rnu' is unknown; did you mean run?"),
+        (["run"], "required: NAME"),
+        (["run", "toyy"], "experiment 'toyy' is unknown; did you mean toy?"),
+        (["run", "toy", "--preset", "dmeo"], "--preset 'dmeo' is unknown; did you mean demo?"),
+        (["run", "toy", "--presett", "demo"], "--presett is not an option of run; did you mean --preset?"),
+        (["run", "toy", "--training.stepps", "3"], "did you mean --training.steps?"),
+        (["run", "toy", "--training.steps"], "--training.steps needs a value"),
+        (["run", "toy", "--training.steps", "--seed", "1"], "--training.steps needs a value"),
+        (["run", "toy", "--training.steps", "1", "--training.steps", "2"], "is given twice"),
+        (["run", "toy", "--training.steps", "-1"], "--training.steps = -1 is not usable: it must be at"),
+        (["run", "toy", "--seed", "x"], "--seed must be a whole number, found 'x'."),
+        (["run", "toy", "--seed", "-1"], "--seed must be at least 0, found -1."),
+        (["run", "toy", "--seed", "1", "--training.seed", "1"], "say the same thing"),
+        (["run", "toy", "--resume", "nowhere"], "run folder nowhere does not exist"),
+        (["sample", "nowhere", "--count", "0", "--out", "a.npz"], "--count must be at least 1, found 0."),
+        (["sample", "nowhere", "--count", "3", "--out", "a.png"], "must end in one of .npz, .nc, .h5, .zarr"),
+        (["sample", "x", "--count", "3", "--refine", "-2", "--out", "a.nc"], "--refine must be at least 0"),
+        (["sample", "x", "--count", "3", "--refin", "2", "--out", "a.nc"], "did you mean --refine?"),
+        (["sample", "nowhere", "--count", "3", "--out", "a.nc"], "run folder nowhere does not exist"),
+        (["compare", "nowhere"], "run folder nowhere does not exist"),
+        (["report", "."], "is not a run folder"),
+        (["cache", "burn"], "choose show or clear"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_a_remedy_and_leaves_nothing_on_disk(
+    argv, expected, toy, pipeline, capsys, tmp_path
+):
+    assert expected in told(argv, capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--preset", "smoke"], "whose preset is demo; leave --preset out."),
+        (["--training.steps", "9"], "--training.steps 9 contradicts --resume"),
+        (["--seed", "9"], "--training.seed 9 contradicts --resume"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused(run_path, pipeline, capsys, more, expected):
+    assert expected in told(["run", "toy", "--resume", str(run_path), *more], capsys)
+    assert pipeline.run == []
+
+
+def test_resuming_another_experiments_run_is_refused(run_path, monkeypatch, capsys):
+    monkeypatch.setitem(catalog._SUMMARIES, "other", catalog._SUMMARIES["toy"])
+    monkeypatch.setitem(sys.modules, "experiments.catalog.other", sys.modules["experiments.catalog.toy"])
+    assert "is a run of toy, not of other" in told(["run", "other", "--resume", str(run_path)], capsys)
+
+
+def test_interrupting_a_run_prints_the_command_that_resumes_it(toy, pipeline, capsys):
+    pipeline.fail = KeyboardInterrupt()
+    assert main(["run", "toy"]) == 130
+    path = pipeline.run[0][2]
+    last = capsys.readouterr().err.splitlines()[-1]
+    command = last.removeprefix("interrupted; go on with: python -m experiments ")
+    pipeline.fail = None
+    assert main(command.split()) == 0
+    assert pipeline.run[1][2] == runs.open_folder(path).path
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "x/y"), "x/y: the disk is full"),
+        (ValueError("RESOURCE_EXHAUSTED: write: No space left on device"), "the disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "x: permission is denied"),
+        (UserError("batch 64 does not divide by 3 devices."), "batch 64 does not divide by 3 devices."),
+    ],
+)
+def test_what_the_user_can_mend_while_running_is_one_sentence(toy, pipeline, capsys, error, expected):
+    pipeline.fail = error
+    assert main(["run", "toy"]) == 2
+    said = capsys.readouterr().err
+    assert any(line.startswith(expected) for line in said.splitlines())
+    assert "Traceback" not in said
+
+
+def test_a_value_error_that_a_wing_raises_is_a_sentence_and_one_of_a_library_is_a_bug(
+    toy, pipeline, capsys, monkeypatch
+):
+    def from_our_code():
+        return Fields(np.zeros((2, 4, 1)), ("sample", "channel"), {}, ("u",))
+
+    fake = sys.modules["experiments.pipeline"]
+    monkeypatch.setattr(fake, "run", lambda *a, **k: from_our_code())
+    assert main(["run", "toy"]) == 2
+    assert "must name all 3 axes" in capsys.readouterr().err
+    monkeypatch.setattr(fake, "run", lambda *a, **k: np.zeros(3).reshape(2, 2))
+    with pytest.raises(ValueError, match="cannot reshape"):
+        main(["run", "toy"])
+
+
+def test_samples_are_written_with_their_shape_told(run_path, pipeline, capsys, tmp_path):
+    out = tmp_path / "new" / "fields.npz"
+    assert main(["sample", str(run_path), "--count", "3", "--refine", "2.5", "--out", str(out)]) == 0
+    assert pipeline.sample == [(3, 2.5)]
+    assert capsys.readouterr().out.strip() == f"{out}: 3 sample x 4 x x 1 channel"
+    with np.load(out) as file:
+        assert file["u"].shape == (3, 4)
+
+
+def test_a_report_is_rebuilt_from_the_folder_alone(run_path, capsys):
+    runs.write_json(run_path / "comparison.json", {"verdict": "It loses."})
+    assert main(["report", str(run_path)]) == 0
+    assert capsys.readouterr().out.split() == ["It", "loses.", "report:", str(run_path / "report.html")]
+
+
+def test_the_cache_is_shown_and_cleared(tmp_path, capsys):
+    entry = tmp_path / "cache" / ("0" * 32)
+    entry.mkdir(parents=True)
+    (entry / "dataset.json").write_text(json.dumps({"name": "waves"}))
+    (entry / "data.npy").write_bytes(b"0" * 2_000_000)
+    assert main(["cache"]) == 0
+    assert "2.0 MB" in (said := capsys.readouterr().out) and "waves" in said
+    assert main(["cache", "clear"]) == 0
+    assert "1 data sets, 2.0 MB removed" in capsys.readouterr().out
+    assert not entry.exists()
+
+
+def test_progress_without_a_terminal_is_a_line_with_rate_and_time_left(monkeypatch):
+    stream, now = io.StringIO(), [0.0]
+    monkeypatch.setattr("experiments.progress.time", SimpleNamespace(monotonic=lambda: now[0]))
+    with Progress(stream=stream, every=5.0) as progress:
+        update = progress.training()
+        for step in range(100, 201, 10):
+            update(step, 200, {"generator_loss": 0.5, "tau": 2.0, "invalid": 0.0})
+            now[0] += 1.0
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "training 100/200, G 0.5, tau 2"
+    # A resumed run: the hundred steps of the run before do not count towards the rate.
+    assert lines[1] == "training 150/200, 10.0/s, 5 s left, G 0.5, tau 2"
+    assert lines[-1] == "training 200/200, 10.0/s, took 10 s, G 0.5, tau 2"
+    assert len(lines) == 3
+
+
+def test_progress_on_a_terminal_draws_bars():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    with Progress(stream=stream) as progress:
+        progress.note("run folder: runs/x")
+        update = progress.data()
+        update(0, 10, "spinning up")
+        update(10, 10, "spinning up")
+    assert "10/10" in stream.getvalue() and "runs/x" in stream.getvalue()
+
+
+def test_silent_progress_says_nothing(capsys):
+    with Progress(silent=True) as progress:
+        progress.note("x")
+        progress.compare()(1, 2, "y")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_rates_durations_and_shares_read_well():
+    assert (rate(12.34), rate(0.25), rate(None)) == ("12.3/s", "4.0 s each", "")
+    assert (duration(42.4), duration(185), duration(7800)) == ("42 s", "3 min 05 s", "2 h 10 min")
+    assert brief({"invalid": 0.031, "tau": 1.0}) == "tau 1, invalid 3.1%"

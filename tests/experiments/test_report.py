@@ -1,0 +1,194 @@
+"""The report: one page that needs nothing but itself, and says what the comparison found."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from experiments import plots, report, runs
+from experiments.plots.style import DIVERGING, scale_of
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave the drawing out where a test is about words."""
+    monkeypatch.setattr(plots.Picture, "data_uri", lambda self: "data:,")
+
+
+def test_the_page_needs_nothing_from_elsewhere(finished_run):
+    page = report.write(runs.open_folder(finished_run)).read_text()
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
+    assert "<script" not in page
+    assert "url(" not in page
+    assert "http" not in re.sub(r'src="data:[^"]*"', "", page)
+    assert page.count("<img") > 15
+    assert 'name="viewport"' in page and "@media print" in page
+    assert (finished_run / "preview.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_distance_says_in_words_whether_it_is_inside_the_null_band(finished_run, quick):
+    page = report.build(runs.open_folder(finished_run))
+    rows = re.findall(
+        r"<tr[^>]*><td>([a-z ]+|sliced Wasserstein)</td>(?:(?!</tr>).)*?(inside|outside)</span>", page
+    )
+    found = dict(rows)
+    assert found["spectrum"] == "outside"
+    assert found["values"] == "inside"
+    assert found["memorising"] == "outside"
+
+
+def test_losing_is_said_as_plainly_as_winning(finished_run, quick):
+    folder = runs.open_folder(finished_run)
+    assert "pays off from <b>448&#8239;750</b> samples on" in report.build(folder)
+    comparison = folder.comparison()
+    comparison["cost"]["break_even"] = None
+    runs.write_json(folder.comparison_file, comparison)
+    assert "<b>never</b> pays off" in report.build(folder)
+
+
+def test_a_setting_that_failed_stays_in_the_search_with_its_reason(finished_run, quick):
+    assert "no: fields are not finite" in report.build(runs.open_folder(finished_run))
+
+
+def test_a_start_that_never_enters_is_said_not_to_by_the_last_time(finished_run, quick):
+    assert "not by 64" in report.build(runs.open_folder(finished_run))
+
+
+def test_a_run_without_comparison_or_metrics_still_has_a_page_with_the_next_command(run_path):
+    page = report.write(runs.open_folder(run_path)).read_text()
+    assert "has not been compared" in page
+    assert f"--resume {run_path}" in page
+    assert not (run_path / "preview.png").exists()
+
+
+def test_text_from_the_run_folder_cannot_become_markup(finished_run, quick):
+    folder = runs.open_folder(finished_run)
+    runs.write_json(folder.comparison_file, {**folder.comparison(), "verdict": "<b>x</b> & <script>"})
+    page = report.build(folder)
+    assert "<script" not in page
+    assert "&lt;b&gt;x&lt;/b&gt; &amp; &lt;script&gt;" in page
+
+
+def test_the_page_is_the_same_when_written_again(finished_run):
+    folder = runs.open_folder(finished_run)
+    figures, comparison = folder.figures(), folder.comparison()
+    first, second = (plots.spectrum(figures, comparison)[0].data_uri() for _ in range(2))
+    assert first == second
+
+
+def test_fields_share_the_scale_of_the_solver(finished_run):
+    folder = runs.open_folder(finished_run)
+    figures, comparison = folder.figures(), folder.comparison()
+    figures["evolution/generator"] = 3 * figures["evolution/generator"]
+    picture = plots.evolution(figures, comparison)[0]
+    limits = {image.get_clim() for axes in picture.figure.axes for image in axes.images}
+    assert len(limits) == 1
+    (low, high), solver = limits.pop(), figures["evolution/solver"]
+    assert low == -high
+    assert high == pytest.approx(np.quantile(np.abs(solver), 0.999), rel=0.1)
+
+
+def test_the_colour_map_is_even_in_lightness_and_symmetric_about_zero():
+    rgb = DIVERGING(np.arange(257))[:, :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
+    assert np.all(np.diff(lightness[:129]) > 0) and np.all(np.diff(lightness[128:]) < 0)
+    assert np.abs(lightness - lightness[::-1]).max() < 3
+    steps = np.abs(np.diff(lightness))
+    assert steps.max() < 1.6 * np.median(steps)
+
+
+def test_fields_of_one_sign_get_a_sequential_map():
+    assert scale_of(np.linspace(1, 2, 100))[0].name == "cividis"
+    assert scale_of(np.linspace(-1, 2, 100))[0] is DIVERGING
+
+
+def test_a_curve_is_marked_where_it_enters_the_band_and_nowhere_else(finished_run):
+    comparison = runs.open_folder(finished_run).comparison()
+    names = list(comparison["distances"])
+    pictures = plots.refinement(comparison)
+    assert [one.title for one in pictures] == names
+    for name, picture in zip(names, pictures):
+        rings = [line.get_xdata() for line in picture.figure.axes[0].lines if line.get_markersize() > 10]
+        entered = [
+            one["enters"][name]
+            for one in comparison["refinement"].values()
+            if one["enters"][name] is not None
+        ]
+        assert sorted(float(np.ravel(x)[0]) for x in rings) == sorted(entered)
+
+
+def test_a_forecast_draws_its_cases_and_ranks(finished_run, forecast_arrays):
+    folder = runs.open_folder(finished_run)
+    figures = {**folder.figures(), **forecast_arrays}
+    pictures = plots.forecasts(figures, folder.comparison(), cases=2)
+    assert len(pictures) == 2
+    assert pictures[0].data_uri().startswith("data:image/svg+xml;base64,")
+    assert len(plots.rank_histogram(figures, {})) == 1
+    assert plots.forecasts({}, {}) == [] == plots.rank_histogram({}, {})
+
+
+def test_two_dimensional_fields_are_drawn_as_images():
+    rng = np.random.default_rng(0)
+    x = np.linspace(0, 1, 12, endpoint=False)
+    figures = {"coordinates/0": x, "coordinates/1": x}
+    for side in ("generator", "solver"):
+        figures[f"samples/{side}"] = rng.normal(size=(4, 12, 12, 1))
+        figures[f"evolution/{side}"] = rng.normal(size=(6, 12, 12, 1))
+    figures["evolution/times"] = np.arange(6.0)
+    comparison = {"channels": ["vorticity"], "units": {"vorticity": "1/s"}}
+    (samples,), (evolution,) = plots.samples(figures, comparison), plots.evolution(figures, comparison)
+    assert "vorticity (1/s)" in samples.caption
+    assert evolution.data_uri().startswith("data:image/png;base64,")
+
+
+def test_metrics_are_grouped_whatever_else_is_logged():
+    rows = [
+        {
+            "step": s,
+            "generator_loss": 1.0 / (s + 1),
+            "generator_gradient": 0.1,
+            "tau": 0.5 * s,
+            "invalid": 0.0,
+        }
+        for s in range(5)
+    ]
+    assert [one.title for one in plots.training(rows)] == ["Losses", "Gradient norms", "Carry time"]
+    assert plots.training([]) == [] == plots.training([{"message": "none"}])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.01, "0.0100"),
+        (1.0, "1.00"),
+        (210.4, "210"),
+        (448750, "448&#8239;750"),
+        (float("nan"), "–"),
+        (3e-9, "3.00&#8239;×&#8239;10<sup>-9</sup>"),
+    ],
+)
+def test_numbers_have_three_digits_and_counts_all_of_them(value, text):
+    assert report.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2.1e-4, "210 µs"), (0.0042, "4.20 ms"), (41.0, "41.0 s"), (318.0, "5.30 min"), (None, "–")],
+)
+def test_durations_have_a_unit_that_suits_them(value, text):
+    assert report.seconds(value) == text
+
+
+def test_damaged_figures_say_how_to_write_them_again(finished_run):
+    (finished_run / "figures.npz").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(ValueError, match=r"compare .* writes it again"):
+        report.write(runs.open_folder(finished_run))
+
+
+def test_a_comparison_that_is_no_json_is_told(finished_run):
+    (finished_run / "comparison.json").write_text(json.dumps({"a": 1})[:-1])
+    with pytest.raises(ValueError, match="not valid JSON"):
+        report.write(runs.open_folder(finished_run))

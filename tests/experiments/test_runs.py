@@ -1,0 +1,118 @@
+"""Run folders: what is read back is what was written, and a folder that is no run is told apart."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+
+import experiments
+from experiments import runs
+from experiments.errors import UserError
+from experiments.export import Fields
+
+
+def rewrite(path, **changes):
+    record = yaml.safe_load((path / "config.yaml").read_text())
+    (path / "config.yaml").write_text(yaml.safe_dump({**record, **changes}))
+
+
+def test_a_created_run_is_read_back_with_its_overrides(tmp_path, toy):
+    config = toy.presets["demo"].with_overrides({"training.steps": "70", "training.seed": "3"})
+    made = runs.create(
+        tmp_path / "runs", "toy", "demo", config, ["python", "-m", "experiments", "run", "toy"]
+    )
+    read = runs.open_folder(made.path)
+    assert read.config == config
+    assert read.config.seed == 3
+    assert (read.experiment, read.preset) == ("toy", "demo")
+    assert read.record["devices"]["count"] == 4
+    assert {"python", "jax", "numpy"} <= read.record["versions"].keys()
+
+
+def test_two_runs_started_in_one_second_have_folders_of_their_own(tmp_path, toy):
+    folders = [runs.create(tmp_path, "toy", "demo", toy.presets["demo"]) for _ in range(3)]
+    assert len({one.path for one in folders}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"format": 99}, "has run format 99 and this version reads 1"),
+        ({"preset": "huge"}, "preset 'huge' is not one of smoke, demo"),
+        ({"experiment": "toi"}, "experiment 'toi' is unknown; did you mean toy?"),
+        ({"config": {"training": {"stepz": 1}}}, "training.stepz is not a setting; did you mean steps?"),
+        ({"config": {"training": {"steps": 0}}}, "training.steps = 0 is not usable"),
+    ],
+)
+def test_a_run_of_another_version_says_what_does_not_fit(run_path, changes, told):
+    rewrite(run_path, **changes)
+    with pytest.raises(UserError) as caught:
+        runs.open_folder(run_path)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["format: 1\nexperi", "{", "- 1\n- 2\n", ""])
+def test_a_half_written_configuration_is_refused(run_path, text):
+    (run_path / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match="incomplete or not YAML"):
+        runs.open_folder(run_path)
+
+
+def test_a_folder_above_the_run_names_the_newest_run_in_it(run_path):
+    with pytest.raises(UserError, match=f"the newest run there is {run_path}"):
+        runs.open_folder(run_path.parent)
+    with pytest.raises(UserError, match=f"does not exist; the newest run there is {run_path}"):
+        runs.open_folder(run_path.parent / "20260101-130000")
+
+
+def test_metrics_cut_short_by_a_kill_are_read_up_to_the_cut_and_each_step_once(run_path):
+    lines = [{"step": 10, "loss": 1.0}, {"step": 20, "loss": 2.0}, {"step": 10, "loss": 3.0}]
+    (run_path / "metrics.jsonl").write_text(
+        "".join(json.dumps(one) + "\n" for one in lines) + '{"step": 30, "lo'
+    )
+    assert runs.open_folder(run_path).metrics() == [{"step": 10, "loss": 3.0}, {"step": 20, "loss": 2.0}]
+
+
+def test_a_missing_comparison_says_how_to_make_it(run_path):
+    with pytest.raises(UserError, match=r"no comparison\.json yet; `python -m experiments compare"):
+        runs.open_folder(run_path).comparison()
+
+
+def test_json_keeps_arrays_and_turns_what_is_not_finite_into_null(tmp_path):
+    path = tmp_path / "a.json"
+    runs.write_json(path, {"a": np.float32(0.5), "b": np.arange(2), "c": float("nan"), "d": (1, None, True)})
+    assert json.loads(path.read_text()) == {"a": 0.5, "b": [0, 1], "c": None, "d": [1, None, True]}
+
+
+def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "a.json"
+    runs.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        runs.write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_sampling_from_python_reaches_the_sampler_with_key_and_refinement(run_path, monkeypatch, key):
+    asked = []
+
+    def open_sampler(run):
+        def sample(count, *, key, refine, **condition):
+            asked.append((run.path, count, key, refine, condition))
+            return Fields(np.zeros((count, 4, 1)), ("sample", "x", "channel"), {}, ("u",))
+
+        return sample
+
+    monkeypatch.setitem(sys.modules, "experiments.pipeline", SimpleNamespace(open_sampler=open_sampler))
+    monkeypatch.setattr(experiments, "pipeline", SimpleNamespace(open_sampler=open_sampler), raising=False)
+    run = experiments.load_run(run_path)
+    fields = run.sample(7, key=key, refine=2.0, viscosity=0.1)
+    assert fields.shape == (7, 4, 1)
+    assert asked == [(run_path, 7, key, 2.0, {"viscosity": 0.1})]
+    with pytest.raises(UserError, match="count must be at least 1"):
+        run.sample(0)
+    with pytest.raises(UserError, match="refine must be a solver time"):
+        run.sample(1, refine=-1.0)
