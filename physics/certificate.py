@@ -96,7 +96,7 @@ def certify(
     horizon = limits.horizon or span or _HORIZON * dt
     steps = np.unique(np.maximum(1, np.rint(np.linspace(0, horizon / dt, _COMPARED + 1)[1:]).astype(int)))
     gap = round((times[1] - times[0]) / dt) if len(times) > 1 else 0
-    pairs = 0 < gap <= steps[-1]
+    pairs = 0 < gap <= int(steps[-1])
 
     def measure(key, stored):
         draw = sampler.draw(key)

@@ -185,10 +185,7 @@ class Dataset:
             self._lease.release()
 
     def _array(self, name: str) -> np.ndarray:
-        path = self.path / f"{name}.npy"
-        # An empty file cannot be mapped.
-        empty = 0 in self.description["files"][name]["shape"]
-        return np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
+        return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
 
 def open_dataset(path: str | os.PathLike[str]) -> Dataset:

@@ -13,7 +13,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import diffrax
@@ -71,6 +71,7 @@ def generate(
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> Dataset:
     """The data set of a specification, from the cache or made now.
 
@@ -82,6 +83,7 @@ def generate(
         spec: what to make.
         cache_dir: where; `physics.cache.default_directory` when None.
         progress: called often as ``progress(done, total, what)``.
+        devices: the JAX devices to work on; all of this process when None.
 
     Raises:
         CertificateRefusedError: the data break a limit of the specification.
@@ -103,9 +105,8 @@ def generate(
         if not (directory / DESCRIPTION).is_file():
             try:
                 with jax.enable_x64(spec.dtype == "float64"):
-                    _make(
-                        TrajectoryFiles(directory, _circumstances(sampler, spec)), sampler, spec, key, report
-                    )
+                    files = TrajectoryFiles(directory, _circumstances(sampler, spec))
+                    _make(files, sampler, spec, key, report, list(devices or jax.local_devices()))
             except ValueError:
                 cache.discard(key)
                 raise
@@ -123,12 +124,13 @@ def _open(cache: Cache, key: str) -> Dataset | None:
         return None
 
 
-def _make(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, key: str, report: Progress) -> None:
+def _make(
+    files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, key: str, report: Progress, devices: list[Any]
+) -> None:
     started = time.perf_counter()
     system = sampler.system
     plan = _plan(files, sampler, spec, report)
     chunks = list(_chunks(spec, plan.chunk))
-    devices = jax.local_devices()
     draw = _Drawing(sampler, spec, plan, devices)
     files.reserve(draw.arrays())
     total = sum(spec.trajectories)
@@ -147,9 +149,11 @@ def _make(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, key: str, rep
             files.mark(chunk.number)
             made += chunk.length
             report(made, total, "trajectories")
-        if "certificate" not in files.notes and group[0].number == 0:
+        if "certificate" not in files.notes:
             report(made, total, "certificate")
             _certify(files, sampler, spec, plan, chunks[0], draw)
+    if "certificate" not in files.notes:
+        _certify(files, sampler, spec, plan, chunks[0], draw)
     certificate = dict(files.notes["certificate"])
     if system.chaotic:
         change = np.concatenate([files.read(f"{split}-change") for split in SPLITS])

@@ -108,7 +108,7 @@ def integrated_time(
 
 
 def decorrelation_time(
-    observables: Sequence[Float[Array | np.ndarray, "trajectories time *rest"]], interval: float
+    observables: Sequence[Float[Array | np.ndarray, "trajectories time ..."]], interval: float
 ) -> CorrelationTime:
     """The longest of the decorrelation times of several observables of a stationary state.
 

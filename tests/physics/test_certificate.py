@@ -1,0 +1,113 @@
+"""Certificates: round-off where the solver is its own judge, refusal with a remedy where one is broken."""
+
+import jax
+import numpy as np
+import pytest
+
+from physics import (
+    Burgers,
+    CertificateRefusedError,
+    DatasetSpec,
+    FixedSystem,
+    Grid,
+    KuramotoSivashinsky,
+    Limits,
+    Lorenz63,
+    generate,
+)
+from physics.cache import Cache
+from physics.certificate import judge
+
+
+def _spec(**changes):
+    options = {
+        "snapshots": 2,
+        "spin_up": 10.0,
+        "stride": 0.8,
+        "dt": 0.1,
+        "limits": Limits(trajectories=4, horizon=4.0),
+    }
+    return DatasetSpec("certified", (8, 0, 0), **(options | changes))
+
+
+def _waves(points, tmp_path, **changes):
+    sampler = FixedSystem(KuramotoSivashinsky(Grid((points,), (22.0,))))
+    return generate(sampler, _spec(**changes), cache_dir=tmp_path, devices=jax.local_devices()[:1])
+
+
+def test_the_defect_of_stored_snapshots_is_round_off(tmp_path):
+    certificate = _waves(32, tmp_path).certificate
+    assert 0 < certificate["defect"] < 1e-5 and certificate["defect_over"].startswith("8 steps")
+    assert certificate["drift"]["mean"] < 1e-6
+    assert certificate["horizon"] == pytest.approx(4.0) and certificate["trajectories"] == 4
+
+
+@pytest.mark.float64
+def test_the_step_error_falls_with_the_order_of_the_solver(tmp_path):
+    limits = Limits(trajectories=4, horizon=2.0)
+    coarse, fine = (_waves(32, tmp_path, dt=dt, dtype="float64", limits=limits) for dt in (0.02, 0.01))
+    ratio = coarse.certificate["step_error_median"] / fine.certificate["step_error_median"]
+    assert np.log2(ratio) == pytest.approx(4, abs=0.3)
+    assert fine.certificate["defect"] < 1e-13
+    # The grid error does not know the step.
+    assert coarse.certificate["grid_error_median"] == pytest.approx(
+        fine.certificate["grid_error_median"], rel=0.3
+    )
+
+
+def test_too_long_a_step_is_refused_with_the_half_of_it(tmp_path):
+    with pytest.raises(
+        CertificateRefusedError, match=r"step error \d\.\de[-+]\d+ > 1\.0e-02: halve dt to 0\.4"
+    ):
+        _waves(32, tmp_path, dt=0.8, spin_up=8.0, limits=Limits(trajectories=4))
+    assert Cache(tmp_path).entries() == []
+
+
+def test_too_few_points_are_refused_with_twice_as_many(tmp_path):
+    with pytest.raises(CertificateRefusedError, match=r"grid error \d\.\de[-+]\d+ > 1\.0e-02: use 32 points"):
+        _waves(16, tmp_path)
+
+
+def test_a_chaotic_system_that_falls_onto_a_steady_state_is_refused(tmp_path):
+    sampler = FixedSystem(KuramotoSivashinsky(Grid((32,), (32.0,))))
+    limits = Limits(trajectories=4, horizon=1.0, grid_error=1.0)
+    with pytest.raises(
+        CertificateRefusedError, match=r"steady share [1-9]\.\de-01 > 5\.0e-03: change the domain"
+    ):
+        generate(sampler, _spec(snapshots=1, spin_up=250.0, limits=limits), cache_dir=tmp_path)
+
+
+def test_fronts_too_sharp_for_the_grid_are_refused(tmp_path):
+    sampler = FixedSystem(Burgers(Grid((32,), (2 * np.pi,)), 0.005))
+    with pytest.raises(CertificateRefusedError, match=r"use 64 points"):
+        generate(sampler, _spec(spin_up=0.0, stride=2.0, dt=0.05, limits=Limits()), cache_dir=tmp_path)
+
+
+def test_a_system_without_space_is_certified_without_a_finer_grid(tmp_path):
+    spec = _spec(dt=0.01, spin_up=5.0, stride=0.1, limits=Limits(trajectories=4, horizon=0.5))
+    made = generate(FixedSystem(Lorenz63()), spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
+    assert made.train.shape == (8, 2, 3) and "grid_error" not in made.certificate
+    assert made.certificate["step_error"] < 1e-4 and made.certificate["steady_share"] == 0
+
+
+def test_every_broken_limit_is_named_in_one_sentence():
+    certificate = {
+        "step_error": 0.03,
+        "grid_error": float("nan"),
+        "defect": 1e-7,
+        "drift": {"mean": 0.5, "momentum": 0},
+    }
+    with pytest.raises(CertificateRefusedError) as refused:
+        judge(certificate, Limits(), name="d", shape=(64, 32), dt=0.1)
+    assert str(refused.value) == (
+        "data set 'd' is refused, step error 3.0e-02 > 1.0e-02: halve dt to 0.05; grid error nan > 1.0e-02: "
+        "use 128x64 points; drift of invariant 'mean' 5.0e-01 > 1.0e-03: halve dt to 0.05 or use float64"
+    )
+    judge({"step_error": 0.01, "drift": {}}, Limits(), name="d", shape=(64,), dt=0.1)
+
+
+def test_limits_are_positive():
+    with pytest.raises(ValueError, match="limit drift is 0"):
+        Limits(drift=0.0)
+    with pytest.raises(ValueError, match="certify at least 1"):
+        Limits(trajectories=0)
