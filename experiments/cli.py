@@ -407,7 +407,7 @@ def describe(config: Any, name: str, preset: str) -> str:
         if (head := dotted.partition(".")[0]) != section:
             section = head
             lines += ["", f"{section}: {titles[section]}"]
-        unit = f" {metadata['unit']}" if metadata.get("unit") else ""
+        unit = f" {metadata['unit']}" if metadata.get("unit") and value is not None else ""
         lines.append(f"  --{dotted} {type_name(kind)}")
         choices = f" ({', '.join(map(str, metadata['choices']))})" if metadata.get("choices") else ""
         text = f"{metadata.get('help', '')}{choices} [{show(value)}{unit}]"
