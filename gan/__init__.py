@@ -44,6 +44,14 @@ _HOME = {
     "Trained": "gan.training.trained",
     "Samples": "gan.training.trained",
     "load": "gan.training.trained",
+    "Yardstick": "gan.metrics.distribution",
+    "diversity": "gan.metrics.neighbours",
+    "memorising": "gan.metrics.neighbours",
+    "crps": "gan.metrics.ensemble",
+    "energy_score": "gan.metrics.ensemble",
+    "spread_skill_ratio": "gan.metrics.ensemble",
+    "rank_histogram": "gan.metrics.ensemble",
+    "coverage": "gan.metrics.ensemble",
 }
 
 __all__ = sorted(_HOME)

@@ -41,9 +41,7 @@ def sampler(
     run = guarded(carry, networks.normalizer, config.limit) if carry is not None and config.tau > 0 else None
     ndim = len(networks.spec.grid)
 
-    def sample(
-        params: Any, rest: Any, keys: Array, condition: dict[str, Any], tau: Any
-    ) -> tuple[Array, Array]:
+    def sample(params: Any, rest: Any, keys: Array, condition: dict[str, Any], tau: Any) -> tuple[Array, Array]:
         pairs = jax.vmap(jax.random.split)(keys)
         latent = jax.vmap(lambda key: jax.random.normal(key, (networks.latent,)))(pairs[:, 0])
         samples = networks.generate(params, rest, latent, condition)
@@ -75,8 +73,7 @@ def adversarial_game(
     spec = networks.spec
     if game.ensemble_weight > 0 and not spec.conditions:
         raise ValueError(
-            "game.ensemble_weight compares several draws for one condition: "
-            "set it to 0 for an unconditional task."
+            "game.ensemble_weight compares several draws for one condition: set it to 0 for an unconditional task."
         )
     draws = game.ensemble_draws if game.ensemble_weight > 0 else 1
     tau_at = carry_time(carry_config)

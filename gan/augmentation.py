@@ -57,9 +57,7 @@ def reflect(field: Float[Array, "*lead c"], axis: int, signs: Iterable[float]) -
     return mirrored * jnp.asarray(tuple(signs), field.dtype)
 
 
-def transform(
-    sample: Float[Array, "*shape c"], key: Array, symmetries: Any, ndim: int
-) -> Float[Array, "*shape c"]:
+def transform(sample: Float[Array, "*shape c"], key: Array, symmetries: Any, ndim: int) -> Float[Array, "*shape c"]:
     """Move one sample by a random symmetry; its grid axes are the ``ndim`` before the channels."""
     first = sample.ndim - 1 - ndim
     count = len(symmetries.shift_axes) + len(symmetries.reflections)

@@ -42,7 +42,7 @@ def _among(section: str, name: str, value: Any, allowed: tuple[str, ...]) -> Non
         _refuse(section, name, value, f"choose one of {', '.join(allowed)}")
 
 
-def _at_least(section: str, config: Any, **bounds: float) -> None:
+def _at_least(section: str, config: Any, **bounds: float | int) -> None:
     for name, bound in bounds.items():
         value = getattr(config, name)
         if not value >= bound:
@@ -56,7 +56,7 @@ def _positive(section: str, config: Any, *names: str) -> None:
             _refuse(section, name, value, "it must be positive and finite")
 
 
-def _within(section: str, config: Any, low: float, high: float, *names: str) -> None:
+def _within(section: str, config: Any, low: float | int, high: float | int, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if not low <= value <= high:
@@ -94,9 +94,7 @@ class GameConfig:
     critic_steps: int = option(1, "discriminator updates for each generator update", "updates")
     ensemble_weight: float = option(0.0, "weight of the fair ensemble score of several draws per condition")
     ensemble_draws: int = option(2, "draws per condition that the ensemble score compares", "draws")
-    symmetrize: bool = option(
-        False, "pass the generator's samples through random symmetries too, not only the data"
-    )
+    symmetrize: bool = option(False, "pass the generator's samples through random symmetries too, not only the data")
 
     def __post_init__(self) -> None:
         _among("game", "objective", self.objective, OBJECTIVES)
@@ -119,7 +117,7 @@ class OptimizerConfig:
     beta2_final: float = option(0.99, "Adam's memory of squared gradients, reached at beta2_until")
     beta2_until: float = option(0.2, "share of the training over which beta2 rises to beta2_final", "share")
     clip: float = option(0.0, "largest gradient norm of each player before scaling (0: no clipping)")
-    average_half_life: float = option(10_000, "half-life of the averaged generator", "samples")
+    average_half_life: float = option(10_000.0, "half-life of the averaged generator", "samples")
 
     def __post_init__(self) -> None:
         _among("optimizer", "transform", self.transform, TRANSFORMS)
@@ -134,9 +132,7 @@ class OptimizerConfig:
 class CarryConfig:
     """The solver as the generator's last layer: how long it carries fields on, growing in training."""
 
-    tau: float = option(
-        0.0, "time over which the solver carries the generator's output on (0: none)", "system time"
-    )
+    tau: float = option(0.0, "time over which the solver carries the generator's output on (0: none)", "system time")
     steps: int = option(20, "solver steps within tau", "steps")
     start: float = option(0.25, "carry time at the first training step as a share of tau", "share")
     ramp: float = option(0.1, "share of the training after which the carry time has grown to tau", "share")
@@ -161,7 +157,7 @@ class TrainingConfig:
     log_every: int = option(20, "steps between two lines of metrics.jsonl", "updates")
     checkpoint_every: int = option(1000, "steps between two checkpoints, a multiple of log_every", "updates")
     keep: int = option(2, "latest checkpoints to keep beside the best one", "checkpoints")
-    validation_samples: int = option(512, "samples drawn for the validation metric", "samples")
+    validation_samples: int = option(2048, "samples drawn for the validation metric", "samples")
     sample_chunk: int = option(256, "samples drawn at once", "samples")
     loss_limit: float = option(1e4, "loss of either player past which the training has diverged")
     gradient_limit: float = option(1e6, "gradient norm of either player past which the training has diverged")
@@ -176,8 +172,7 @@ class TrainingConfig:
                 "training",
                 "checkpoint_every",
                 self.checkpoint_every,
-                f"it must be a multiple of log_every = {self.log_every}, "
-                "because only a checked state is worth keeping",
+                f"it must be a multiple of log_every = {self.log_every}, because only a checked state is worth keeping",
             )
         if self.seed >= 2**32:
             _refuse("training", "seed", self.seed, "it must be smaller than 2**32")

@@ -55,9 +55,7 @@ def fit(fields: np.ndarray, chunk: int = 1024) -> Normalizer:
     mean = total / count
     variance = np.maximum(squares / count - mean**2, 0.0)
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(variance))):
-        raise ValueError(
-            "The training fields hold values that are not finite; clean the data before training."
-        )
+        raise ValueError("The training fields hold values that are not finite; clean the data before training.")
     std = np.sqrt(variance)
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean + shift)), std, 1.0)
     return Normalizer((mean + shift).astype(np.float32), std.astype(np.float32))

@@ -29,16 +29,18 @@ def without_mean(field: Float[Array, "*lead c"], ndim: int) -> Float[Array, "*le
 def curl(stream: Float[Array, "*lead x y 1"], extent: tuple[float, ...]) -> Float[Array, "*lead x y 2"]:
     """Return the velocity ``(d psi/dy, -d psi/dx)`` of a stream function on a periodic box of this extent.
 
-    The highest mode of an even axis is dropped: its derivative has no real value on the grid.
+    Modes at the highest wavenumber of an even axis are dropped: their derivative has no real value on the grid,
+    and solvers differ in what they take it to be.
     """
     psi = stream[..., 0]
     nx, ny = psi.shape[-2:]
     kx = np.fft.fftfreq(nx, d=extent[0] / nx) * 2 * math.pi
     ky = np.fft.rfftfreq(ny, d=extent[1] / ny) * 2 * math.pi
+    kept = np.ones((nx, ny // 2 + 1))
     if nx % 2 == 0:
-        kx[nx // 2] = 0.0
+        kept[nx // 2] = 0.0
     if ny % 2 == 0:
-        ky[-1] = 0.0
-    spectrum = jnp.fft.rfftn(psi, axes=(-2, -1))
+        kept[:, -1] = 0.0
+    spectrum = jnp.fft.rfftn(psi, axes=(-2, -1)) * kept
     modes = jnp.stack([1j * ky[None, :] * spectrum, -1j * kx[:, None] * spectrum], axis=-1)
     return jnp.fft.irfftn(modes, s=(nx, ny), axes=(-3, -2)).astype(stream.dtype)

@@ -45,7 +45,7 @@ def per_axis(padding: str | tuple[str, ...], ndim: int) -> tuple[str, ...]:
     return rules
 
 
-def pad(x: Field, width: int, rules: tuple[str, ...]) -> Field:
+def pad(x: Field, width: int, rules: tuple[str, ...]) -> Float[Array, "batch *padded channels"]:
     """Extend every grid axis by ``width`` points on both sides by its boundary's rule."""
     for axis, rule in enumerate(rules, start=1):
         widths = [(0, 0)] * x.ndim
@@ -87,7 +87,7 @@ class Convolution(nnx.Module):
         self.rules = rules
         self.half = kernel // 2
 
-    def __call__(self, x: Field) -> Field:
+    def __call__(self, x: Float[Array, "batch *grid inputs"]) -> Float[Array, "batch *grid outputs"]:
         """Convolve a batch of fields; the grid keeps its shape."""
         kernel = self.kernel[...]
         ndim = len(self.rules)
@@ -101,7 +101,7 @@ class Convolution(nnx.Module):
         return y[inner] + self.bias[...]
 
 
-def upsample(x: Field, rules: tuple[str, ...]) -> Field:
+def upsample(x: Field, rules: tuple[str, ...]) -> Float[Array, "batch *finer channels"]:
     """Double the resolution of every axis by linear interpolation between cell centres."""
     for axis, rule in enumerate(rules, start=1):
         widths = [(0, 0)] * x.ndim
@@ -115,7 +115,7 @@ def upsample(x: Field, rules: tuple[str, ...]) -> Field:
     return x
 
 
-def downsample(x: Field, rules: tuple[str, ...]) -> Field:
+def downsample(x: Field, rules: tuple[str, ...]) -> Float[Array, "batch *coarser channels"]:
     """Halve the resolution of every axis by the filter (1, 3, 3, 1)/8, the transpose of :func:`upsample`."""
     for axis, rule in enumerate(rules, start=1):
         widths = [(0, 0)] * x.ndim
@@ -137,7 +137,7 @@ def downsample(x: Field, rules: tuple[str, ...]) -> Field:
     return x
 
 
-def resize(x: Field, shape: tuple[int, ...], rules: tuple[str, ...]) -> Field:
+def resize(x: Field, shape: tuple[int, ...], rules: tuple[str, ...]) -> Float[Array, "batch *resized channels"]:
     """Bring a condition field to another resolution: halving or doubling where that fits, else linearly."""
     while x.shape[1:-1] != shape:
         current = x.shape[1:-1]

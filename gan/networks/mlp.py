@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from gan.networks.layers import Dense, Field, activation
+from gan.networks.layers import Dense, activation
 
 
 class DenseChain(nnx.Module):
@@ -30,7 +30,7 @@ class DenseChain(nnx.Module):
         return x
 
 
-def flatten(*parts: Float[Array, "batch *rest"] | None) -> Float[Array, "batch numbers"]:
+def flatten(*parts: Array | None) -> Float[Array, "batch numbers"]:
     """Concatenate what is given, one row per sample."""
     return jnp.concatenate([p.reshape((p.shape[0], -1)) for p in parts if p is not None], axis=-1)
 
@@ -58,8 +58,8 @@ class DenseGenerator(nnx.Module):
         self,
         latent: Float[Array, "batch latent"],
         vector: Float[Array, "batch vector"] | None,
-        field: Field | None,
-    ) -> Field:
+        field: Float[Array, "batch *coarse k"] | None,
+    ) -> Float[Array, "batch *grid channels"]:
         """Return a batch of normalised fields ``(batch, *shape, channels)``."""
         return self.chain(flatten(latent, vector, field)).reshape((latent.shape[0], *self.output))
 
@@ -82,7 +82,10 @@ class DenseDiscriminator(nnx.Module):
         self.chain = DenseChain((inputs, *(width,) * blocks, 1), rng)
 
     def __call__(
-        self, x: Field, vector: Float[Array, "batch vector"] | None, field: Field | None
+        self,
+        x: Float[Array, "batch *grid channels"],
+        vector: Float[Array, "batch vector"] | None,
+        field: Float[Array, "batch *coarse k"] | None,
     ) -> Float[Array, " batch"]:
         """Return the logits of a batch."""
         return self.chain(flatten(x, vector, field))[:, 0]

@@ -77,13 +77,13 @@ class SampleSpec(NamedTuple):
         return sum(math.prod(shape) for shape in self.conditions.values() if len(shape) > 1)
 
 
-def fold_time(x: Float[Array, "batch time *rest"]) -> Float[Array, "batch *grid channels"]:
+def fold_time(x: Float[Array, "batch time *grid c"]) -> Float[Array, "batch *grid folded"]:
     """Move the time axis into the channels."""
     moved = jnp.moveaxis(x, 1, -2)
     return moved.reshape((*moved.shape[:-2], -1))
 
 
-def unfold_time(x: Float[Array, "batch *grid channels"], times: int) -> Float[Array, "batch time *rest"]:
+def unfold_time(x: Float[Array, "batch *grid folded"], times: int) -> Float[Array, "batch time *grid c"]:
     """Undo :func:`fold_time`."""
     return jnp.moveaxis(x.reshape((*x.shape[:-1], times, -1)), -2, 1)
 

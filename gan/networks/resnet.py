@@ -28,9 +28,7 @@ from gan.networks.layers import Convolution, Dense, Field, activation, downsampl
 class Block(nnx.Module):
     """Residual block of two convolutions; at the start it is the identity."""
 
-    def __init__(
-        self, width: int, kernel: int, rules: tuple[str, ...], branches: int, rng: np.random.Generator
-    ):
+    def __init__(self, width: int, kernel: int, rules: tuple[str, ...], branches: int, rng: np.random.Generator):
         self.first = Convolution(width, width, kernel, rules, rng, scale=1.0 / math.sqrt(branches))
         self.second = Convolution(width, width, kernel, rules, rng, scale=0.0)
 
@@ -67,14 +65,9 @@ class ResidualGenerator(nnx.Module):
         self.root = Dense(latent + vector, width * math.prod(coarsest), rng)
         count = levels * blocks
         self.stages = nnx.List(
-            [
-                nnx.List([Block(width, kernel, rules, count, rng) for _ in range(blocks)])
-                for _ in range(levels)
-            ]
+            [nnx.List([Block(width, kernel, rules, count, rng) for _ in range(blocks)]) for _ in range(levels)]
         )
-        self.joins = nnx.List(
-            [Convolution(field, width, 1, rules, rng) for _ in range(levels)] if field else []
-        )
+        self.joins = nnx.List([Convolution(field, width, 1, rules, rng) for _ in range(levels)] if field else [])
         self.shifts = nnx.List([Dense(vector, width, rng) for _ in range(levels)] if vector else [])
         self.head = Convolution(width, channels, 1, rules, rng)
 
@@ -82,8 +75,8 @@ class ResidualGenerator(nnx.Module):
         self,
         latent: Float[Array, "batch latent"],
         vector: Float[Array, "batch vector"] | None,
-        field: Field | None,
-    ) -> Field:
+        field: Float[Array, "batch *coarse k"] | None,
+    ) -> Float[Array, "batch *grid channels"]:
         """Return a batch of normalised fields ``(batch, *shape, channels)``."""
         entry = latent if vector is None else jnp.concatenate([latent, vector], axis=-1)
         x = self.root(entry).reshape((latent.shape[0], *self.coarse, -1))
@@ -122,10 +115,7 @@ class ResidualDiscriminator(nnx.Module):
         self.entry = Convolution(channels + field, width, 1, rules, rng)
         count = levels * blocks
         self.stages = nnx.List(
-            [
-                nnx.List([Block(width, kernel, rules, count, rng) for _ in range(blocks)])
-                for _ in range(levels)
-            ]
+            [nnx.List([Block(width, kernel, rules, count, rng) for _ in range(blocks)]) for _ in range(levels)]
         )
         features = width * math.prod(coarsest)
         self.head = Dense(features, 1, rng)
@@ -134,7 +124,10 @@ class ResidualDiscriminator(nnx.Module):
         self.embed = Dense(vector, width, rng) if vector else None
 
     def __call__(
-        self, x: Field, vector: Float[Array, "batch vector"] | None, field: Field | None
+        self,
+        x: Float[Array, "batch *grid channels"],
+        vector: Float[Array, "batch vector"] | None,
+        field: Float[Array, "batch *coarse k"] | None,
     ) -> Float[Array, " batch"]:
         """Return the logits of a batch."""
         if field is not None:

@@ -114,7 +114,6 @@ class Alternating:
             part, step_key = slice_batch(batch, index), jax.random.fold_in(key, index)
             draw_key, judge_key = jax.random.split(step_key)
             draw, _ = game.draw(generator.params, generator.rest, part, draw_key)
-            draw = jax.lax.stop_gradient(draw)
 
             def loss(
                 params: Any, seen: Draw = draw, judge_key: Array = judge_key, rest: Any = discriminator.rest

@@ -52,9 +52,7 @@ def choose_devices(recipe: Recipe) -> list[jax.Device]:
     if training.parallel == "jit":
         count = 1
     if count > len(visible):
-        raise ValueError(
-            f"training.devices = {count}, but only {len(visible)} are visible: use at most that many."
-        )
+        raise ValueError(f"training.devices = {count}, but only {len(visible)} are visible: use at most that many.")
     if training.batch % count:
         raise ValueError(
             f"training.batch = {training.batch} does not divide over {count} devices: "
@@ -76,9 +74,7 @@ class Trainer:
                 "make more data or choose a smaller training.batch."
             )
         if self.recipe.carry.tau > 0 and problem.carry is None:
-            raise ValueError(
-                f"carry.tau = {self.recipe.carry.tau} needs Problem.carry: give one, or set tau to 0."
-            )
+            raise ValueError(f"carry.tau = {self.recipe.carry.tau} needs Problem.carry: give one, or set tau to 0.")
         self.devices = choose_devices(self.recipe)
         conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
         self.networks, players = build(
@@ -100,8 +96,8 @@ class Trainer:
         optimizer = optimizer_of(self.recipe)
         self.state = first_state(players, optimizer, training.seed)
         axis = {} if training.parallel != "jit" else {"axis_name": None}
-        step = make_step(self.game, optimizer, self.recipe, len(problem.train), **axis)
-        self.step = parallel(step, training.parallel, self.devices)
+        self.per_device = make_step(self.game, optimizer, self.recipe, len(problem.train), **axis)
+        self.step = parallel(self.per_device, training.parallel, self.devices)
         self.batches = Batches(problem.train, problem.condition, training.seed)
         self.description = describe(self.recipe, self.networks)
         self._sampler: Trained | None = None

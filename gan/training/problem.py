@@ -65,15 +65,11 @@ class Problem:
         _check_condition("condition", self.condition, len(self.train))
         if self.validation is not None:
             if (self.validation_condition or {}).keys() != (self.condition or {}).keys():
-                raise ValueError(
-                    "Problem.validation_condition must have the same names as Problem.condition."
-                )
+                raise ValueError("Problem.validation_condition must have the same names as Problem.condition.")
             _check_condition("validation_condition", self.validation_condition, len(self.validation))
         if self.symmetries is not None:
             if self.condition:
-                raise ValueError(
-                    "Problem.symmetries cannot be used with a condition, which would have to move too."
-                )
+                raise ValueError("Problem.symmetries cannot be used with a condition, which would have to move too.")
             check_symmetries(self.symmetries, self.spec.grid, self.spec.channels)
 
     @property

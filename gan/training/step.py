@@ -110,9 +110,7 @@ def make_step(
                 ),
                 key=state.key,
                 step=state.step + 1,
-                cursor=jnp.stack([state.cursor[0] + position // samples, position % samples]).astype(
-                    jnp.int32
-                ),
+                cursor=jnp.stack([state.cursor[0] + position // samples, position % samples]).astype(jnp.int32),
             ),
             metrics,
         )

@@ -59,8 +59,8 @@ class Trained:
     ):
         if recipe.carry.tau > 0 and carry is None:
             raise ValueError(
-                f"This generator was trained through a solver (carry.tau = {recipe.carry.tau}): give the same "
-                "carry function, or its samples would not be the ones it was trained for."
+                f"This generator was trained through a solver (carry.tau = {recipe.carry.tau}): "
+                "give the same carry function, or its samples would not be the ones it was trained for."
             )
         self.recipe, self.networks, self.params, self.rest = recipe, networks, params, rest
         self.step, self.validation = step, validation
@@ -117,8 +117,7 @@ class Trained:
                 value = np.broadcast_to(value, (n, *shape))
             if value.shape != (n, *shape):
                 raise ValueError(
-                    f"Condition {name!r} has shape {value.shape}: "
-                    f"give {shape}, or {(n, *shape)} for n = {n} samples."
+                    f"Condition {name!r} has shape {value.shape}: give {shape}, or {(n, *shape)} for n = {n} samples."
                 )
             arrays[name] = value
         return arrays
@@ -178,15 +177,12 @@ class Trained:
             again = self.draw(jax.random.fold_in(key, attempt), len(missing), part, tau, chunk=chunk)
             fields[missing], valid[missing] = again.fields, again.valid
         raise ValueError(
-            f"The solver refused {int((~valid).sum())} of {n} samples in 9 attempts: "
-            "the generator is not usable."
+            f"The solver refused {int((~valid).sum())} of {n} samples in 9 attempts: the generator is not usable."
         )
 
 
 def _by_index(draw: Callable[..., tuple[Array, Array]]) -> Callable[..., tuple[Array, Array]]:
-    def run(
-        params: Any, rest: Any, key: Array, index: Array, condition: Any, tau: Any
-    ) -> tuple[Array, Array]:
+    def run(params: Any, rest: Any, key: Array, index: Array, condition: Any, tau: Any) -> tuple[Array, Array]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(index))
         return draw(params, rest, keys, condition, tau)
 

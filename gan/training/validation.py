@@ -23,9 +23,7 @@ def sliced_wasserstein(first: np.ndarray, second: np.ndarray, directions: int = 
         ValueError: the sets differ in size.
     """
     if first.shape != second.shape:
-        raise ValueError(
-            f"Sliced Wasserstein needs two sets of one shape, got {first.shape} and {second.shape}."
-        )
+        raise ValueError(f"Sliced Wasserstein needs two sets of one shape, got {first.shape} and {second.shape}.")
     a, b = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (first, second))
     rng = np.random.default_rng(seed)
     lines = rng.standard_normal((a.shape[1], directions))

@@ -1,0 +1,64 @@
+"""Symmetry augmentation: group properties, and that it commutes with whatever has the symmetry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan.augmentation import Reflection, Symmetries, check, reflect, transform_batch
+
+LINE = Symmetries((0,), (Reflection(0, (-1.0,)),))
+PLANE = Symmetries((0, 1), (Reflection(1, (1.0, -1.0)),))
+
+
+def fields(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).standard_normal(shape), jnp.float32)
+
+
+def burgers_like(u: jax.Array) -> jax.Array:
+    """One step of u_t = -(u^2)_x / 2 + u_xx by central differences: commutes with shifts and u(x) -> -u(-x)."""
+    right, left = jnp.roll(u, -1, -2), jnp.roll(u, 1, -2)
+    return u + 0.1 * (-(right**2 - left**2) / 4 + right - 2 * u + left)
+
+
+def test_augmentation_commutes_with_an_equation_that_has_the_symmetry(key):
+    batch, keys = fields(32, 12, 1), jax.random.split(key, 32)
+    first = transform_batch(burgers_like(batch), keys, LINE, 1)
+    then = burgers_like(transform_batch(batch, keys, LINE, 1))
+    np.testing.assert_allclose(first, then, atol=1e-6)
+    wrong = Symmetries((0,), (Reflection(0, (1.0,)),))
+    first = transform_batch(burgers_like(batch), keys, wrong, 1)
+    then = burgers_like(transform_batch(batch, keys, wrong, 1))
+    assert not np.allclose(first, then, atol=1e-3)
+
+
+def test_every_shift_and_mirror_image_turns_up(key):
+    field = fields(6, 1)
+    moved = np.asarray(transform_batch(jnp.broadcast_to(field, (400, 6, 1)), jax.random.split(key, 400), LINE, 1))
+    found = {tuple(np.round(row, 4).ravel()) for row in moved}
+    images = [np.roll(image, s, 0) for image in (field, reflect(field, 0, (-1.0,))) for s in range(6)]
+    assert found == {tuple(np.round(np.asarray(image), 4).ravel()) for image in images}
+
+
+@given(axis=st.sampled_from([0, 1]), signs=st.tuples(*[st.sampled_from([-1.0, 1.0])] * 2))
+def test_reflecting_twice_is_nothing_and_the_origin_stays(axis, signs):
+    field = fields(4, 6, 2)
+    mirrored = reflect(field, axis, signs)
+    np.testing.assert_array_equal(reflect(mirrored, axis, signs), field)
+    mirrored, field = np.asarray(mirrored), np.asarray(field)
+    np.testing.assert_array_equal(np.take(mirrored, 0, axis), np.take(field, 0, axis) * np.asarray(signs, np.float32))
+
+
+def test_all_times_of_a_trajectory_move_together(key):
+    trajectory = jnp.broadcast_to(fields(1, 1, 4, 6, 2), (8, 3, 4, 6, 2))
+    moved = np.asarray(transform_batch(trajectory, jax.random.split(key, 8), PLANE, 2))
+    np.testing.assert_array_equal(moved[:, 0], moved[:, 2])
+
+
+def test_symmetries_that_do_not_fit_the_grid_are_refused():
+    with pytest.raises(ValueError, match="axis 1"):
+        check(PLANE, (16,), 2)
+    with pytest.raises(ValueError, match="1 signs for 2 channels"):
+        check(LINE, (16,), 2)

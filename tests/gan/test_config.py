@@ -1,0 +1,67 @@
+"""Configurations: described, validated with one sentence, light to import, and back from plain dictionaries."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gan.config import (
+    CarryConfig,
+    GameConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    Recipe,
+    TrainingConfig,
+)
+
+SECTIONS = (NetworkConfig, GameConfig, OptimizerConfig, CarryConfig, TrainingConfig)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_option_says_what_it_means(section):
+    for field in dataclasses.fields(section):
+        assert len(field.metadata["help"]) > 10
+        assert "unit" in field.metadata
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (NetworkConfig, {"kind": "resnet"}, "network.kind = 'resnet'.*residual"),
+        (NetworkConfig, {"kernel": 4}, "network.kernel = 4.*odd"),
+        (NetworkConfig, {"width": 0}, "network.width = 0.*at least 1"),
+        (GameConfig, {"objective": "wgan"}, "game.objective = 'wgan'.*wasserstein"),
+        (GameConfig, {"critic_steps": 0}, "game.critic_steps"),
+        (OptimizerConfig, {"generator_rate": 0.0}, "optimizer.generator_rate.*positive"),
+        (OptimizerConfig, {"generator_rate": float("nan")}, "optimizer.generator_rate.*positive"),
+        (OptimizerConfig, {"beta2": 1.0}, "optimizer.beta2"),
+        (CarryConfig, {"tau": -1.0}, "carry.tau = -1.0.*at least 0"),
+        (CarryConfig, {"bound": float("inf")}, "carry.bound"),
+        (TrainingConfig, {"checkpoint_every": 30}, "checkpoint_every = 30.*multiple of log_every = 20"),
+        (TrainingConfig, {"parallel": "pmapp"}, "training.parallel"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_name_and_the_remedy(section, values, message):
+    with pytest.raises(ValueError, match=message):
+        section(**values)
+
+
+def test_a_recipe_survives_being_written_down():
+    recipe = Recipe(network=NetworkConfig(width=7), carry=CarryConfig(tau=0.1))
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+
+
+def test_reading_the_configuration_imports_no_array_library():
+    code = "import gan, gan.config, sys; assert not {'jax', 'numpy', 'flax'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_of_the_wing_exists():
+    import gan
+
+    for name in gan.__all__:
+        assert getattr(gan, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'generatr'"):
+        _ = gan.generatr

@@ -1,0 +1,53 @@
+"""Penalties, their schedules, and the fair ensemble score."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan.penalties import LinearRamp, Penalty, fair_ensemble_score
+
+
+@given(progress=st.floats(0, 1))
+def test_a_ramp_stays_between_its_ends_and_never_falls(progress):
+    ramp = LinearRamp(0.2, 0.6, low=0.1, high=2.0)
+    here, later = float(ramp(jnp.float32(progress))), float(ramp(jnp.float32(min(progress + 0.1, 1.0))))
+    assert 0.1 - 1e-6 <= here <= later <= 2.0 + 1e-6
+
+
+def test_a_ramp_of_no_length_is_a_switch():
+    ramp = LinearRamp(0.5, 0.5)
+    assert [float(ramp(jnp.float32(p))) for p in (0.4, 0.5, 0.6)] == [0.0, 1.0, 1.0]
+
+
+def test_a_penaltys_factor_is_weight_times_schedule():
+    assert float(Penalty(lambda s, c: 0.0, 3.0).factor(jnp.float32(0.3))) == 3.0
+    half = Penalty(lambda s, c: 0.0, 3.0, LinearRamp(0.0, 1.0))
+    np.testing.assert_allclose(half.factor(jnp.float32(0.5)), 1.5)
+
+
+@pytest.mark.parametrize("draws", [2, 3])
+def test_the_fair_score_of_a_right_ensemble_is_that_of_infinitely_many_draws(draws, key):
+    """For standard normal draws and truth the expectation is 1/sqrt(pi) for every count of draws."""
+    first, second = jax.random.split(key)
+    samples = jax.random.normal(first, (draws, 4000, 16))
+    truth = jax.random.normal(second, (4000, 16))
+    score = fair_ensemble_score(samples, truth, jnp.ones((draws, 4000)))
+    np.testing.assert_allclose(score, 1 / np.sqrt(np.pi), rtol=0.01)
+
+
+def test_the_fair_score_is_worse_for_too_little_and_too_much_spread(key):
+    first, second = jax.random.split(key)
+    samples, truth = jax.random.normal(first, (2, 4000, 16)), jax.random.normal(second, (4000, 16))
+    ones = jnp.ones((2, 4000))
+    narrow, right, wide = (float(fair_ensemble_score(s * samples, truth, ones)) for s in (0.3, 1.0, 2.0))
+    assert narrow > 1.1 * right and wide > 1.1 * right
+
+
+def test_a_refused_draw_takes_its_condition_out_of_the_score():
+    samples = jnp.asarray([[[1.0], [5.0]], [[2.0], [jnp.float32(9.0)]]])
+    truth = jnp.zeros((2, 1))
+    weight = jnp.asarray([[1.0, 1.0], [1.0, 0.0]])
+    np.testing.assert_allclose(fair_ensemble_score(samples, truth, weight), (1.5 - 0.5) / 2)
