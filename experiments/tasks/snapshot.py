@@ -143,11 +143,11 @@ class Snapshot(Task):
             coarse = self.system(config, setting["points"])
             solver = {2: ETDRK2(), 4: ETDRK4()}[setting["order"]]
             begin = gaussian_fields(known, n, seed=config.compare.seed + 1)
-            begin = _on_grid(begin, system.grid, coarse.grid)
+            begin = on_grid(begin, system.grid, coarse.grid)
             carry_on = refiner(coarse, setting["dt"], solver)
             carry_on(begin[:1], setting["dt"] * (_BLOCK + 1))
             fields, spent = timed(lambda: carry_on(begin, setting["spin_up"]), warm_up=False)
-            return _on_grid(fields, coarse.grid, system.grid), spent
+            return on_grid(fields, coarse.grid, system.grid), spent
 
         return CostInputs(
             draw=lambda n: trained.draw(key, n).fields,
@@ -250,7 +250,7 @@ def _evolve(
     return every * np.arange(_FRAMES + 1), np.stack(frames, axis=1)
 
 
-def _on_grid(fields: np.ndarray, have: Any, want: Any) -> np.ndarray:
+def on_grid(fields: np.ndarray, have: Any, want: Any) -> np.ndarray:
     """Interpolate fields by their Fourier series."""
     import jax
 
