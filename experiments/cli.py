@@ -119,13 +119,9 @@ def _parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
 
     command("list", "show every experiment: its system, its task, what it is about and what it costs")
 
-    run = command(
-        "run", "make the data, train, compare with the solver, write the report; resumable at any moment"
-    )
+    run = command("run", "make the data, train, compare with the solver, write the report; resumable at any moment")
     run.add_argument("name", metavar="NAME", help="an experiment, as `list` names it")
-    run.add_argument(
-        "--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)"
-    )
+    run.add_argument("--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)")
     run.add_argument("--seed", metavar="N", help="seed of players, latents and batches (training.seed)")
     run.add_argument("--runs-dir", metavar="DIR", default="runs", help="where run folders go (default: runs)")
     run.add_argument("--resume", metavar="RUN", help="go on with this run folder where it stopped")
@@ -149,9 +145,7 @@ def _parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     _add_run(command("report", "write a run's report.html again, from what lies in its folder"))
 
     cache = command("cache", "show the cached training fields, or remove those that nothing uses")
-    cache.add_argument(
-        "action", metavar="show|clear", nargs="?", default="show", help="show (the default) or clear"
-    )
+    cache.add_argument("action", metavar="show|clear", nargs="?", default="show", help="show (the default) or clear")
     return parser, dict(commands.choices)
 
 
@@ -159,7 +153,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, runs/NAME/STAMP")
 
 
-def _number(text: str, option: str, kind: type, minimum: float) -> Any:
+def _number(text: str, option: str, kind: type, minimum: int) -> Any:
     from experiments.options import convert
 
     value = convert(text, kind, option)
@@ -246,9 +240,7 @@ def _run(
         folder = _resumed(runs.open_folder(arguments.resume), arguments, overrides)
     else:
         config = experiment.presets[preset].with_overrides(overrides)
-        folder = runs.create(
-            arguments.runs_dir, arguments.name, preset, config, ["python", "-m", "experiments", *argv]
-        )
+        folder = runs.create(arguments.runs_dir, arguments.name, preset, config, ["python", "-m", "experiments", *argv])
     resumable.append(folder.resume_command())
 
     from experiments import pipeline, report
@@ -359,9 +351,7 @@ def _cache(arguments: argparse.Namespace, resumable: list[str]) -> int:
             markup=False,
         )
     what = "removed" if arguments.action == "clear" else "in all"
-    console.print(
-        f"{len(entries)} data sets, {total / 1e6:.1f} MB {what}: {cache.default_directory()}", markup=False
-    )
+    console.print(f"{len(entries)} data sets, {total / 1e6:.1f} MB {what}: {cache.default_directory()}", markup=False)
     return 0
 
 
@@ -371,8 +361,7 @@ def _help_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
     names = list(catalog.names())
     if len(words) < 2:
         parser.epilog = (
-            "With NAME given, --help shows every setting of that experiment. NAME is one of:\n"
-            f"{', '.join(names)}."
+            f"With NAME given, --help shows every setting of that experiment. NAME is one of:\n{', '.join(names)}."
         )
         parser.print_help()
         return 0

@@ -62,14 +62,14 @@ class _Rate(ProgressColumn):
         return Text(rate(task.finished_speed or task.speed), style="progress.data.speed")
 
 
-def rate(speed: float | None) -> str:
+def rate(speed: float | int | None) -> str:
     """Say a speed in the unit that reads well: ``12.3/s``, or ``4.1 s each``."""
     if not speed:
         return ""
     return f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """Say a duration as ``42 s``, ``3 min 05 s`` or ``2 h 10 min``."""
     seconds = max(0, round(seconds))
     if seconds < 60:
@@ -82,7 +82,7 @@ def duration(seconds: float) -> str:
 class Progress:
     """A context in which tasks report. ``silent=True`` reports nothing, for use from Python."""
 
-    def __init__(self, *, silent: bool = False, stream: Any = None, every: float = 5.0) -> None:
+    def __init__(self, *, silent: bool = False, stream: Any = None, every: float | int = 5.0) -> None:
         self._silent = silent
         self._stream = stream or sys.stderr
         self._every = every
@@ -167,11 +167,7 @@ class Progress:
             speed = (done - first[0][1]) / (now - first[0][0]) if now > first[0][0] else 0.0
             parts = [f"{label} {done}/{total}"]
             if speed:
-                left = (
-                    f"took {duration(now - first[0][0])}"
-                    if finished
-                    else f"{duration((total - done) / speed)} left"
-                )
+                left = f"took {duration(now - first[0][0])}" if finished else f"{duration((total - done) / speed)} left"
                 parts += [rate(speed), left]
             if text := brief(what):
                 parts.append(text)

@@ -135,8 +135,7 @@ class RunFolder:
                 return {name: archive[name] for name in archive.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(
-                f"{self.figures_file} cannot be read; "
-                f"`python -m experiments compare {self.path}` writes it again."
+                f"{self.figures_file} cannot be read; `python -m experiments compare {self.path}` writes it again."
             ) from error
 
     def resume_command(self) -> str:
@@ -149,9 +148,7 @@ class RunFolder:
         try:
             return json.loads(path.read_text())
         except json.JSONDecodeError:
-            raise UserError(
-                f"{path} is not valid JSON; {remedy or 'remove it and resume the run'}."
-            ) from None
+            raise UserError(f"{path} is not valid JSON; {remedy or 'remove it and resume the run'}.") from None
 
 
 @dataclass(frozen=True)
@@ -177,7 +174,7 @@ class Run:
         """The comparison with the solver, as in ``comparison.json``."""
         return self.folder.comparison()
 
-    def sample(self, count: int, *, key: Any = None, refine: float = 0.0, **condition: Any) -> Fields:
+    def sample(self, count: int, *, key: Any = None, refine: float | int = 0.0, **condition: Any) -> Fields:
         """Draw ``count`` fields from the last checkpoint's averaged generator, in physical units.
 
         A sample is what was trained: the generator's output carried by the solver over the training's carry
@@ -238,9 +235,7 @@ def create(
         "config": to_mapping(config),
     }
     try:
-        write_text(
-            path / "config.yaml", yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=110)
-        )
+        write_text(path / "config.yaml", yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=110))
     except BaseException:
         path.rmdir()
         raise
@@ -320,9 +315,7 @@ def write_json(path: Path, content: Any) -> None:
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write an .npz atomically; names may hold slashes."""
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, allow_pickle=False, **{name: np.asarray(one) for name, one in arrays.items()}
-        )
+        np.savez_compressed(file, allow_pickle=False, **{name: np.asarray(one) for name, one in arrays.items()})
 
 
 def _jsonable(content: Any) -> Any:

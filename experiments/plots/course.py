@@ -46,11 +46,9 @@ def training(metrics: Sequence[Mapping[str, Any]]) -> list[Picture]:
     names = _numeric(metrics)
     pictures = []
     for title, label, logarithmic, belongs in _TRAINING:
-        chosen = [name for name in names if belongs(name.lower())]
+        chosen = sorted((name for name in names if belongs(name.lower())), key=_players_first)
         names = [name for name in names if name not in chosen]
-        if title in ("Invalid fields", "Carry time") and not any(
-            row.get(name) for row in metrics for name in chosen
-        ):
+        if title in ("Invalid fields", "Carry time") and not any(row.get(name) for row in metrics for name in chosen):
             continue
         if chosen:
             pictures.append(_course(metrics, chosen, title, label, logarithmic))
@@ -58,9 +56,12 @@ def training(metrics: Sequence[Mapping[str, Any]]) -> list[Picture]:
     return sorted(pictures, key=lambda one: order.index(one.title) if one.title in order else len(order))
 
 
-def _course(
-    metrics: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, label: str, log: bool
-) -> Picture:
+def _players_first(name: str) -> int:
+    """Put the discriminator first and the generator second, which are drawn black and vermilion."""
+    return next((i for i, player in enumerate(("discriminator", "generator")) if name.startswith(player)), 2)
+
+
+def _course(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], title: str, label: str, log: bool) -> Picture:
     colours = (SOLVER, GENERATOR, GAUSSIAN, INITIAL, "#cc79a7", "#777777")
     lines = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
     with style():
@@ -69,11 +70,7 @@ def _course(
         positive = True
         for name, colour, line in zip(names, colours, lines):
             steps, values = np.array(
-                [
-                    (row["step"], row[name])
-                    for row in metrics
-                    if is_finite(row.get("step")) and is_finite(row.get(name))
-                ]
+                [(row["step"], row[name]) for row in metrics if is_finite(row.get("step")) and is_finite(row.get(name))]
             ).T
             positive &= bool((values > 0).all())
             axes.plot(steps, values, color=colour, linestyle=line, linewidth=1.3, label=words(name))
@@ -128,9 +125,7 @@ def refined_distances(comparison: Mapping[str, Any]) -> list[str]:
 def draw_refinement(axes: Axes, comparison: Mapping[str, Any], name: str) -> None:
     """Draw one distance of all starts against solver time into ``axes``."""
     curves = comparison["refinement"]
-    starts = [start for start in STARTS if start in curves] + [
-        start for start in curves if start not in STARTS
-    ]
+    starts = [start for start in STARTS if start in curves] + [start for start in curves if start not in STARTS]
     limit = (comparison.get("refinement_null") or {}).get(name)
     if limit is None:
         limit = null_limit((comparison.get("distances") or {}).get(name, {}))
@@ -173,9 +168,7 @@ def draw_refinement(axes: Axes, comparison: Mapping[str, Any], name: str) -> Non
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(yscale="log", ylim=(max(0.3, lowest * 0.8), highest * 1.3), ylabel="ratio to the floor")
-    axes.set_xlim(
-        -0.15 * smallest if 0 in every else smallest * 0.85, (positive[-1] if positive else 1.0) * 1.25
-    )
+    axes.set_xlim(-0.15 * smallest if 0 in every else smallest * 0.85, (positive[-1] if positive else 1.0) * 1.25)
     axes.set_xlabel(labelled(comparison, "solver time", "time"))
     ratio_ticks(axes.yaxis, max(0.3, lowest * 0.8), highest * 1.3)
 
@@ -218,11 +211,7 @@ def search(comparison: Mapping[str, Any]) -> list[Picture]:
                 color="none", markeredgecolor=GAUSSIAN, markeredgewidth=1.6, markersize=12,
                 label="cheapest that does",
             )  # fmt: skip
-        ratios = [
-            one["ratio"]
-            for one in (comparison.get("distances") or {}).values()
-            if is_finite(one.get("ratio"))
-        ]
+        ratios = [one["ratio"] for one in (comparison.get("distances") or {}).values() if is_finite(one.get("ratio"))]
         if ratios and _positive(cost, "generator_seconds_per_sample"):
             error = float(np.median(ratios))
             axes.plot(

@@ -34,9 +34,7 @@ def _extent(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float,
     return (*edges(first), *edges(second))
 
 
-def space_time(
-    axes: Axes, times: np.ndarray, x: np.ndarray, field: np.ndarray, cmap: Colormap, norm: Normalize
-) -> Any:
+def space_time(axes: Axes, times: np.ndarray, x: np.ndarray, field: np.ndarray, cmap: Colormap, norm: Normalize) -> Any:
     """Draw a one-dimensional field over time into ``axes``: time to the right, space upwards."""
     axes.spines[:].set_visible(True)
     return axes.imshow(
@@ -79,9 +77,7 @@ def evolution(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
                         image = _plane(axes, coordinates, fields[step, ..., index], cmap, norm)
                         axes.set_xlabel(f"time {times[step]:.3g}" if fields is sides[1][1] else "")
                     row[0].set_ylabel(title.partition(",")[0])
-            figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(
-                label, loc="center"
-            )
+            figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(label, loc="center")
         caption = (
             f"{label} in space and time: above, the solver; below, one sample of the "
             "generator carried on by the same "
@@ -91,9 +87,7 @@ def evolution(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
     return pictures
 
 
-def _plane(
-    axes: Axes, coordinates: Sequence[np.ndarray], field: np.ndarray, cmap: Colormap, norm: Normalize
-) -> Any:
+def _plane(axes: Axes, coordinates: Sequence[np.ndarray], field: np.ndarray, cmap: Colormap, norm: Normalize) -> Any:
     """A two-dimensional field; of a three-dimensional one the middle plane."""
     while field.ndim > 2:
         field = field[..., field.shape[-1] // 2]
@@ -126,9 +120,7 @@ def samples(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
     return pictures
 
 
-def _curves(
-    sides: Sequence[Any], index: int, x: np.ndarray, label: str, comparison: Mapping[str, Any]
-) -> Picture:
+def _curves(sides: Sequence[Any], index: int, x: np.ndarray, label: str, comparison: Mapping[str, Any]) -> Picture:
     rows = min(4, *(len(fields) for _, fields, _ in sides))
     figure, grid = panels((6.4, 4.4), rows, 2, sharex=True, sharey=True)
     for column, (title, fields, colour) in enumerate(sides):
@@ -144,9 +136,7 @@ def _curves(
     )
 
 
-def _images(
-    sides: Sequence[Any], index: int, coordinates: Sequence[np.ndarray], label: str, in_time: bool
-) -> Picture:
+def _images(sides: Sequence[Any], index: int, coordinates: Sequence[np.ndarray], label: str, in_time: bool) -> Picture:
     columns = min(4, *(len(fields) for _, fields, _ in sides))
     figure, grid = panels((6.4, 3.7), 2, columns, sharex=True, sharey=True)
     cmap, norm = scale_of(sides[0][1][..., index])
@@ -161,11 +151,6 @@ def _images(
                 image = _plane(axes, coordinates, last[..., index], cmap, norm)
         row[0].set_ylabel(title, color=colour)
     figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(label, loc="center")
-    what = (
-        "time runs to the right, space upwards" if in_time and len(coordinates) == 1 else "one colour scale"
-    )
-    caption = (
-        f"{columns} fields each, not chosen: {label} of the solver (above) and of the generator (below); "
-        f"{what}."
-    )
+    what = "time runs to the right, space upwards" if in_time and len(coordinates) == 1 else "one colour scale"
+    caption = f"{columns} fields each, not chosen: {label} of the solver (above) and of the generator (below); {what}."
     return Picture(figure, caption, raster=True)

@@ -29,9 +29,7 @@ TRUTH = "#0072b2"
 def forecasts(figures: Arrays, comparison: Mapping[str, Any], cases: int = 4) -> list[Picture]:
     """Mean and spread (two standard deviations) of both ensembles at the first, middle and last time, for
     each case."""
-    needed = {
-        f"forecast/{one}" for one in ("times", "coordinates", "truth", "generator_mean", "reference_mean")
-    }
+    needed = {f"forecast/{one}" for one in ("times", "coordinates", "truth", "generator_mean", "reference_mean")}
     if not needed <= figures.keys() or np.ndim(figures["forecast/coordinates"]) != 1:
         return []
     truth, times = figures["forecast/truth"], figures["forecast/times"]

@@ -25,9 +25,7 @@ def preview(figures: Arrays, comparison: Mapping[str, Any], path: Path, dpi: int
     """
     with style():
         figure = Figure(figsize=(10.0, 5.6), layout="constrained")
-        if {"evolution/solver", "evolution/generator"} <= figures.keys() and len(
-            coordinates_of(figures)
-        ) == 1:
+        if {"evolution/solver", "evolution/generator"} <= figures.keys() and len(coordinates_of(figures)) == 1:
             above, below = figure.subfigures(2, 1, height_ratios=(1, 1.12), hspace=0.04)
             _evolution(above, figures, comparison)
             _row(below, figures, comparison)
@@ -62,9 +60,7 @@ def _forecast(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> No
     for axes, step in zip(grid, steps):
         draw_forecast(axes, figures, 0, step)
         axes.set(title=f"Forecast at time {times[step]:.3g}", xlabel=labelled(comparison, "x"))
-    grid[0].set_ylabel(
-        labelled(comparison, channel_names(comparison, figures["forecast/truth"].shape[-1])[0])
-    )
+    grid[0].set_ylabel(labelled(comparison, channel_names(comparison, figures["forecast/truth"].shape[-1])[0]))
     grid[0].legend(fontsize=8)
 
 

@@ -45,9 +45,7 @@ def spectrum(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
         below.plot(k, ratio, color=GENERATOR, marker="o", markersize=3)
         shown = ratio[_resolved(figures) & np.isfinite(ratio) & (ratio > 0)]
         reach = max(1.25, *(np.exp(1.15 * np.abs(np.log(shown))) if shown.size else [1.25]))
-        below.set(
-            yscale="log", ylim=(1 / reach, reach), xlabel=labelled(comparison, "wavenumber"), ylabel="ratio"
-        )
+        below.set(yscale="log", ylim=(1 / reach, reach), xlabel=labelled(comparison, "wavenumber"), ylabel="ratio")
         plain_ratio(below, reach)
         above.set(ylabel="energy", title="Energy spectrum")
     caption = (
@@ -97,14 +95,11 @@ def draw_spectrum(axes: Axes, figures: Arrays) -> None:
 def plain_ratio(axes: Axes, reach: float) -> None:
     """Ticks of a ratio axis as plain numbers."""
     if reach < 8:
-        ticks = [
-            one for one in (0.2, 0.25, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 2, 4, 5) if 1 / reach <= one <= reach
-        ]
+        ticks = [one for one in (0.2, 0.25, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 2, 4, 5) if 1 / reach <= one <= reach]
         ticks = [
             one
             for one in ticks
-            if one
-            in ((0.9, 1, 1.1) if reach < 1.25 else (0.8, 1, 1.25) if reach < 2 else (0.25, 0.5, 1, 2, 4))
+            if one in ((0.9, 1, 1.1) if reach < 1.25 else (0.8, 1, 1.25) if reach < 2 else (0.25, 0.5, 1, 2, 4))
         ]
         axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
@@ -114,9 +109,7 @@ def plain_ratio(axes: Axes, reach: float) -> None:
 def histograms(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
     """Densities of the values and of the increments, logarithmic, with the null band."""
     pictures = []
-    for prefix in sorted(
-        {key.rsplit("/", 1)[0] for key in figures if key.endswith("/centers")}, key=_natural
-    ):
+    for prefix in sorted({key.rsplit("/", 1)[0] for key in figures if key.endswith("/centers")}, key=_natural):
         kind, _, name = prefix.partition("/")
         separation, _, channel = name.rpartition("/")
         if kind == "increments":
@@ -147,9 +140,7 @@ def correlation(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]
         axes = grid[0, 0]
         axes.axhline(0, color=BAND, linewidth=0.8)
         _banded(axes, figures, "correlation", figures["correlation/distance"])
-        axes.set(
-            title="Spatial correlation", xlabel=labelled(comparison, "distance", "x"), ylabel="correlation"
-        )
+        axes.set(title="Spatial correlation", xlabel=labelled(comparison, "distance", "x"), ylabel="correlation")
         axes.margins(x=0)
         axes.legend(loc="upper right")
     return [
@@ -170,20 +161,14 @@ def _natural(key: str) -> tuple[Any, ...]:
 
 def _banded(axes: Axes, figures: Arrays, prefix: str, x: np.ndarray) -> None:
     if f"{prefix}/low" in figures:
-        axes.fill_between(
-            x, figures[f"{prefix}/low"], figures[f"{prefix}/high"], color=BAND, lw=0, label="null band"
-        )
+        axes.fill_between(x, figures[f"{prefix}/low"], figures[f"{prefix}/high"], color=BAND, lw=0, label="null band")
     axes.plot(x, figures[f"{prefix}/solver"], color=SOLVER, label="solver")
     axes.plot(x, figures[f"{prefix}/generator"], color=GENERATOR, linestyle="--", label="generator")
 
 
 def forest(comparison: Mapping[str, Any]) -> list[Picture]:
     """Every distance as a ratio to its floor with its interval, against its own null band."""
-    rows = [
-        (name, one)
-        for name, one in (comparison.get("distances") or {}).items()
-        if one.get("ratio") is not None
-    ]
+    rows = [(name, one) for name, one in (comparison.get("distances") or {}).items() if one.get("ratio") is not None]
     if not rows:
         return []
     with style():

@@ -125,9 +125,7 @@ def _diverging() -> Colormap:
         (0.6675, 0.12, 0.06),
         (0.36, 0.13, 0.05),
     ]
-    lab = np.stack(
-        [np.interp(np.linspace(0, 1, 257), np.linspace(0, 1, 5), axis) for axis in zip(*ends)], axis=-1
-    )
+    lab = np.stack([np.interp(np.linspace(0, 1, 257), np.linspace(0, 1, 5), axis) for axis in zip(*ends)], axis=-1)
     to_lms = np.array(
         [
             [1, 0.3963377774, 0.2158037573],
@@ -160,9 +158,7 @@ def scale_of(solver: np.ndarray) -> tuple[Colormap, Normalize]:
     return matplotlib.colormaps["cividis"], Normalize(low, high if high > low else low + 1)
 
 
-def panels(
-    size: tuple[float, float] = CARD, rows: int = 1, columns: int = 1, **options: Any
-) -> tuple[Figure, Any]:
+def panels(size: tuple[float, float] = CARD, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
     """Make a figure with a grid of axes, laid out so that nothing overlaps."""
     figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
