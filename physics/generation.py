@@ -159,16 +159,12 @@ def _make(
         change = np.concatenate([files.read(f"{split}-change") for split in SPLITS])
         certificate |= steadiness(change, plan.dt)
         judge(certificate, spec.limits, name=spec.name, shape=system.grid.shape, dt=plan.dt)
-    described = _description(
-        files, draw, sampler, spec, plan, key, certificate, time.perf_counter() - started
-    )
+    described = _description(files, draw, sampler, spec, plan, key, certificate, time.perf_counter() - started)
     write_atomically(files.directory / DESCRIPTION, described)
     files.finish()
 
 
-def _certify(
-    files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: _Plan, first: _Chunk, draw: Any
-) -> None:
+def _certify(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: _Plan, first: _Chunk, draw: Any) -> None:
     count = min(spec.limits.trajectories, first.length)
     certificate = certify(
         sampler,
@@ -213,9 +209,7 @@ class _Drawing:
             return jax.vmap(trajectory)(self.keys(split, indices))
 
         if len(devices) == 1:
-            self._program = jax.jit(
-                lambda splits, starts: jax.tree.map(lambda x: x[None], chunk(splits[0], starts[0]))
-            )
+            self._program = jax.jit(lambda splits, starts: jax.tree.map(lambda x: x[None], chunk(splits[0], starts[0])))
         else:
             mesh = Mesh(np.asarray(devices), ("device",))
             per_device = PartitionSpec("device")
@@ -248,7 +242,10 @@ class _Drawing:
         """Set the devices to work on a round of chunks; those left over repeat the last."""
         padded = group + [group[-1]] * (len(self.devices) - len(group))
         splits = np.asarray([chunk.split for chunk in padded], np.uint32)
-        return self._program(splits, np.asarray([chunk.start for chunk in padded], np.uint32))
+        starts = np.asarray([chunk.start for chunk in padded], np.uint32)
+        if len(self.devices) == 1:
+            splits, starts = jax.device_put((splits, starts), self.devices[0])
+        return self._program(splits, starts)
 
     def collect(self, results: Any, group: list[_Chunk]) -> Iterator[dict[str, np.ndarray]]:
         """The finished arrays of each chunk, by file name without the split; refuses what is not finite."""
@@ -294,9 +291,7 @@ def _plan(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, report: Progr
         spin_up = math.ceil((measured["settling_time"] + 3 * measured["decorrelation_time"]) / dt) * dt
     if stride is None:
         stride = math.ceil(measured["decorrelation_time"] / dt) * dt if measured else dt
-    steps = _whole_steps("spin_up", spin_up, dt) + _whole_steps("stride", stride, dt) * np.arange(
-        spec.snapshots
-    )
+    steps = _whole_steps("spin_up", spin_up, dt) + _whole_steps("stride", stride, dt) * np.arange(spec.snapshots)
     return _Plan(dt, steps * dt, _chunk_size(sampler, spec), measured)
 
 
@@ -377,9 +372,7 @@ def _description(
         "dt": plan.dt,
         "solver": describe(system.default_solver if spec.solver is None else spec.solver),
         "measured": plan.measured,
-        "parameters": [
-            n.removeprefix("train-parameter-") for n in arrays if n.startswith("train-parameter-")
-        ],
+        "parameters": [n.removeprefix("train-parameter-") for n in arrays if n.startswith("train-parameter-")],
         "certificate": certificate,
         "files": {
             name: {
