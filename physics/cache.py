@@ -236,11 +236,7 @@ class Cache:
             complete = not suffix and (path / DESCRIPTION).is_file()
             files = [file.stat() for file in path.iterdir() if file.is_file()]
             size = sum(file.st_size for file in files)
-            last_used = (
-                path.stat().st_mtime
-                if complete
-                else max([path.stat().st_mtime, *(f.st_mtime for f in files)])
-            )
+            last_used = path.stat().st_mtime if complete else max([path.stat().st_mtime, *(f.st_mtime for f in files)])
             in_use = self._in_use(key) if complete else _is_locked(self.directory / f"{key}.lock")
             found.append(CacheEntry(key, _name(path), path, size, last_used, complete, in_use))
         return sorted(found, key=lambda entry: entry.last_used)

@@ -110,8 +110,7 @@ def certify(
         "start": "first snapshot" if system.chaotic else "initial field",
         "dt": dt,
         "defect": float(np.max(result["defect"])),
-        "defect_over": f"{gap if pairs else 1} steps of dt between "
-        + ("snapshots" if pairs else "re-solved fields"),
+        "defect_over": f"{gap if pairs else 1} steps of dt between " + ("snapshots" if pairs else "re-solved fields"),
         "step_error": _worst(result["step"]),
         "step_error_median": float(np.median(result["step"].max(axis=1))),
         "drift": {
@@ -125,9 +124,7 @@ def certify(
     return certificate
 
 
-def _measure(
-    draw: Draw, start: Any, stored: Any, times: Any, dt: float, solver: Any, gap: int, pairs: bool
-) -> dict:
+def _measure(draw: Draw, start: Any, stored: Any, times: Any, dt: float, solver: Any, gap: int, pairs: bool) -> dict:
     system = draw.system
     base = solve(system, start, times, dt=dt, solver=solver)
     half = solve(system, start, times, dt=dt / 2, solver=solver)
@@ -157,9 +154,7 @@ def _measure(
     return result
 
 
-def judge(
-    certificate: dict[str, Any], limits: Limits, *, name: str, shape: tuple[int, ...], dt: float
-) -> None:
+def judge(certificate: dict[str, Any], limits: Limits, *, name: str, shape: tuple[int, ...], dt: float) -> None:
     """Refuse a data set whose certificate passes a limit.
 
     Raises:
@@ -178,8 +173,7 @@ def judge(
         if field in certificate and not certificate[field] <= getattr(limits, field)
     ]
     broken += [
-        f"drift of invariant {invariant!r} {value:.1e} > {limits.drift:.1e}: "
-        f"halve dt to {dt / 2:g} or use float64"
+        f"drift of invariant {invariant!r} {value:.1e} > {limits.drift:.1e}: halve dt to {dt / 2:g} or use float64"
         for invariant, value in certificate.get("drift", {}).items()
         if not value <= limits.drift
     ]

@@ -204,9 +204,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DamagedDatasetError(
-            f"{path} holds no data set ({DESCRIPTION} cannot be read): {remedy}"
-        ) from error
+        raise DamagedDatasetError(f"{path} holds no data set ({DESCRIPTION} cannot be read): {remedy}") from error
     except ValueError as error:
         raise DamagedDatasetError(f"{path / DESCRIPTION} is not valid JSON: {remedy}") from error
     if description.get("format") != FORMAT:

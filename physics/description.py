@@ -37,8 +37,7 @@ def describe(thing: Any) -> Any:
     if callable(thing) and hasattr(thing, "__qualname__"):
         return _name(thing)
     raise ValueError(
-        f"{thing!r} cannot be described for the data cache: "
-        "use a dataclass, an array, a number or a named function"
+        f"{thing!r} cannot be described for the data cache: use a dataclass, an array, a number or a named function"
     )
 
 
@@ -59,7 +58,5 @@ def _array(values: np.ndarray) -> dict[str, Any]:
 def _name(thing: Any) -> str:
     name = f"{thing.__module__}.{thing.__qualname__}"
     if "<" in name:
-        raise ValueError(
-            f"{name} is written inside a function and cannot be described for the data cache: move it out"
-        )
+        raise ValueError(f"{name} is written inside a function and cannot be described for the data cache: move it out")
     return name

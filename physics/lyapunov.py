@@ -70,9 +70,7 @@ def leading_lyapunov_exponent(
         ValueError: nothing is left after ``discard``, or the solution or the vector does not stay finite.
     """
     if not 0 <= discard < stretches:
-        raise ValueError(
-            f"discard is {discard}, which leaves nothing of {stretches} stretches: discard fewer"
-        )
+        raise ValueError(f"discard is {discard}, which leaves nothing of {stretches} stretches: discard fewer")
     if method not in ("tangent", "two trajectories"):
         raise ValueError(f"method is {method!r}: it must be 'tangent' or 'two trajectories'")
     fields = jnp.asarray(u0)

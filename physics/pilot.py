@@ -95,9 +95,7 @@ def follow_pilot(sampler: Any, spec: DatasetSpec, dt: float, report: Progress) -
     )
 
 
-def observe(
-    u: Float[Array, "*shape c"], grid: Grid
-) -> tuple[Float[Array, "*points c"], Float[Array, " bands"]]:
+def observe(u: Float[Array, "*shape c"], grid: Grid) -> tuple[Float[Array, "*points c"], Float[Array, " bands"]]:
     """A field at about eight points per axis, and its energy in octaves of wavenumber, channel by channel.
 
     The octaves are |n| = 0, 1, 2 to 3, 4 to 7, ... waves per box; on a single point the squares.
@@ -106,11 +104,7 @@ def observe(
     if not grid.ndim:
         return points, u**2 / 2
     axes = tuple(range(grid.ndim))
-    power = (
-        jnp.abs(jnp.fft.rfftn(u, axes=axes) / grid.size) ** 2
-        * jnp.asarray(grid.parseval_weights)[..., None]
-        / 2
-    )
+    power = jnp.abs(jnp.fft.rfftn(u, axes=axes) / grid.size) ** 2 * jnp.asarray(grid.parseval_weights)[..., None] / 2
     waves = np.sqrt(np.sum([n**2 for n in np.broadcast_arrays(*grid.mode_numbers)], axis=0))
     octave = np.floor(np.log2(np.maximum(waves, 0.5)) + 1e-9).astype(int) + 1
     bands = jnp.stack([jnp.sum(power * (octave == o)[..., None], axis=axes) for o in range(octave.max() + 1)])

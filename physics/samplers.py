@@ -112,9 +112,7 @@ class VaryingParameters(Sampler):
         names = sorted(self.ranges)
         keys = jax.random.split(for_parameters, len(names))
         values = {name: self.ranges[name].sample(one) for name, one in zip(names, keys)}
-        system = eqx.tree_at(
-            lambda s: [getattr(s, name) for name in names], self.system, list(values.values())
-        )
+        system = eqx.tree_at(lambda s: [getattr(s, name) for name in names], self.system, list(values.values()))
         return Draw(system, _initial_field(self, system, for_field), values)
 
 

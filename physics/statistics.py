@@ -56,9 +56,7 @@ def energy_spectrum(
     """
     values = _as_float64(fields)
     if grid.ndim == 0 or values.shape[values.ndim - 1 - grid.ndim : -1] != grid.shape:
-        raise ValueError(
-            f"fields have shape {values.shape}, which does not end in the grid {grid.shape}, channels"
-        )
+        raise ValueError(f"fields have shape {values.shape}, which does not end in the grid {grid.shape}, channels")
     axes = tuple(range(values.ndim - 1 - grid.ndim, values.ndim - 1))
     power = np.abs(np.fft.rfftn(values, axes=axes) / grid.size) ** 2 * grid.parseval_weights[..., None] / 2
     width = 2 * np.pi / max(grid.extent)
@@ -91,9 +89,7 @@ def autocorrelation(
     return covariance / covariance[0]
 
 
-def integrated_time(
-    correlation: Float[np.ndarray, " time"], interval: float, window: float = 5.0
-) -> CorrelationTime:
+def integrated_time(correlation: Float[np.ndarray, " time"], interval: float, window: float = 5.0) -> CorrelationTime:
     """The decorrelation time 2 tau_int of a correlation sampled every ``interval``, windowed after Sokal.
 
     Not resolved (and then only a lower bound) where the record ends before the window closes.
@@ -187,9 +183,7 @@ def amplitude_change(
     first, second = jnp.asarray(before), jnp.asarray(after)
     axes = tuple(range(first.ndim - 1 - ndim, first.ndim - 1))
     if ndim:
-        first, second = (
-            jnp.abs(jnp.fft.fftn(u - u.mean(axes, keepdims=True), axes=axes)) for u in (first, second)
-        )
+        first, second = (jnp.abs(jnp.fft.fftn(u - u.mean(axes, keepdims=True), axes=axes)) for u in (first, second))
     summed = (*axes, first.ndim - 1)
     change, size = jnp.sum((second - first) ** 2, axis=summed), jnp.sum(first**2, axis=summed)
     return jnp.sqrt(change / jnp.maximum(size, jnp.finfo(size.dtype).tiny))
@@ -222,9 +216,7 @@ def budget_closure(
         value = np.asarray([row.pop("value") for row in rows])
         terms = np.asarray([list(row.values()) for row in rows])[2:-2]
         rate = (value[:-4] - 8 * value[1:-3] + 8 * value[3:-1] - value[4:]) / (12 * interval)
-        closure[quantity] = float(
-            np.sqrt(np.mean((rate - terms.sum(axis=1)) ** 2) / np.mean(np.sum(terms**2, axis=1)))
-        )
+        closure[quantity] = float(np.sqrt(np.mean((rate - terms.sum(axis=1)) ** 2) / np.mean(np.sum(terms**2, axis=1))))
     return closure
 
 

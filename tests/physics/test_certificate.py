@@ -50,15 +50,11 @@ def test_the_step_error_falls_with_the_order_of_the_solver(tmp_path):
     assert np.log2(ratio) == pytest.approx(4, abs=0.3)
     assert fine.certificate["defect"] < 1e-13
     # The grid error does not know the step.
-    assert coarse.certificate["grid_error_median"] == pytest.approx(
-        fine.certificate["grid_error_median"], rel=0.3
-    )
+    assert coarse.certificate["grid_error_median"] == pytest.approx(fine.certificate["grid_error_median"], rel=0.3)
 
 
 def test_too_long_a_step_is_refused_with_the_half_of_it(tmp_path):
-    with pytest.raises(
-        CertificateRefusedError, match=r"step error \d\.\de[-+]\d+ > 1\.0e-02: halve dt to 0\.4"
-    ):
+    with pytest.raises(CertificateRefusedError, match=r"step error \d\.\de[-+]\d+ > 1\.0e-02: halve dt to 0\.4"):
         _waves(32, tmp_path, dt=0.8, spin_up=8.0, limits=Limits(trajectories=4))
     assert Cache(tmp_path).entries() == []
 
@@ -71,9 +67,7 @@ def test_too_few_points_are_refused_with_twice_as_many(tmp_path):
 def test_a_chaotic_system_that_falls_onto_a_steady_state_is_refused(tmp_path):
     sampler = FixedSystem(KuramotoSivashinsky(Grid((32,), (32.0,))))
     limits = Limits(trajectories=4, horizon=1.0, grid_error=1.0)
-    with pytest.raises(
-        CertificateRefusedError, match=r"steady share [1-9]\.\de-01 > 5\.0e-03: change the domain"
-    ):
+    with pytest.raises(CertificateRefusedError, match=r"steady share [1-9]\.\de-01 > 5\.0e-03: change the domain"):
         generate(sampler, _spec(snapshots=1, spin_up=250.0, limits=limits), cache_dir=tmp_path)
 
 

@@ -36,9 +36,7 @@ from physics.trajectory_files import TrajectoryFiles
 
 SYSTEM = KuramotoSivashinsky(Grid((32,), (22.0,)))
 SAMPLER = FixedSystem(SYSTEM)
-SPEC = DatasetSpec(
-    "waves", (10, 3, 5), snapshots=2, spin_up=2.0, stride=1.0, chunk=4, limits=Limits(trajectories=4)
-)
+SPEC = DatasetSpec("waves", (10, 3, 5), snapshots=2, spin_up=2.0, stride=1.0, chunk=4, limits=Limits(trajectories=4))
 
 
 def _bytes(dataset) -> dict[str, bytes]:
@@ -142,9 +140,7 @@ def test_varying_parameters_stay_in_their_range_and_solve_their_own_equation(tmp
     assert np.std(np.log(viscosity)) == pytest.approx(np.log(10) / np.sqrt(12), rel=0.3)
     np.testing.assert_array_equal(fronts.initial["train"], fronts.train[:, 0])
     own = replace(system, viscosity=float(viscosity[3]))
-    np.testing.assert_allclose(
-        fronts.train[3, 1], solve(own, fronts.initial["train"][3], [0.5], dt=0.05)[0], atol=1e-5
-    )
+    np.testing.assert_allclose(fronts.train[3, 1], solve(own, fronts.initial["train"][3], [0.5], dt=0.05)[0], atol=1e-5)
     assert fronts.certificate["start"] == "initial field" and "steady_share" not in fronts.certificate
     assert fronts.validation.shape == (0, 2, 32, 1)
 
@@ -200,9 +196,7 @@ generate(sampler, spec, cache_dir={str(tmp_path)!r}, progress=kill, devices=jax.
 
 
 @pytest.mark.parametrize("call", ["reserve", "write"])
-def test_a_full_disk_leaves_nothing_that_looks_complete_and_is_continued_from(
-    waves, tmp_path, monkeypatch, call
-):
+def test_a_full_disk_leaves_nothing_that_looks_complete_and_is_continued_from(waves, tmp_path, monkeypatch, call):
     calls = []
     whole = getattr(TrajectoryFiles, call)
 

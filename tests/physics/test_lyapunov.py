@@ -23,9 +23,7 @@ def test_the_rest_state_of_kuramoto_sivashinsky_grows_like_its_fastest_linear_wa
 def butterfly():
     system = Lorenz63()
     keys = jax.random.split(jax.random.key(3), 32)
-    return system, jax.jit(jax.vmap(lambda key: advance(system, system.sample_initial(key), 0.01, 1000)))(
-        keys
-    )
+    return system, jax.jit(jax.vmap(lambda key: advance(system, system.sample_initial(key), 0.01, 1000)))(keys)
 
 
 @pytest.mark.parametrize("method", ["tangent", "two trajectories"])
@@ -54,9 +52,7 @@ def test_the_interval_of_a_correlated_record_is_wide_enough():
         record.append(x)
         x = 0.9 * x + np.sqrt(1 - 0.81) * random.standard_normal(400)
     pairs = np.stack(record, axis=1).reshape(100, 4, 400)
-    inside = [
-        low < 0 < high for low, high in (block_bootstrap_interval(pair, 40, draws=400) for pair in pairs)
-    ]
+    inside = [low < 0 < high for low, high in (block_bootstrap_interval(pair, 40, draws=400) for pair in pairs)]
     naive = [low < 0 < high for low, high in (block_bootstrap_interval(pair, 1, draws=400) for pair in pairs)]
     assert np.mean(inside) > 0.85 > 0.6 > np.mean(naive)
 
@@ -64,12 +60,8 @@ def test_the_interval_of_a_correlated_record_is_wide_enough():
 def test_impossible_requests_are_told_in_one_sentence(key):
     system = KuramotoSivashinsky(Grid((16,), (22.0,)))
     with pytest.raises(ValueError, match="discard is 4, which leaves nothing"):
-        leading_lyapunov_exponent(
-            system, jnp.zeros((1, 16, 1)), key, dt=0.1, stretch=1, stretches=4, discard=4
-        )
+        leading_lyapunov_exponent(system, jnp.zeros((1, 16, 1)), key, dt=0.1, stretch=1, stretches=4, discard=4)
     with pytest.raises(ValueError, match="method is 'qr'"):
-        leading_lyapunov_exponent(
-            system, jnp.zeros((1, 16, 1)), key, dt=0.1, stretch=1, stretches=4, method="qr"
-        )
+        leading_lyapunov_exponent(system, jnp.zeros((1, 16, 1)), key, dt=0.1, stretch=1, stretches=4, method="qr")
     with pytest.raises(ValueError, match="block is 9"):
         block_bootstrap_interval(np.zeros((2, 8)), 9)

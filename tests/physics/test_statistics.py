@@ -109,9 +109,7 @@ def test_a_travelling_wave_counts_as_steady_and_a_growing_one_does_not():
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize(
-    "system", [Burgers(Grid((64,), (2 * np.pi,)), 0.1), KuramotoSivashinsky(Grid((32,), (22.0,)))]
-)
+@pytest.mark.parametrize("system", [Burgers(Grid((64,), (2 * np.pi,)), 0.1), KuramotoSivashinsky(Grid((32,), (22.0,)))])
 def test_the_energy_budget_of_solver_data_closes(system):
     u0 = system.sample_initial(jax.random.key(0))
     trajectory = np.asarray(solve(system, u0, 0.5 + 0.01 * np.arange(9), dt=0.01))
