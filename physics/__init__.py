@@ -1,7 +1,8 @@
 """Equations, solvers, residuals and field statistics: what the physics wing offers, imported on first use.
 
-``from physics import Grid, KuramotoSivashinsky, solve`` is the way in; the modules behind it are where things
-are written, not where they are imported from. Names load lazily (PEP 562), so importing the wing costs nothing.
+``from physics import Grid, KuramotoSivashinsky, solve`` is the way in; the modules behind it are where
+things are written, not where they are imported from. Names load lazily (PEP 562), so importing the wing
+costs nothing.
 """
 
 from importlib import import_module
@@ -31,6 +32,7 @@ _WRITTEN_IN = {
     "to_spectral": "physics.spectral",
     "to_physical": "physics.spectral",
     "derivative": "physics.spectral",
+    "resample": "physics.spectral",
     "Dataset": "physics.dataset",
     "DatasetSpec": "physics.dataset",
     "open_dataset": "physics.dataset",

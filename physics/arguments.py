@@ -1,4 +1,5 @@
-"""What users may hand in: checks that say, in one sentence, which argument is wrong, its value and the mend.
+"""What users may hand in: checks that say, in one sentence, which argument is wrong, its value and the
+mend.
 
 Values are only looked at where they are concrete; traced ones (inside ``jit``, ``grad``, ``vmap``) pass.
 """
@@ -20,7 +21,7 @@ def parameter(value: Any) -> Any:
     Plain floats keep all their digits for coefficients computed on the host, and take the precision of the
     field they meet. They are leaves all the same: ``jax.grad`` and ``jax.vmap`` may replace them.
     """
-    return float(value) if isinstance(value, int | float | np.generic) else value
+    return float(value) if isinstance(value, int | float | np.generic | np.ndarray) else value
 
 
 def check_parameter(what: str, value: Any, *, positive: bool = True) -> None:
@@ -57,6 +58,6 @@ def check_adjoint(adjoint: Any) -> None:
         return
     if not isinstance(adjoint, int) or isinstance(adjoint, bool) or adjoint < 1:
         raise ValueError(
-            f"adjoint {adjoint!r} is unknown for fixed steps: use 'stages', 'steps', 'sqrt' or a number of steps of 1 "
-            "or more between checkpoints."
+            f"adjoint {adjoint!r} is unknown for fixed steps: use 'stages', 'steps', 'sqrt' or the number of "
+            "steps between checkpoints, 1 or more."
         )

@@ -1,8 +1,8 @@
-"""Carrying fields forward in time, differentiably: `advance` by a number of steps, `solve` onto given times.
+"""Carrying fields forward in time: `advance` by a number of steps, `solve` onto given times.
 
-Fixed steps are a scan over the ``step`` of a diffrax solver; adaptive steps are `diffrax.diffeqsolve`, stepping
-exactly onto the save times. Either works alone and under ``jit``, ``vmap``, ``pmap``, ``shard_map`` and ``jit``
-with sharded inputs, in value and gradient.
+Fixed steps are a scan over the ``step`` of a diffrax solver; adaptive steps are `diffrax.diffeqsolve`,
+stepping exactly onto the save times. Either works alone and under ``jit``, ``vmap``, ``pmap``,
+``shard_map`` and ``jit`` with sharded inputs, in value and gradient.
 
 What reverse-mode differentiation of a fixed-step solve keeps in memory is the caller's choice, ``adjoint``:
 
@@ -34,7 +34,7 @@ from physics.meshes import away_from_meshes
 from physics.spectral import to_physical, to_spectral
 from physics.system import SemilinearSystem, System
 
-# Runs of equal save intervals that are compiled one by one; more of them share their greatest common divisor.
+# Runs of equal save intervals compiled one by one; more of them share their greatest common divisor.
 _MOST_RUNS = 6
 
 
@@ -55,12 +55,13 @@ def advance(
     - ``dt``: the step, in the system's unit of time; may be traced.
     - ``steps``: how many, a Python integer; 0 returns ``u0``.
     - ``solver``: any diffrax solver; the system's default if None.
-    - ``adjoint``: what the reverse pass keeps: ``"stages"``, ``"steps"``, ``"sqrt"`` or an integer (module docstring).
+    - ``adjoint``: what the reverse pass keeps: ``"stages"``, ``"steps"``, ``"sqrt"`` or an integer (module
+      docstring).
 
     A field that blows up comes back non-finite, by itself: other fields of a batch are not touched.
 
-    Raises ``ValueError`` for fields of another shape or with non-finite values, steps that are not positive, unknown
-    adjoints (checked where values are concrete).
+    Raises ``ValueError`` for fields of another shape or with non-finite values, steps that are not
+    positive, unknown adjoints (checked where values are concrete).
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
@@ -88,18 +89,21 @@ def solve(
 
     - ``u0``: one field ``(*grid.shape, C)``; batches by ``jax.vmap``.
     - ``times``: increasing, from 0 on, concrete. Steps land exactly on them.
-    - ``dt``: the fixed step; every interval between times must be a whole number of steps. If None, the system's
-      recommended step, shortened until it divides the shortest interval. With adaptive steps: the first step.
+    - ``dt``: the fixed step; every interval between times must be a whole number of steps. If None, the
+      system's recommended step, shortened until it divides the shortest interval. With adaptive steps: the
+      first step.
     - ``solver``: any diffrax solver; the system's default if None.
-    - ``adjoint``: fixed steps: as in `advance`. Adaptive steps: a diffrax adjoint, or the number of checkpoints of
-      `diffrax.RecursiveCheckpointAdjoint` (16 if None); `diffrax.ForwardMode` for forward mode.
+    - ``adjoint``: fixed steps: as in `advance`. Adaptive steps: a diffrax adjoint, or the number of
+      checkpoints of `diffrax.RecursiveCheckpointAdjoint` (16 if None); `diffrax.ForwardMode` for forward
+      mode.
     - ``stepsize_controller``: for adaptive steps, e.g. ``diffrax.PIDController(rtol=1e-5, atol=1e-6)``.
     - ``max_steps``: the most adaptive steps; running out of them is an error where diffrax can raise it, and
       infinite values at the times not reached inside ``pmap`` and ``shard_map``.
 
     **Returns:** ``(len(times), *grid.shape, C)``.
 
-    Raises ``ValueError`` as `advance`, and for times that are empty, negative, not increasing or off the step.
+    Raises ``ValueError`` as `advance`, and for times that are empty, negative, not increasing or off the
+    step.
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
@@ -107,9 +111,10 @@ def solve(
     if stepsize_controller is not None:
         return _adaptive_steps(system, u0, instants, dt, solver, adjoint, stepsize_controller, max_steps)
     check_adjoint(adjoint)
+    assert not isinstance(adjoint, diffrax.AbstractAdjoint)
     if dt is not None and not is_concrete(dt):
         raise ValueError(
-            "dt of solve must be concrete, since it decides the number of steps: use advance if traced."
+            "dt of solve must be concrete, it decides the number of steps: use advance for a traced dt."
         )
     check_step(1.0 if dt is None else dt)
     step, counts = _whole_steps(instants, system.recommended_dt, dt)
@@ -135,7 +140,7 @@ def _instants(times: Any) -> np.ndarray:
     if np.any(np.diff(instants) <= 0):
         late = int(np.argmax(np.diff(instants) <= 0))
         raise ValueError(
-            f"times must increase, but {instants[late + 1]:g} follows {instants[late]:g}: sort them, once each."
+            f"times must increase, but {instants[late + 1]:g} follows {instants[late]:g}: sort them."
         )
     return instants
 
@@ -182,7 +187,7 @@ def is_exponential(solver: Any) -> bool:
 def _semilinear(system: System) -> SemilinearSystem:
     if not isinstance(system, SemilinearSystem):
         raise ValueError(
-            f"solver ETDRK needs a semilinear system, and {type(system).__name__} is none: use diffrax.Tsit5()."
+            f"solver ETDRK needs a semilinear system; {type(system).__name__} is none: use diffrax.Tsit5()."
         )
     return system
 
@@ -192,7 +197,7 @@ def _stepper(
 ) -> tuple[Any, Callable, Callable]:
     """The first carry of the scan, one step of it, and the field in a carry."""
     if coefficients is not None:
-        # The carry is the spectrum alone. Coefficients stay outside it: reverse mode would store them every step.
+        # The carry is the spectrum alone: reverse mode would store coefficients in it at every step.
         spectral = SemilinearTerm(_semilinear(system), spectral=True)
 
         def exponential_step(u_hat: Array, i: Array) -> Array:
@@ -201,7 +206,10 @@ def _stepper(
 
         return to_spectral(u0, system.grid), exponential_step, lambda u_hat: to_physical(u_hat, system.grid)
 
-    term = diffrax.ODETerm(system.vector_field)  # type: ignore[arg-type]
+    term = diffrax.ODETerm(system.vector_field)
+    if getattr(solver, "scan_kind", "lax") is None:
+        # Left open, Runge-Kutta stages run in a loop that has no forward mode.
+        solver = eqx.tree_at(lambda s: s.scan_kind, solver, "lax", is_leaf=lambda leaf: leaf is None)
 
     def ordinary_step(carry: Any, i: Array) -> Any:
         y, state = carry
@@ -291,9 +299,7 @@ def _adaptive_steps(
     if adjoint is None or (isinstance(adjoint, int) and adjoint > 0):
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints=adjoint or 16)
     if not isinstance(adjoint, diffrax.AbstractAdjoint):
-        raise ValueError(
-            f"adjoint {adjoint!r} does not fit adaptive steps: give a number of checkpoints or a diffrax adjoint."
-        )
+        raise ValueError(f"adjoint {adjoint!r} does not fit adaptive steps: give a number of checkpoints.")
     if is_exponential(solver):
         _semilinear(system)
     if instants[-1] == 0:
@@ -317,7 +323,9 @@ def _run_adaptive(
     controller: Any,
     max_steps: int,
 ) -> Array:
-    term: Any = SemilinearTerm(system) if is_exponential(solver) else diffrax.ODETerm(system.vector_field)  # type: ignore[arg-type]
+    term: Any = diffrax.ODETerm(system.vector_field)
+    if is_exponential(solver):
+        term = SemilinearTerm(_semilinear(system))
     ts = jnp.asarray(instants, u0.dtype)
     solution = diffrax.diffeqsolve(
         term,

@@ -1,7 +1,7 @@
 """Uniform periodic boxes: where the points are, which waves they carry, which of them survive a product.
 
-On an axis of extent L with N points x_j = j L / N the resolved waves are exp(2 pi i n x / L), n = -N/2 .. N/2.
-The last spatial axis is the one that the real-input transform halves: it carries n = 0 .. N/2 only.
+On an axis of extent L with N points x_j = j L / N the resolved waves are exp(2 pi i n x / L), n = -N/2 ..
+N/2. The last spatial axis is the one that the real-input transform halves: it carries n = 0 .. N/2 only.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ _SMALLEST_AXIS = 4
 
 @dataclass(frozen=True)
 class Grid:
-    """A uniform periodic box in any number of dimensions; hashable, so it may be a static argument of ``jit``.
+    """A uniform periodic box in any number of dimensions; hashable, so it may be a static argument of
+    ``jit``.
 
     **Arguments:**
 
@@ -29,8 +30,7 @@ class Grid:
     extent: tuple[float, ...]
 
     def __post_init__(self):
-        sizes = (self.shape,) if np.ndim(self.shape) == 0 else tuple(self.shape)
-        extents = (self.extent,) if np.ndim(self.extent) == 0 else tuple(self.extent)
+        sizes, extents = tuple(self.shape), tuple(self.extent)
         if any(int(size) != size for size in sizes):
             raise ValueError(f"Grid shape must hold whole numbers of points, not {sizes}.")
         shape, extent = tuple(int(size) for size in sizes), tuple(float(length) for length in extents)
@@ -97,15 +97,15 @@ class Grid:
 
     @cached_property
     def wavenumbers(self) -> tuple[np.ndarray, ...]:
-        """k = 2 pi n / L per axis, broadcastable; for even powers of k, where the sign of Nyquist is no matter."""
+        """k = 2 pi n / L per axis, broadcastable; for even powers, where Nyquist's sign is no matter."""
         return tuple(2 * np.pi * n / length for n, length in zip(self.mode_numbers, self.extent))
 
     @cached_property
     def odd_wavenumbers(self) -> tuple[np.ndarray, ...]:
         """``wavenumbers`` with the Nyquist wave of even sizes put to zero: for odd powers of k.
 
-        A real field samples cos(pi j) at Nyquist; its derivative -sin vanishes on every point, and keeping it
-        would break the symmetry that makes the field real.
+        A real field samples cos(pi j) at Nyquist; its derivative -sin vanishes on every point, and keeping
+        it would break the symmetry that makes the field real.
         """
         return tuple(
             np.where((size % 2 == 0) & (np.abs(n) == size // 2), 0.0, k)
@@ -131,7 +131,7 @@ class Grid:
 
     @cached_property
     def parseval_weights(self) -> np.ndarray:
-        """How many waves of the full transform each kept coefficient stands for (1 or 2): for sums over waves."""
+        """How many waves of the full transform each coefficient stands for, 1 or 2: for sums over waves."""
         n, size = self.mode_numbers[-1], self.shape[-1]
         own_mirror = (n == 0) | ((size % 2 == 0) & (n == size // 2))
         return np.broadcast_to(np.where(own_mirror, 1.0, 2.0), self.spectral_shape)

@@ -1,9 +1,9 @@
 """Running code that compares shardings inside ``pmap`` and ``shard_map``, where it would fail.
 
-Equinox's checkpointed loops, and with them diffrax's default adjoint and implicit solvers, compare the types of
-their carries. Inside ``pmap`` and ``shard_map`` those types name mesh axes and differ by them alone, so tracing
-fails although nothing is wrong. Here the program and its reverse pass are both traced where no mesh is known, with
-plain types, and their equations are then evaluated in the mesh.
+Equinox's checkpointed loops, and with them diffrax's default adjoint and implicit solvers, compare the
+types of their carries. Inside ``pmap`` and ``shard_map`` those types name mesh axes and differ by them
+alone, so tracing fails although nothing is wrong. Here the program and its reverse pass are both traced
+where no mesh is known, with plain types, and their equations are then evaluated in the mesh.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from jax.sharding import AbstractMesh
 def away_from_meshes(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function``, traced as if it were on one device, in value and reverse mode.
 
-    Outside of ``pmap`` and ``shard_map`` it is called as it is. Inside, the reverse pass runs it forward once more,
-    and there is no forward mode.
+    Outside of ``pmap`` and ``shard_map`` it is called as it is. Inside, the reverse pass runs it forward
+    once more, and there is no forward mode.
     """
 
     def call(*args: Any) -> Any:
@@ -36,9 +36,7 @@ def away_from_meshes(function: Callable[..., Any]) -> Callable[..., Any]:
         def pull_back(cotangent: Any, *leaves: Any) -> Any:
             return jax.vjp(flat, *leaves)[1](cotangent)
 
-        @jax.custom_vjp
-        def run(*leaves: Any) -> Any:
-            return _evaluate(flat, axes, *leaves)
+        run = jax.custom_vjp(lambda *leaves: _evaluate(flat, axes, *leaves))
 
         def forwards(*leaves: Any) -> Any:
             return run(*leaves), leaves
@@ -46,8 +44,8 @@ def away_from_meshes(function: Callable[..., Any]) -> Callable[..., Any]:
         def backwards(leaves: Any, cotangent: Any) -> Any:
             return _evaluate(pull_back, axes, cotangent, *leaves)
 
-        run.defvjp(forwards, backwards)
-        # Replicated inputs become varying ones first: the transpose of that is the sum over devices they need.
+        # run.defvjp(forwards, backwards) Replicated inputs become varying ones first: the transpose of that
+        # is the sum over devices they need.
         return run(*(_vary(leaf, axes) for leaf in leaves))
 
     return call

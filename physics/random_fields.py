@@ -1,8 +1,9 @@
 r"""Gaussian random fields on periodic grids, and their exact conditioning on noisy point observations.
 
-A stationary Gaussian field on N points has the circulant covariance C = F^-1 diag(S) F: white noise of unit variance,
-its transform multiplied by sqrt(S), transformed back (Dietrich and Newsam, 1997). S is the *spectrum*: the variance at
-every point is the mean of S over all N waves. Non-dimensional, or in the units of the field squared.
+A stationary Gaussian field on N points has the circulant covariance C = F^-1 diag(S) F: white noise of unit
+variance, its transform multiplied by sqrt(S), transformed back (Dietrich and Newsam, 1997). S is the
+*spectrum*: the variance at every point is the mean of S over all N waves. Non-dimensional, or in the units
+of the field squared.
 """
 
 from collections.abc import Callable
@@ -25,8 +26,9 @@ class GaussianField(eqx.Module):
     **Arguments:**
 
     - ``grid``: where it lives.
-    - ``spectrum``: S >= 0 on ``grid.spectral_shape``, or a function of the modulus \\|k\\| of the wavenumber (radians
-      per length, float64) that returns it. Waves and their mirror images share one value.
+    - ``spectrum``: S >= 0 on ``grid.spectral_shape``, or a function of the modulus \\|k\\| of the
+      wavenumber (radians per length, float64) that returns it. Waves and their mirror images share one
+      value.
     - ``std``: if given, S is rescaled so that this is the standard deviation at every point.
     - ``channels``: independent copies, stacked last.
 
@@ -49,15 +51,13 @@ class GaussianField(eqx.Module):
             spectrum = spectrum(np.sqrt(grid.wavenumber_squared))
         if np.shape(spectrum) != grid.spectral_shape:
             raise ValueError(
-                f"spectrum has shape {np.shape(spectrum)}, but this grid needs {grid.spectral_shape}: one value "
-                "per wave of the real transform."
+                f"spectrum has shape {np.shape(spectrum)}, but this grid needs {grid.spectral_shape}: one "
+                "value per wave of the real transform."
             )
         if is_concrete(spectrum):
             spectrum = np.asarray(spectrum, np.float64)
             if not np.all(np.isfinite(spectrum)) or np.any(spectrum < 0):
-                raise ValueError(
-                    "spectrum must be finite and not negative: it holds the variance of each wave."
-                )
+                raise ValueError("spectrum must be finite and not negative: it holds each wave's variance.")
         if std is not None:
             spectrum = spectrum * (std**2 * grid.size / (spectrum * grid.parseval_weights).sum())
         self.grid, self.spectrum, self.channels = grid, spectrum, channels
@@ -75,23 +75,25 @@ class GaussianField(eqx.Module):
     def condition(
         self,
         points: Float[Array | np.ndarray, "n d"],
-        values: Float[Array | np.ndarray, "n c"],
+        values: Float[Array | np.ndarray, "m c"],
         noise: Any,
     ) -> "ConditionedGaussianField":
         """The field given ``values = u(points) + noise * normal``: the exact posterior.
 
         **Arguments:**
 
-        - ``points``: positions ``(n, ndim)`` in the units of the grid, on the grid points or between them (between
-          them u is its trigonometric interpolant). They may be traced, so cases batch by ``jax.vmap``.
+        - ``points``: positions ``(n, ndim)`` in the units of the grid, on the grid points or between them
+          (between them u is its trigonometric interpolant). They may be traced, so cases batch by
+          ``jax.vmap``.
         - ``values``: what was measured there, ``(n, channels)``.
         - ``noise``: standard deviation of the measurement error, positive.
 
-        Raises ``ValueError`` for shapes that do not fit, values that are not finite or noise that is not positive.
+        Raises ``ValueError`` for shapes that do not fit, values that are not finite or noise that is not
+        positive.
         """
         if np.ndim(points) != 2 or np.shape(points)[1] != self.grid.ndim:
             raise ValueError(
-                f"points has shape {np.shape(points)}, but needs (n, {self.grid.ndim}): n positions, one row each."
+                f"points has shape {np.shape(points)}, but needs (n, {self.grid.ndim}): one row per position."
             )
         if np.shape(values) != (np.shape(points)[0], self.channels):
             raise ValueError(
@@ -104,7 +106,7 @@ class GaussianField(eqx.Module):
             raise ValueError("points and values must be finite: leave missing observations out.")
         if is_concrete(noise) and not (np.isfinite(noise) and noise > 0):
             raise ValueError(
-                f"noise must be a positive standard deviation, not {noise}: exact data make a singular system."
+                f"noise must be a positive standard deviation, not {noise}: use a small one for exact data."
             )
         return ConditionedGaussianField(
             self, jnp.asarray(points), jnp.asarray(values), jnp.asarray(noise, float)
@@ -120,8 +122,9 @@ class GaussianField(eqx.Module):
 class ConditionedGaussianField(eqx.Module):
     r"""A Gaussian field given noisy observations y = H u + e, e ~ N(0, noise^2 I): mean and exact draws.
 
-    mean = C H^T (H C H^T + noise^2 I)^{-1} y, and a draw is u + C H^T (...)^{-1} (y - H u - e) with u and e drawn from
-    the prior (Matheron's rule; Journel and Huijbregts, 1978): exact, with no matrix of the size of the grid.
+    mean = C H^T (H C H^T + noise^2 I)^{-1} y, and a draw is u + C H^T (...)^{-1} (y - H u - e) with u and e
+    drawn from the prior (Matheron's rule; Journel and Huijbregts, 1978): exact, with no matrix of the size
+    of the grid.
     """
 
     prior: GaussianField
@@ -154,7 +157,8 @@ class ConditionedGaussianField(eqx.Module):
             phase = 2 * np.pi * (self.points[:, axis, None] - x) / length
             kernel = 1 + 2 * jnp.cos(phase[..., None] * n).sum(-1)
             if size % 2 == 0:
-                # Nyquist is sampled as a cosine, so between points it interpolates as one: cos(N x / 2) at x_j is +-1.
+                # Nyquist is sampled as a cosine, so between points it interpolates as one: cos(N x / 2) at
+                # x_j is +-1.
                 sign = (-1.0) ** np.arange(size)
                 kernel = kernel + jnp.cos(np.pi * size * self.points[:, axis, None] / length) * sign
             shape = [-1 if other == axis else 1 for other in range(grid.ndim)]
@@ -175,7 +179,8 @@ class ConditionedGaussianField(eqx.Module):
 
 
 class BandLimitedField(eqx.Module):
-    """A zero-mean Gaussian field with equal energy in all waves of 1 to ``highest_mode`` per box, no others.
+    """A zero-mean Gaussian field with equal energy in all waves of 1 to ``highest_mode`` per box, no
+    others.
 
     **Arguments:**
 

@@ -1,8 +1,8 @@
 """Fourier transforms and derivatives of real fields on periodic grids.
 
-Physical fields are real with channels last, ``(*grid.shape, C)``; their spectra are complex with channels first,
-``(C, *grid.spectral_shape)``, so that every transform runs over contiguous memory. Coefficients are those of
-``jnp.fft.rfftn`` without normalisation: u(x) = 1/N sum_n u_n exp(2 pi i n x / L).
+Physical fields are real with channels last, ``(*grid.shape, C)``; their spectra are complex with channels
+first, ``(C, *grid.spectral_shape)``, so that every transform runs over contiguous memory. Coefficients are
+those of ``jnp.fft.rfftn`` without normalisation: u(x) = 1/N sum_n u_n exp(2 pi i n x / L).
 
 Odd derivatives drop the Nyquist wave of even grids, see `Grid.odd_wavenumbers`.
 """
@@ -81,7 +81,7 @@ def resample(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, onto: Grid) -
         raise ValueError(f"resample needs one box, but the extents are {grid.extent} and {onto.extent}.")
     u_hat = to_spectral(u, grid)
     out = jnp.zeros((u_hat.shape[0], *onto.spectral_shape), u_hat.dtype)
-    source, target = [slice(None)], [slice(None)]
+    source, target = [np.arange(u_hat.shape[0])], [np.arange(u_hat.shape[0])]
     for axis in range(grid.ndim):
         size = min(grid.shape[axis], onto.shape[axis])
         n = np.arange((size + 1) // 2)
@@ -89,6 +89,6 @@ def resample(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, onto: Grid) -
             n = np.concatenate([n, -n[:0:-1]])
         source.append(n % grid.shape[axis])
         target.append(n % onto.shape[axis])
-    picked = u_hat[np.ix_(np.arange(u_hat.shape[0]), *source[1:])]
-    out = out.at[np.ix_(np.arange(u_hat.shape[0]), *target[1:])].set(picked)
+    picked = u_hat[np.ix_(*source)]
+    out = out.at[np.ix_(*target)].set(picked)
     return to_physical(out * (onto.size / grid.size), onto)

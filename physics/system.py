@@ -1,7 +1,9 @@
-"""What a dynamical system is: equation, parameters, channel names, grid, initial fields, invariants, symmetries.
+"""What a dynamical system is: equation, parameters, channel names, grid, initial fields, invariants,
+symmetries.
 
-`System` is anything with a vector field. `SemilinearSystem` has the form u_t = L u + N(u) with L diagonal in Fourier
-space, and is written by stating the symbol of L and N on spectra; its vector field follows from the two.
+`System` is anything with a vector field. `SemilinearSystem` has the form u_t = L u + N(u) with L diagonal
+in Fourier space, and is written by stating the symbol of L and N on spectra; its vector field follows from
+the two.
 """
 
 import abc
@@ -30,17 +32,19 @@ class Reflection:
 
 @dataclass(frozen=True)
 class Symmetries:
-    """Maps that carry solutions to solutions: shifts by any distance along ``shift_axes``, and ``reflections``."""
+    """Maps of solutions to solutions: shifts by any distance along ``shift_axes``, and ``reflections``."""
 
     shift_axes: tuple[int, ...] = ()
     reflections: tuple[Reflection, ...] = ()
 
 
 class System(eqx.Module):
-    """A dynamical system on fields ``(*grid.shape, C)``; ordinary differential equations have a grid of shape ().
+    """A dynamical system on fields ``(*grid.shape, C)``; ordinary differential equations have a grid of
+    shape ().
 
-    The grid is static, numeric parameters are leaves: ``jax.grad`` and ``jax.vmap`` reach them. Plain-number
-    parameters stay Python floats, exact on the host; ``equinox.filter_grad`` wants them as arrays.
+    The grid is static, numeric parameters are leaves: ``jax.grad`` and ``jax.vmap`` reach them.
+    Plain-number parameters stay Python floats, exact on the host; ``equinox.filter_grad`` wants them as
+    arrays.
     """
 
     grid: eqx.AbstractVar[Grid]
@@ -62,7 +66,7 @@ class System(eqx.Module):
         return {}
 
     def budgets(self, u: Float[Array | np.ndarray, "*shape c"]) -> dict[str, dict[str, Float[Array, ""]]]:
-        """For each budgeted quantity: its value under ``"value"``, and the terms whose sum is its rate of change."""
+        """Per budgeted quantity: its ``"value"``, and the terms whose sum is its rate of change."""
         return {}
 
     @property
@@ -91,10 +95,11 @@ class SemilinearSystem(System):
 
     @abc.abstractmethod
     def linear_symbol(self) -> Any:
-        """The symbol of L on ``(C, *grid.spectral_shape)`` or what broadcasts to it, complex where L has odd derivatives.
+        """The symbol of L on ``(C, *grid.spectral_shape)`` or what broadcasts to it, complex where L has
+        odd derivatives.
 
-        Write it with operators on the grid's NumPy wavenumbers and the parameters, so that it stays float64 on
-        the host where the parameters are plain numbers.
+        Write it with operators on the grid's NumPy wavenumbers and the parameters, so that it stays float64
+        on the host where the parameters are plain numbers.
         """
 
     @abc.abstractmethod

@@ -1,8 +1,9 @@
 """What the exponential time-differencing solvers share: the term they integrate, and their coefficients.
 
-A semilinear system u_t = L u + N(u) reaches the solver as a `SemilinearTerm`. Its state is the physical field under
-`diffrax.diffeqsolve` (diffrax's complex support is unfinished), and the spectrum inside the fixed-step scan of
-`physics.evolution`, which saves one pair of transforms in every step. Both go through the same ``step``.
+A semilinear system u_t = L u + N(u) reaches the solver as a `SemilinearTerm`. Its state is the physical
+field under `diffrax.diffeqsolve` (diffrax's complex support is unfinished), and the spectrum inside the
+fixed-step scan of `physics.evolution`, which saves one pair of transforms in every step. Both go through
+the same ``step``.
 """
 
 import abc
@@ -58,7 +59,7 @@ class SemilinearTerm(diffrax.AbstractTerm):
 
 
 class Coefficients(NamedTuple):
-    """The functions of h L that one step of length ``step`` needs; ``step`` is None where it can never change."""
+    """The functions of h L for one step of length ``step``, which is None where it can never change."""
 
     step: Any
     values: tuple[Any, ...]
@@ -89,7 +90,8 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
     def coefficients(self, system: SemilinearSystem, h: Any, dtype: Any) -> Coefficients:
         """Coefficients for the constant step ``h``, cast to the precision of fields of ``dtype``.
 
-        In float64 on the host where ``h`` and all parameters are concrete, else traced in the field's precision.
+        In float64 on the host where ``h`` and all parameters are concrete, else traced in the field's
+        precision.
         """
         symbol, real = system.symbol(), jnp.finfo(dtype).dtype
         if isinstance(symbol, np.ndarray) and is_concrete(h):
@@ -102,7 +104,7 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
         cast = [jnp.asarray(v, jnp.result_type(real, 1j) if np.iscomplexobj(v) else real) for v in values]
         return Coefficients(None, tuple(cast))
 
-    def init(self, terms: SemilinearTerm, t0: Any, t1: Any, y0: Array, args: Any) -> Coefficients:
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Array, args: Any) -> Coefficients:
         """The coefficients of the first step."""
         h = jnp.asarray(terms.contr(t0, t1))
         system = getattr(terms, "term", terms).system
@@ -110,17 +112,17 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
 
     def step(
         self,
-        terms: SemilinearTerm,
+        terms: Any,
         t0: Any,
         t1: Any,
         y0: Array,
         args: Any,
         solver_state: Coefficients,
         made_jump: Any,
-    ) -> tuple[Array, Array, dict[str, Array], Coefficients, diffrax.RESULTS]:
+    ) -> tuple[Array, Array, dict[str, Array], Coefficients, Any]:
         """One step from ``t0`` to ``t1``."""
-        del made_jump
-        # Under diffeqsolve the term comes wrapped, and backwards in time the wrapper turns the sign of h and t.
+        # del made_jump Under diffeqsolve the term comes wrapped, and backwards in time the wrapper turns
+        # the sign of h and t.
         h, t = terms.contr(t0, t1), getattr(terms, "direction", 1) * t0
         terms = getattr(terms, "term", terms)
         if solver_state.step is not None:
@@ -136,6 +138,6 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
         y1 = terms.state(u_hat)
         return y1, terms.state(error), {"y0": y0, "y1": y1}, solver_state, diffrax.RESULTS.successful
 
-    def func(self, terms: SemilinearTerm, t0: Any, y0: Array, args: Any) -> Array:
+    def func(self, terms: Any, t0: Any, y0: Array, args: Any) -> Array:
         """The vector field."""
         return terms.vf(t0, y0, args)

@@ -3,10 +3,11 @@ r"""The phi functions of exponential integrators, safe in float32 and for comple
 phi_0(z) = e^z,  phi_{k+1}(z) = (phi_k(z) - 1/k!) / z,  phi_k(0) = 1/k!
 (Hochbruck and Ostermann, 2010, equations 2.10 and 2.11).
 
-The recurrence loses about eps/|z| at each of its levels, the Taylor series sum_j z^j / (j + k)! loses nothing while
-|z| is small. Each serves where it is right: the series with |z| < 2, the recurrence elsewhere. No contour integral
-and no real part: the same lines hold for dissipative (real) and dispersive (imaginary) symbols, in NumPy float64
-on the host and traced in float32.
+The recurrence loses about eps/|z| at each of its levels, the Taylor series sum_j z^j / (j + k)! loses
+nothing while
+|z| is small. Each serves where it is right: the series with |z| < 2, the recurrence elsewhere. No contour
+integral and no real part: the same lines hold for dissipative (real) and dispersive (imaginary) symbols, in
+NumPy float64 on the host and traced in float32.
 """
 
 from math import factorial
@@ -23,8 +24,8 @@ _SERIES_RADIUS = 2.0
 def phi_functions(z: Any, highest: int) -> tuple[Any, ...]:
     """phi_0 ... phi_highest of an array; NumPy in, NumPy out, JAX in, JAX out, real stays real.
 
-    Relative to its largest value each function is right to a few units in the last place of ``z``'s precision
-    (traced, float32: measured in the tests).
+    Relative to its largest value each function is right to a few units in the last place of ``z``'s
+    precision (traced, float32: measured in the tests).
     """
     on_host = not isinstance(z, jax.Array)
     xp: ModuleType = np if on_host else jnp

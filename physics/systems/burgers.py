@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
@@ -19,15 +19,15 @@ class Burgers(SemilinearSystem):
 
     State: ``(N, 1)``, the channel ``u`` (velocity). The mean is conserved.
 
-    What one sees: slopes steepen into fronts about nu / (jump of u) wide, which run into each other and merge while the
-    energy decays. The Cole-Hopf transformation solves it exactly.
+    What one sees: slopes steepen into fronts about nu / (jump of u) wide, which run into each other and
+    merge while the energy decays. The Cole-Hopf transformation solves it exactly.
 
-    Good values to start with: L = 2 pi, 128 points, viscosity 0.02 to 0.1, |u| near 1, dt = 0.01. A front narrower than
-    two grid spacings rings: raise the viscosity or the number of points.
+    Good values to start with: L = 2 pi, 128 points, viscosity 0.02 to 0.1, |u| near 1, dt = 0.01. A front
+    narrower than two grid spacings rings: raise the viscosity or the number of points.
     """
 
     grid: Grid = eqx.field(static=True)
-    viscosity: Float[ArrayLike, ""] = eqx.field(converter=parameter, default=0.05)
+    viscosity: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.05)
     name: ClassVar[str] = "burgers"
     channels: ClassVar[tuple[str, ...]] = ("u",)
     dissipative: ClassVar[bool] = True

@@ -18,11 +18,12 @@ class KortewegDeVries(SemilinearSystem):
 
     State: ``(N, 1)``, the channel ``u`` (elevation). Mass, momentum and energy are conserved.
 
-    What one sees: bumps break into solitons 2 kappa^2 sech^2(kappa (x - 4 kappa^2 t)), the taller the faster, which
-    pass through each other and keep their shape.
+    What one sees: bumps break into solitons 2 kappa^2 sech^2(kappa (x - 4 kappa^2 t)), the taller the
+    faster, which pass through each other and keep their shape.
 
-    Good values to start with: L = 40, 128 points, dt = 0.002, heights near 1. The symbol i k^3 is imaginary, so
-    coefficients that keep only its real part lose their order (Kassam and Trefethen, 2005, treat it on a circle).
+    Good values to start with: L = 40, 128 points, dt = 0.002, heights near 1. The symbol i k^3 is
+    imaginary, so coefficients that keep only its real part lose their order (Kassam and Trefethen, 2005,
+    treat it on a circle).
     """
 
     grid: Grid = eqx.field(static=True)

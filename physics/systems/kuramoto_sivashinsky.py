@@ -14,15 +14,17 @@ from physics.system import Reflection, SemilinearSystem, Symmetries
 
 
 class KuramotoSivashinsky(SemilinearSystem):
-    r"""u_t = -u u_x - u_xx - u_xxxx on a periodic interval, non-dimensional (Kuramoto, 1978; Sivashinsky, 1977).
+    r"""u_t = -u u_x - u_xx - u_xxxx on a periodic interval, non-dimensional (Kuramoto, 1978; Sivashinsky,
+    1977).
 
     State: ``(N, 1)``, the channel ``u`` (velocity form). The mean is conserved and sampled as zero.
 
-    What one sees: waves longer than 2 pi grow, shorter ones are damped, the product moves energy from the first to the
-    second. Cells about 9 long merge and split for ever. The length L is the only parameter.
+    What one sees: waves longer than 2 pi grow, shorter ones are damped, the product moves energy from the
+    first to the second. Cells about 9 long merge and split for ever. The length L is the only parameter.
 
-    Good values to start with: L = 22 with 64 points (Lyapunov exponent near 0.048; Cvitanovic, Davidchack and
-    Siminos, 2010), L = 32 pi with 128 points, dt = 0.1. Near L = 32 most trajectories end in a steady state.
+    Good values to start with: L = 22 with 64 points (Lyapunov exponent near 0.048; Cvitanovic, Davidchack
+    and Siminos, 2010), L = 32 pi with 128 points, dt = 0.1. Near L = 32 most trajectories end in a steady
+    state.
     """
 
     grid: Grid = eqx.field(static=True)

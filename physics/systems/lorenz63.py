@@ -1,11 +1,12 @@
-"""Lorenz's three equations of convection: chaos without space, and the path for systems that are not spectral."""
+"""Lorenz's three equations of convection: chaos without space, through ordinary diffrax solvers."""
 
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
@@ -15,17 +16,18 @@ from physics.system import System
 class Lorenz63(System):
     r"""x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z, non-dimensional (Lorenz, 1963).
 
-    State: ``(3,)``, the channels ``x``, ``y``, ``z`` at the one point of ``Grid((), ())``. (x, y) -> (-x, -y) is a symmetry.
+    State: ``(3,)``, the channels ``x``, ``y``, ``z`` at the one point of ``Grid((), ())``. (x, y) -> (-x,
+    -y) is a symmetry.
 
     What one sees: orbits around one of two wings, with irregular changes to the other.
 
-    Good values to start with: sigma 10, rho 28, beta 8/3 (leading Lyapunov exponent 0.906; Sprott, 2003), dt = 0.01 with
-    `diffrax.Tsit5`.
+    Good values to start with: sigma 10, rho 28, beta 8/3 (leading Lyapunov exponent 0.906; Sprott, 2003),
+    dt = 0.01 with `diffrax.Tsit5`.
     """
 
-    sigma: Float[ArrayLike, ""] = eqx.field(converter=parameter, default=10.0)
-    rho: Float[ArrayLike, ""] = eqx.field(converter=parameter, default=28.0)
-    beta: Float[ArrayLike, ""] = eqx.field(converter=parameter, default=8.0 / 3.0)
+    sigma: Float[Array, ""] | float = eqx.field(converter=parameter, default=10.0)
+    rho: Float[Array, ""] | float = eqx.field(converter=parameter, default=28.0)
+    beta: Float[Array, ""] | float = eqx.field(converter=parameter, default=8.0 / 3.0)
     grid: Grid = eqx.field(static=True, default=Grid((), ()))
     name: ClassVar[str] = "lorenz63"
     channels: ClassVar[tuple[str, ...]] = ("x", "y", "z")
@@ -49,7 +51,7 @@ class Lorenz63(System):
         """A normal cloud of standard deviation 5 around (0, 0, rho - 1), between the wings."""
         return 5.0 * jax.random.normal(key, (3,)) + jnp.stack([0.0, 0.0, self.rho - 1.0])
 
-    def budgets(self, u: Float[Array, " c"]) -> dict[str, dict[str, Float[Array, ""]]]:
+    def budgets(self, u: Float[Array | np.ndarray, " c"]) -> dict[str, dict[str, Float[Array, ""]]]:
         """Lorenz's energy (x^2 + y^2 + (z - sigma - rho)^2) / 2: friction, and input by the offset."""
         x, y, z = jnp.asarray(u)
         top = self.sigma + self.rho

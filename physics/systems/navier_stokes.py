@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
@@ -18,24 +18,25 @@ from physics.system import Reflection, SemilinearSystem, Symmetries
 class NavierStokes2D(SemilinearSystem):
     r"""w_t + u w_x + v w_y = nu (w_xx + w_yy) - drag w + curl F on a doubly periodic box, non-dimensional.
 
-    State: ``(Nx, Ny, 1)``, the channel ``vorticity`` w = v_x - u_y; axis 0 is x, axis 1 is y. The mean is zero and
-    conserved. With ``forcing`` = 0 the flow decays; otherwise the body force F = (forcing sin(q y), 0) with
-    q = 2 pi forcing_mode / Ly drives a Kolmogorov flow (Meshalkin and Sinai, 1961).
+    State: ``(Nx, Ny, 1)``, the channel ``vorticity`` w = v_x - u_y; axis 0 is x, axis 1 is y. The mean is
+    zero and conserved. With ``forcing`` = 0 the flow decays; otherwise the body force F = (forcing sin(q
+    y), 0) with q = 2 pi forcing_mode / Ly drives a Kolmogorov flow (Meshalkin and Sinai, 1961).
 
-    What one sees: decaying, like-signed vortices merge and grow while the energy falls slowly and the enstrophy fast;
-    forced, a chain of vortices over sheared bands, with bursts once the Reynolds number is past a few tens.
+    What one sees: decaying, like-signed vortices merge and grow while the energy falls slowly and the
+    enstrophy fast; forced, a chain of vortices over sheared bands, with bursts once the Reynolds number is
+    past a few tens.
 
     The nonlinear term takes four transforms (Basdevant, 1983): with p = u v and d = v^2 - u^2,
     u w_x + v w_y = p_xx - p_yy + d_xy.
 
-    Good values to start with: box 2 pi x 2 pi; decaying with 64 x 64 points, nu = 1e-3, dt = 0.01; Kolmogorov with
-    forcing 1, mode 4, nu = 1e-2, drag 0.1, 64 x 64 points, dt = 0.01.
+    Good values to start with: box 2 pi x 2 pi; decaying with 64 x 64 points, nu = 1e-3, dt = 0.01;
+    Kolmogorov with forcing 1, mode 4, nu = 1e-2, drag 0.1, 64 x 64 points, dt = 0.01.
     """
 
     grid: Grid = eqx.field(static=True)
-    viscosity: Float[ArrayLike, ""] = eqx.field(converter=parameter, default=1e-3)
-    drag: Float[ArrayLike, ""] = eqx.field(converter=parameter, default=0.0)
-    forcing: Float[ArrayLike, ""] = eqx.field(converter=parameter, default=0.0)
+    viscosity: Float[Array, ""] | float = eqx.field(converter=parameter, default=1e-3)
+    drag: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.0)
+    forcing: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.0)
     forcing_mode: int = eqx.field(static=True, default=4)
     name: ClassVar[str] = "navier_stokes_2d"
     channels: ClassVar[tuple[str, ...]] = ("vorticity",)
@@ -45,7 +46,7 @@ class NavierStokes2D(SemilinearSystem):
     def __check_init__(self):
         if self.grid.ndim != 2:
             raise ValueError(
-                f"NavierStokes2D needs a grid with 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.2832, 6.2832))."
+                f"NavierStokes2D needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.28, 6.28))."
             )
         check_parameter("viscosity", self.viscosity)
         check_parameter("drag", self.drag)
@@ -101,10 +102,10 @@ class NavierStokes2D(SemilinearSystem):
         return (jnp.asarray(spectrum, dtype) * self.forcing).astype(dtype)
 
     def sample_initial(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:
-        """Gaussian vorticity with energy around 4 waves per box and root-mean-square velocity of about 0.25.
+        """Gaussian vorticity of standard deviation 1 with most of its enstrophy at 3 to 4 waves per box.
 
-        The spectrum of w is k^6 exp(-k^2 / k_0^2) up to a factor, standard deviation 1 (as in McWilliams, 1984, in
-        spirit: a narrow band of eddies with random phases).
+        Its spectrum per wave is proportional to k^3 exp(-k^2 / k_0^2), k_0 three waves per longest side: a
+        narrow band of eddies with random phases.
         """
         k0 = 3.0 * 2 * np.pi / max(self.grid.extent)
         return GaussianField(self.grid, lambda k: (k / k0) ** 3 * np.exp(-((k / k0) ** 2)), std=1.0).sample(
@@ -136,8 +137,10 @@ class NavierStokes2D(SemilinearSystem):
 
     @property
     def symmetries(self) -> Symmetries:
-        """Decaying: shifts along both axes, mirrors of either (w changes sign). Forced: shifts along x, and x -> -x
-        is broken by the force, so no mirror of a single axis is left but y -> -y, under which F also changes sign.
+        """Decaying: all shifts, and mirrors of either axis (w changes sign). Forced: shifts along x alone.
+
+        The force keeps the half turn (both mirrors at once) and mirrors joined to a shift by half its wave,
+        which have no place in `Symmetries`.
         """
         mirrors = tuple(Reflection(axis=axis, signs=(-1.0,)) for axis in (0, 1))
         if isinstance(self.forcing, float) and self.forcing == 0.0:

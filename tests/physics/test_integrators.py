@@ -1,0 +1,152 @@
+"""Exponential integrators: coefficients, orders, embedded errors, agreement with other solvers."""
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physics import (
+    ETDRK2,
+    ETDRK4,
+    Burgers,
+    Grid,
+    KortewegDeVries,
+    KuramotoSivashinsky,
+    SemilinearTerm,
+    advance,
+    solve,
+)
+from physics.integrators.phi import phi_functions
+
+
+def _phi_by_cauchy(z, k):
+    """phi_k as the mean over a circle around z that keeps off 0 (Kassam and Trefethen, 2005), in complex128."""
+    radius = np.where(np.abs(z) < 2, 4.0, 1.0)[..., None]
+    w = np.asarray(z, complex)[..., None] + radius * np.exp(2j * np.pi * (np.arange(64) + 0.5) / 64)
+    phi = np.exp(w)
+    for j in range(k):
+        phi = (phi - 1.0 / [1, 1, 2][j]) / w
+    return phi.mean(-1)
+
+
+# Rays of the left half plane with |z| from 1e-6 to 1e3: damped, oscillating and mixed.
+_RADII = np.concatenate([[0.0], np.logspace(-6, 3, 400)])
+_RAYS = {"damped": -_RADII, "oscillating": 1j * _RADII, "mixed": (-1 + 1j) / np.sqrt(2) * _RADII}
+
+
+@pytest.mark.parametrize("ray", _RAYS)
+def test_host_coefficients_are_right_to_double_precision(ray):
+    z = _RAYS[ray]
+    for k, phi in enumerate(phi_functions(z, 3)):
+        exact = _phi_by_cauchy(z, k)
+        assert np.iscomplexobj(phi) == np.iscomplexobj(z)
+        # The circle itself is right to about 1e-14: a mean of numbers of up to e^6 in double precision.
+        assert np.abs(phi - exact).max() < 2e-14
+
+
+@pytest.mark.parametrize("ray", _RAYS)
+def test_traced_coefficients_are_right_to_single_precision(ray):
+    z = _RAYS[ray].astype(np.complex64 if np.iscomplexobj(_RAYS[ray]) else np.float32)
+    traced = jax.jit(lambda z: phi_functions(z, 3))(z)
+    for k, phi in enumerate(traced):
+        exact = _phi_by_cauchy(z.astype(complex), k)
+        assert np.abs(np.asarray(phi) - exact).max() < 4e-7 / [1, 1, 2, 6][k] + 2e-7 * (k == 0)
+
+
+def test_traced_coefficients_of_etdrk4_agree_with_those_of_the_host():
+    system = Burgers(Grid((64,), (2 * np.pi,)), 0.5)
+    for solver in (ETDRK4(), ETDRK2()):
+        host = solver.coefficients(system, 0.1, jnp.float32).values
+        traced = jax.jit(
+            lambda nu, h, s=solver: s.coefficients(Burgers(system.grid, nu), h, jnp.float32).values
+        )(0.5, 0.1)
+        for a, b in zip(host, traced, strict=True):
+            assert a.dtype == jnp.float32
+            assert np.abs(a - b).max() < 1e-6 * np.abs(a).max()
+
+
+@pytest.mark.float64
+def test_coefficients_differentiate_through_zero_and_both_branches():
+    def total(scale):
+        return sum(p.sum() for p in phi_functions(scale * jnp.array([0.0, -1e-9, -1.0, -3.0, -80.0]), 3))
+
+    exact = jax.grad(total)(1.0)
+    assert np.isclose(exact, (total(1 + 1e-6) - total(1 - 1e-6)) / 2e-6, rtol=1e-7)
+
+
+def _smooth_start(system):
+    (x,), (length,) = system.grid.coordinates(), system.grid.extent
+    phase = 2 * np.pi * x / length
+    return jnp.asarray(np.cos(phase) + 0.5 * np.sin(2 * phase + 1))[:, None]
+
+
+_ORDER_CASES = {
+    "kdv": (KortewegDeVries(Grid((32,), (12.0,))), 1.0, {"2": (400, 800), "4": (200, 400)}),
+    "ks": (KuramotoSivashinsky(Grid((32,), (16.0,))), 2.0, {"2": (40, 80), "4": (80, 160)}),
+    "burgers": (Burgers(Grid((32,), (2 * np.pi,)), 0.2), 1.0, {"2": (20, 40), "4": (20, 40)}),
+}
+
+
+@pytest.mark.float64
+@pytest.mark.parametrize("name", _ORDER_CASES)
+def test_errors_fall_with_the_nominal_order(name):
+    system, time, counts = _ORDER_CASES[name]
+    u0 = _smooth_start(system)
+    exact = advance(system, u0, time / 3200, 3200)
+    for solver, order in ((ETDRK2(), 2), (ETDRK4(), 4)):
+        errors = [
+            float(jnp.abs(advance(system, u0, time / n, n, solver=solver) - exact).max())
+            for n in counts[str(order)]
+        ]
+        assert errors[1] > 1e-12, "below round-off the slope says nothing"
+        assert abs(np.log2(errors[0] / errors[1]) - order) < 0.3, (solver, errors)
+
+
+@pytest.mark.float64
+@pytest.mark.parametrize(("solver", "error_power"), [(ETDRK2(), 2), (ETDRK4(), 4)])
+def test_embedded_error_falls_one_power_faster_than_its_own_order(solver, error_power):
+    system = KuramotoSivashinsky(Grid((32,), (16.0,)))
+    term, u0 = SemilinearTerm(system), _smooth_start(system)
+
+    @jax.jit
+    def error(h):
+        state = solver.init(term, 0.0, h, u0, None)
+        return jnp.abs(solver.step(term, 0.0, h, u0, None, state, False)[1]).max()
+
+    assert abs(np.log2(error(0.02) / error(0.01)) - error_power) < 0.3
+
+
+@pytest.mark.float64
+def test_adaptive_exponential_steps_meet_their_tolerance_at_every_saved_time():
+    system = KuramotoSivashinsky(Grid((32,), (16.0,)))
+    u0, times = _smooth_start(system), [0.5, 1.3, 4.0]
+    exact = solve(system, u0, times, dt=0.0025)
+    controller = diffrax.PIDController(rtol=1e-7, atol=1e-7)
+    got = solve(system, u0, times, stepsize_controller=controller, max_steps=512)
+    assert np.abs(got - exact).max() < 1e-5
+
+
+@pytest.mark.float64
+def test_diffeqsolve_with_constant_steps_is_the_scan_forwards_and_returns_backwards():
+    system = KortewegDeVries(Grid((32,), (12.0,)))
+    u0 = _smooth_start(system)
+
+    def run(t0, t1, u):
+        return diffrax.diffeqsolve(SemilinearTerm(system), ETDRK4(), t0, t1, 0.01 * np.sign(t1 - t0), u).ys[
+            -1
+        ]
+
+    there = run(0.0, 0.2, u0)
+    assert np.allclose(there, advance(system, u0, 0.01, 20), atol=1e-11)
+    assert np.allclose(run(0.2, 0.0, there), u0, atol=1e-4)
+
+
+@pytest.mark.float64
+@pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno5()])
+def test_ordinary_solvers_reach_the_same_field(solver):
+    system = Burgers(Grid((32,), (2 * np.pi,)), 0.2)
+    u0 = _smooth_start(system)
+    controller = diffrax.PIDController(rtol=1e-8, atol=1e-9)
+    got = solve(system, u0, [0.5], solver=solver, stepsize_controller=controller, max_steps=512)[-1]
+    assert np.abs(got - advance(system, u0, 0.005, 100)).max() < 1e-6

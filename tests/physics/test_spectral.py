@@ -1,0 +1,81 @@
+"""Transforms and derivatives against closed forms."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physics import Grid
+from physics.spectral import (
+    dealias,
+    derivative,
+    gradient,
+    inverse_laplacian,
+    laplacian,
+    resample,
+    to_physical,
+    to_spectral,
+)
+
+pytestmark = pytest.mark.float64
+
+
+def _two_waves(grid):
+    x, y = grid.mesh()
+    kx, ky = (2 * np.pi / length for length in grid.extent)
+    fields = np.stack([np.sin(2 * kx * x) * np.cos(ky * y), np.cos(kx * x + 3 * ky * y)], -1)
+    slopes_x = np.stack([2 * kx * np.cos(2 * kx * x) * np.cos(ky * y), -kx * np.sin(kx * x + 3 * ky * y)], -1)
+    slopes_y = np.stack(
+        [-ky * np.sin(2 * kx * x) * np.sin(ky * y), -3 * ky * np.sin(kx * x + 3 * ky * y)], -1
+    )
+    minus_k2 = -np.array([4 * kx**2 + ky**2, kx**2 + 9 * ky**2])
+    return fields, slopes_x, slopes_y, minus_k2
+
+
+@pytest.mark.parametrize("shape", [(8, 12), (9, 11)])
+def test_derivatives_of_resolved_waves_are_exact(shape):
+    grid = Grid(shape, (2.0, 3.0))
+    u, u_x, u_y, minus_k2 = _two_waves(grid)
+    assert np.allclose(derivative(u, grid, 0), u_x, atol=1e-12)
+    assert np.allclose(gradient(u, grid), np.stack([u_x, u_y], -1), atol=1e-12)
+    assert np.allclose(laplacian(u, grid), minus_k2 * u, atol=1e-11)
+    assert np.allclose(inverse_laplacian(laplacian(u, grid), grid), u, atol=1e-12)
+    assert np.allclose(to_physical(to_spectral(u, grid), grid), u, atol=1e-14)
+
+
+def test_three_dimensional_derivatives_are_exact():
+    grid = Grid((4, 6, 8), (1.0, 2.0, 3.0))
+    z = grid.mesh()[2]
+    u = np.sin(2 * np.pi * z / 3.0)[..., None]
+    assert np.allclose(
+        derivative(u, grid, 2, order=3), -((2 * np.pi / 3) ** 3) * np.cos(2 * np.pi * z / 3)[..., None]
+    )
+
+
+def test_first_derivative_of_the_nyquist_wave_vanishes_and_its_second_does_not():
+    grid = Grid((8,), (2 * np.pi,))
+    zigzag = np.cos(4 * grid.coordinates()[0])[:, None]
+    assert np.allclose(derivative(zigzag, grid), 0, atol=1e-12)
+    assert np.allclose(derivative(zigzag, grid, order=2), -16 * zigzag)
+
+
+@pytest.mark.parametrize("sizes", [(8, 12), (8, 9), (9, 16), (12, 8)])
+def test_resampling_evaluates_the_same_trigonometric_polynomial(sizes):
+    coarse, fine = Grid((sizes[0], 8), (1.0, 2.0)), Grid((sizes[1], 16), (1.0, 2.0))
+
+    def polynomial(grid):
+        x, y = grid.mesh()
+        return (1 + np.cos(2 * np.pi * (3 * x + y) + 0.3) + np.sin(np.pi * y))[..., None]
+
+    assert np.allclose(resample(polynomial(coarse), coarse, fine), polynomial(fine), atol=1e-12)
+
+
+def test_dealiasing_keeps_waves_below_a_third_and_removes_the_others():
+    grid = Grid((12,), (2 * np.pi,))
+    (x,) = grid.coordinates()
+    low, high = np.cos(3 * x)[:, None], np.cos(4 * x)[:, None]
+    assert np.allclose(dealias(jnp.asarray(low + high), grid), low, atol=1e-13)
+
+
+def test_an_axis_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="axis 1 is not one of"):
+        derivative(np.zeros((8, 1)), Grid((8,), (1.0,)), axis=1)
