@@ -1,0 +1,82 @@
+"""The whole path at its smallest: data, training, comparison, report; stopped and gone on with; drawn from."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import experiments
+from experiments import cli
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished smoke run of the Kuramoto-Sivashinsky study."""
+    runs = tmp_path_factory.mktemp("runs")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SOLVERGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    with jax.enable_x64(False):
+        command = ["run", "kuramoto_sivashinsky", "--preset", "smoke", "--runs-dir", str(runs)]
+        # The batch of 16 goes over the four forced devices by pmap.
+        assert cli.main(command) == 0
+    (folder,) = (runs / "kuramoto_sivashinsky").iterdir()
+    yield folder
+    patch.undo()
+
+
+def test_a_run_leaves_everything_behind(finished):
+    for name in ("config.yaml", "data.json", "metrics.jsonl", "comparison.json", "report.html", "samples.npz"):
+        assert (finished / name).stat().st_size > 0
+    comparison = json.loads((finished / "comparison.json").read_text())
+    assert comparison["step"] == 20
+    for entry in comparison["distances"].values():
+        assert entry["value"] > 0
+        assert entry["ratio"] == pytest.approx(entry["value"] / entry["floor"])
+    assert set(comparison["refinement"]) == {"generator", "gaussian", "initial"}
+    assert comparison["verdict"] in (finished / "report.html").read_text().replace("&#x27;", "'")
+
+
+def test_drawn_fields_have_coordinates_and_zero_mean(finished):
+    run = experiments.load_run(finished)
+    fields = run.sample(5, key=jax.random.key(1), refine=0.5)
+    assert fields.values.shape == (5, 32, 1)
+    assert fields.coordinates["x"].shape == (32,)
+    assert fields.attrs["refine"] == 0.5
+    # The equation conserves the mean, and the generator's output layer makes it zero.
+    np.testing.assert_allclose(fields.values.mean(axis=1), 0.0, atol=1e-5)
+
+
+def test_refining_is_the_solver_applied_to_the_same_draw(finished):
+    from experiments import catalog
+    from physics import solve
+
+    run = experiments.load_run(finished)
+    key = jax.random.key(2)
+    start = run.sample(3, key=key).values
+    carried = run.sample(3, key=key, refine=1.0).values
+    system = catalog.load("kuramoto_sivashinsky").task.system(run.config)
+    direct = np.stack([solve(system, u, np.array([1.0]), dt=0.1)[0] for u in start])
+    np.testing.assert_allclose(carried, direct, atol=1e-4)
+
+
+def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished):
+    before = (finished / "metrics.jsonl").read_text()
+    command = ["run", "kuramoto_sivashinsky", "--preset", "smoke", "--resume", str(finished)]
+    assert cli.main(command) == 0
+    assert (finished / "metrics.jsonl").read_text() == before
+
+
+def test_a_forecast_run_is_held_against_the_posterior_inside_and_outside(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path / "cache"))
+    command = ["run", "burgers", "--preset", "smoke", "--runs-dir", str(tmp_path), "--compare.search", "false"]
+    assert cli.main(command) == 0
+    (folder,) = (tmp_path / "burgers").iterdir()
+    comparison = json.loads((folder / "comparison.json").read_text())
+    assert list(comparison["regions"]) == ["viscosity 0.8"]
+    for part in (comparison, *comparison["regions"].values()):
+        # Twenty steps of training cannot beat the exact posterior.
+        assert part["scores"]["crps"]["value"] > part["scores"]["crps"]["target"] > 0
+        assert part["distances"]["energy_divergence"]["ratio"] > 1
+    # The reference ensemble obeys the discrete equation to round-off, the generator does not.
+    assert comparison["scores"]["defect"]["target"] < 1e-4 < comparison["scores"]["defect"]["value"]
