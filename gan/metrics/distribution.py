@@ -11,7 +11,8 @@ over axes too).
 - ``values``: Wasserstein-1 between the pooled point values, ``integral |F_a(x) - F_b(x)| dx`` (Villani 2003,
   chapter 2), on 512 bins.
 - ``increments_S``: the same for ``u(x + S dx) - u(x)`` along each axis, S in grid points. - ``quantiles``:
-mean absolute difference of the pooled 0.1%, 1%, 99% and 99.9% quantiles. - ``correlation``: mean over
+mean absolute difference of the pooled 0.1%, 1%, 99% and 99.9% quantiles (small sets:
+  drawn in until 20 values lie beyond). - ``correlation``: mean over
 separations up to half the box, along each axis, of ``|rho_a(r) - rho_b(r)|``, where
   ``rho`` is the set's spatial autocovariance (about the reference's mean) over its own value at r = 0.
 - ``sliced``: mean over 128 random unit directions of the Wasserstein-1 distance between the sets'
@@ -46,6 +47,8 @@ from jaxtyping import Float
 from gan.metrics.features import DIRECTIONS, RESOLVED, FieldFeatures, Frame
 
 QUANTILES = (0.001, 0.01, 0.99, 0.999)
+TAIL = 20
+"""Values of a set that at least lie beyond an extreme quantile; levels further out are drawn in to that."""
 Progress = Callable[[int, int, str], None]
 
 
@@ -68,10 +71,11 @@ def holm(p_values: Sequence[float] | np.ndarray, level: float = 0.05) -> np.ndar
 class Yardstick:
     """Solver fields as a yardstick: floors and null bands of every distance, and sets measured against them.
 
-    Args: pool: solver fields ``(P, *grid, channels)``, physical units, each from its own trajectory, held out
-        from training. n: fields compared; ``P >= 2 n``. With ``P`` a larger multiple of ``n`` every
-        measurement is averaged over
-            ``P // n - 1`` references and less noisy.
+    Args:
+        pool: solver fields ``(P, *grid, channels)``, physical units, each from its own trajectory, held out
+            from training.
+        n: fields compared; ``P >= 2 n``. With ``P`` a larger multiple of ``n`` every measurement is averaged
+            over ``P // n - 1`` references and less noisy.
         draws: draws of the null. At least 50, and at least (number of distances) / ``level``, or Holm's test
             could never reject by rank.
         level: of the Holm-corrected test over the distances.
@@ -94,7 +98,7 @@ class Yardstick:
         pool: Float[np.ndarray, "P *grid c"],
         *,
         n: int,
-        draws: int = 400,
+        draws: int = 600,
         level: float = 0.05,
         extent: tuple[float, ...] | None = None,
         separations: tuple[int, ...] | None = None,
@@ -112,7 +116,9 @@ class Yardstick:
         self.frame = Frame(
             pool, extent=extent, separations=separations, directions=directions, resolved=resolved, seed=seed
         )
-        self.quantiles = quantiles
+        # Quantiles that rest on a few values would be the pool's own extremes, which fresh sets exceed.
+        tail = min(TAIL / (n * int(np.prod(self.frame.shape))), 0.25)
+        self.quantiles = tuple(dict.fromkeys(float(np.clip(q, tail, 1 - tail)) for q in quantiles))
         self.names: tuple[str, ...] = (
             "spectrum",
             *self.frame.histograms,
@@ -124,8 +130,7 @@ class Yardstick:
         least = max(50, int(np.ceil(len(self.names) / level)))
         if draws < least:
             raise ValueError(
-                f"draws={draws} are too few: {len(self.names)} distances tested at level {level} "
-                f"need at least {least}."
+                f"draws={draws} are too few: {len(self.names)} distances tested at level {level} need at least {least}."
             )
         self.n, self.level, self.draws = n, level, draws
         self._seed = seed
@@ -135,15 +140,14 @@ class Yardstick:
         self._block_means = np.empty((draws, self.frame.columns), np.float32)
         rng = np.random.default_rng((seed, 1))
         done = 0
-        for shuffles in _batches(
-            [rng.permutation(len(pool))[: n * (self.references + 1)] for _ in range(draws)], 25
-        ):
+        for shuffles in _batches([rng.permutation(len(pool))[: n * (self.references + 1)] for _ in range(draws)], 25):
             self.null[done : done + len(shuffles)] = self._draw(shuffles, done)
             done += len(shuffles)
             if progress is not None:
                 progress(done, draws, "solver against solver")
         self.floor = dict(zip(self.names, np.median(self.null, axis=0).tolist()))
         self.null95 = dict(zip(self.names, np.quantile(self.null, 0.95, axis=0).tolist()))
+        self._worst = self._excess(self.null)
         chosen = np.random.default_rng((seed, 2)).permutation(len(pool))[: n * self.references]
         blocks = chosen.reshape(self.references, n)
         self._reference_means = np.stack([self.pool.rows[b].mean(axis=0) for b in blocks])
@@ -201,6 +205,27 @@ class Yardstick:
             out[..., i] = index + np.clip(inside, 0, 1)
         return out * (self.frame.width("values") / self.frame.scale["values"])[:, None]
 
+    def definitions(self) -> dict[str, str]:
+        """What each distance is, in a sentence for readers of a report; the module has the details."""
+        spacing = [length / n for length, n in zip(self.frame.extent, self.frame.shape)]
+        words = {
+            "spectrum": f"mean |log ratio| of the energy spectra over shells 1 to {self.frame.resolved.max()}",
+            "values": "Wasserstein-1 distance of the pooled values, in standard deviations",
+            "quantiles": "mean absolute difference of the quantiles "
+            + ", ".join(f"{q:g}" for q in self.quantiles)
+            + " of the pooled values, in standard deviations",
+            "correlation": "mean absolute difference of the spatial correlation up to half the box",
+            "sliced": f"Wasserstein-1 distance of whole fields along {len(self.pool.projections)} random directions",
+            "kernel": "kernel two-sample statistic of whole fields (biased maximum mean discrepancy)",
+        }
+        for name in self.frame.histograms[1:]:
+            s = int(name.rsplit("_", 1)[1])
+            words[name] = (
+                f"Wasserstein-1 distance of the increments over {s} grid points ({s * spacing[0]:.3g}), "
+                "in standard deviations"
+            )
+        return {name: words[name] for name in self.names}
+
     def distances(self, fields: Float[np.ndarray, "n *grid c"] | FieldFeatures) -> dict[str, float]:
         """The value of every distance of ``n`` fields from the solver; see the module for each definition.
 
@@ -230,8 +255,9 @@ class Yardstick:
             trajectories: label of the trajectory each field comes from; every field its own if left out.
             seed: of the resampling.
 
-        Returns: ``{name: {"value", "floor", "null95", "ratio", "ratio_ci", "n", "p_value", "inside"}}``,
-            plain Python numbers.
+        Returns:
+            ``{name: {"value", "floor", "null95", "ratio", "ratio_ci", "n", "p_value", "inside"}}``, plain
+            Python numbers.
 
         """
         features = self._features(fields)
@@ -262,18 +288,28 @@ class Yardstick:
             for i, name in enumerate(self.names)
         }
 
-    def inside(self, values: dict[str, float]) -> bool:
-        """Whether a set with these values cannot be told from the solver: Holm's test keeps every
-        distance."""
-        return bool(holm(list(self.p_values(values).values()), self.level).all())
+    def joint_p_value(self, values: dict[str, float]) -> float:
+        """One p-value for all distances together, by the rank among the draws of the largest excess.
+
+        The excess of a distance is ``(value - floor) / (null95 - floor)``; the largest is ranked among the
+        draws' own (Westfall and Young 1993), so that distances that say the same thing count once.
+        """
+        worst = self._excess(np.array([values[name] for name in self.names]))
+        return float((1 + (self._worst >= worst).sum()) / (1 + self.draws))
+
+    def _excess(self, values: np.ndarray) -> np.ndarray:
+        floor, edge = (np.array(list(x.values())) for x in (self.floor, self.null95))
+        return np.asarray(((values - floor) / (edge - floor)).max(axis=-1))
+
+    def edge(self, share: float) -> dict[str, float]:
+        """Upper edge of a null band that holds a share of the draws, by name."""
+        return dict(zip(self.names, np.quantile(self.null, share, axis=0).tolist()))
 
     def _resampled(
         self, features: FieldFeatures, resamples: int, trajectories: np.ndarray | None, seed: int
     ) -> np.ndarray:
         rng = np.random.default_rng((seed, 3))
-        labels = (
-            np.arange(self.n) if trajectories is None else np.unique(trajectories, return_inverse=True)[1]
-        )
+        labels = np.arange(self.n) if trajectories is None else np.unique(trajectories, return_inverse=True)[1]
         size = int(labels.max()) + 1
         chosen = rng.multinomial(size, np.full(size, 1 / size), size=resamples)[:, labels]
         means = chosen.astype(np.float32) @ features.rows / chosen.sum(axis=1, keepdims=True)
@@ -298,8 +334,7 @@ class Yardstick:
         features = fields if isinstance(fields, FieldFeatures) else self.frame(fields)
         if len(features) != self.n:
             raise ValueError(
-                f"{len(features)} fields given to a yardstick for n={self.n}; "
-                "ratios are only compared at equal n."
+                f"{len(features)} fields given to a yardstick for n={self.n}; ratios are only compared at equal n."
             )
         return features
 

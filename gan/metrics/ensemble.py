@@ -113,8 +113,8 @@ def coverage(
     """Share of truths inside the central interval of the ensemble; ``level`` for a reliable ensemble.
 
     An exchangeable truth falls between the j-th smallest and the j-th largest of M members with probability
-    ``1 - 2 j / (M + 1)``. Where ``level`` lies between two of these, the two shares are averaged with the weights
-    that make the expectation ``level`` exactly, whatever M is.
+    ``1 - 2 j / (M + 1)``. Where ``level`` lies between two of these, the two shares are averaged with the
+    weights that make the expectation ``level`` exactly, whatever M is.
 
     Raises:
         ValueError: too few members to have such an interval.

@@ -30,9 +30,10 @@ BANDWIDTHS = (0.5, 1.0, 2.0)
 class FieldFeatures:
     """The features of ``n`` fields in one `Frame`.
 
-    Attributes: rows: ``(n, columns)``; averages of rows over a set are all that most distances need.
-        projections: ``(directions, n)``: the fields, divided by each channel's standard deviation, along unit
-        directions.
+    Attributes:
+        rows: ``(n, columns)``; averages of rows over a set are all that most distances need.
+        projections: ``(directions, n)``: the fields, divided by each channel's standard deviation, along
+            unit directions.
 
     """
 
@@ -46,20 +47,23 @@ class FieldFeatures:
 class Frame:
     """The ruler: everything that turns a field into features, fixed by reference fields alone.
 
-    Args: reference: solver fields ``(n, *grid, channels)``, physical units, one per independent trajectory.
+    Args:
+        reference: solver fields ``(n, *grid, channels)``, physical units, one per independent trajectory.
         extent: lengths of the periodic box, physical; grid points count as one unit where it is left out.
-        separations: distances of the increments in grid points; default 1, N/16 and N/4 for the shortest axis
-        N. bins: bins of each histogram, over the range of the reference widened by an eighth of it on either
-        side. Values
-            beyond are not lost: their overshoot is a column of its own, so Wasserstein-1 keeps its size.
+        separations: distances of the increments in grid points; default 1, N/16 and N/4 for the shortest
+            axis N.
+        bins: bins of each histogram, over the range of the reference widened by an eighth of it on either
+            side. Values beyond are not lost: their overshoot is a column of its own, so Wasserstein-1 keeps
+            its size.
         directions: random directions of the sliced Wasserstein distance.
         frequencies: random frequencies of the kernel statistic.
         resolved: shells are resolved up to the first whose mean energy is below this share of the strongest
             one's.
         seed: of directions and frequencies.
 
-    Raises: ValueError: fewer than two reference fields, non-finite or constant ones, or a separation off the
-        grid.
+    Raises:
+        ValueError: fewer than two reference fields, non-finite or constant ones, or a separation off the
+            grid.
 
     """
 
@@ -93,16 +97,14 @@ class Frame:
         for s in self.separations:
             if not 1 <= s < shortest:
                 raise ValueError(
-                    f"separations={self.separations}: {s} is no distance on {shortest} points; "
-                    f"use 1 to {shortest - 1}."
+                    f"separations={self.separations}: {s} is no distance on {shortest} points; use 1 to {shortest - 1}."
                 )
         axes = tuple(range(reference.ndim - 1))
         self.mean = reference.mean(axis=axes, dtype=np.float64).astype(np.float32)
         self.std = reference.std(axis=axes, dtype=np.float64).astype(np.float32)
         if np.any(self.std <= 1e-12 * (1.0 + np.abs(self.mean))):
             raise ValueError(
-                f"the reference fields are constant in channel {int(np.argmin(self.std))}; "
-                "there is nothing to compare."
+                f"the reference fields are constant in channel {int(np.argmin(self.std))}; there is nothing to compare."
             )
         self.bins = bins
         self._set_shells()
@@ -293,7 +295,5 @@ def _checked(fields: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
         )
     if not np.isfinite(fields).all():
         bad = int((~np.isfinite(fields).reshape(len(fields), -1).all(axis=1)).sum())
-        raise ValueError(
-            f"{bad} of {len(fields)} fields are not finite; leave them out and report their share."
-        )
+        raise ValueError(f"{bad} of {len(fields)} fields are not finite; leave them out and report their share.")
     return fields

@@ -75,9 +75,7 @@ class _Spectra:
         return shifted.reshape(len(shifted), -1).max(axis=1) / self.size
 
 
-def pairwise(
-    fields: Float[np.ndarray, "n *grid c"], scale: np.ndarray, symmetries: Any
-) -> Float[np.ndarray, "n n"]:
+def pairwise(fields: Float[np.ndarray, "n *grid c"], scale: np.ndarray, symmetries: Any) -> Float[np.ndarray, "n n"]:
     """All distances modulo the symmetry within one set, ``(n, n)``, in standard deviations per point."""
     spectra = _Spectra(fields, scale, symmetries)
     n = len(fields)
@@ -163,12 +161,15 @@ def diversity(
     Copies, or clumps around a few patterns (at whatever shift), bring it towards 0; noise on the fields lifts
     it above 1.
 
-    Args: samples: generated fields; a random subset of ``fields`` of them is used. solver: held-out solver
-        fields; ``2 fields`` of them are used. scale: standard deviation of each channel ``(channels,)``.
+    Args:
+        samples: generated fields; a random subset of ``fields`` of them is used.
+        solver: held-out solver fields; ``2 fields`` of them are used.
+        scale: standard deviation of each channel ``(channels,)``.
         symmetries: shifts and reflections between states of equal probability, as
-        `gan.augmentation.Symmetries`. fields: set size; default as many as cost about a second, at most half
-        the solver fields. draws: random halvings of the solver fields that give the null band. seed: of
-        subsets and halvings.
+            `gan.augmentation.Symmetries`.
+        fields: set size; default as many as cost about a second, at most half the solver fields.
+        draws: random halvings of the solver fields that give the null band.
+        seed: of subsets and halvings.
 
     Returns:
         ``{"value", "target": 1.0, "null": [2.5%, 97.5%], "n"}``.
@@ -211,11 +212,13 @@ def memorising(
         its training
     set comes to about 0.145.
 
-    Args: samples, solver, scale, symmetries, seed: as in `diversity`. training: the training fields, physical
-        units; a random ``bank`` of them is searched. fields: queries from either side; default by cost, at
-        most 512. bank: training fields searched; default by cost, at most 16384. A sample that copies a field
-        outside the bank is missed, so
-            the smaller the share of the training data searched (``"searched"``), the weaker the score.
+    Args:
+        samples, solver, scale, symmetries, seed: as in `diversity`.
+        training: the training fields, physical units; a random ``bank`` of them is searched.
+        fields: queries from either side; default by cost, at most 512.
+        bank: training fields searched; default by cost, at most 16384. A sample that copies a field outside
+            the bank is missed, so the smaller the share of the training data searched (``"searched"``), the
+            weaker the score.
         draws: random halvings of the held-out fields for the null band.
         progress: called with (done, total, what).
 

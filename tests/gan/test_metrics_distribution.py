@@ -87,14 +87,15 @@ def test_correlation_of_a_cosine_is_the_cosine_of_the_separation():
 
 
 def test_two_sets_of_one_law_exceed_each_distance_at_the_stated_rate():
-    """P-values of fresh sets are uniform: rates at 5% and 50% within binomial error, for every distance."""
+    """P-values of fresh sets are uniform: rates at 5% and 50% within binomial error, alone and jointly."""
     rng = np.random.default_rng(7)
     trials, p = 120, []
     for trial in range(trials):
         if trial % 6 == 0:
             pool = gaussian_fields(rng, 4 * 60, points=16)
             yardstick = Yardstick(pool, n=60, draws=180, separations=(1,), directions=16)
-        p.append(list(yardstick.p_values(yardstick.distances(gaussian_fields(rng, 60, points=16))).values()))
+        values = yardstick.distances(gaussian_fields(rng, 60, points=16))
+        p.append([*yardstick.p_values(values).values(), yardstick.joint_p_value(values)])
     p = np.array(p)
     # Six trials share a pool, so the error is somewhat above the binomial one.
     for level in (0.05, 0.5):
@@ -171,9 +172,7 @@ def test_ratio_grows_as_the_root_of_the_number_of_fields_for_a_fixed_error():
 def test_ratio_interval_covers_the_mean_over_fresh_samples():
     """Nominal 95%; near the floor the bootstrap's own noise makes it wider, never narrower than that."""
     rng = np.random.default_rng(16)
-    yardstick = Yardstick(
-        gaussian_fields(rng, 480, points=16), n=120, draws=180, separations=(1,), directions=16
-    )
+    yardstick = Yardstick(gaussian_fields(rng, 480, points=16), n=120, draws=180, separations=(1,), directions=16)
     for amplitude in (1.0, 1.25):
         results = [
             yardstick.compare(gaussian_fields(rng, 120, points=16, amplitude=amplitude), resamples=60)
@@ -215,9 +214,7 @@ def test_distances_are_the_same_however_the_fields_are_ordered(yardstick):
 def test_band_of_the_spectrum_holds_fresh_sets_at_its_nominal_rate(yardstick):
     rng = np.random.default_rng(20)
     _, low, high = yardstick.band(lambda rows: yardstick.frame.part(rows, "energy")[:, 0, 1:6])
-    curves = np.stack(
-        [yardstick.frame.energy(gaussian_fields(rng, SET))[:, 0, 1:6].mean(axis=0) for _ in range(80)]
-    )
+    curves = np.stack([yardstick.frame.energy(gaussian_fields(rng, SET))[:, 0, 1:6].mean(axis=0) for _ in range(80)])
     # The finite pool shifts the band's centre by half a standard error: 95% becomes about 92%.
     assert 0.85 <= np.mean((curves >= low) & (curves <= high)) <= 0.985
 

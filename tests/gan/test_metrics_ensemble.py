@@ -53,9 +53,7 @@ def test_crps_and_energy_score_agree_with_scoringrules():
 def test_energy_score_in_one_dimension_is_the_crps():
     rng = np.random.default_rng(3)
     members, truth = rng.standard_normal((6, 9, 1)), rng.standard_normal((9, 1))
-    np.testing.assert_allclose(
-        energy_score(members, truth), crps(members, truth)[..., 0], rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(energy_score(members, truth), crps(members, truth)[..., 0], rtol=1e-5, atol=1e-6)
 
 
 def test_energy_score_of_coinciding_members_has_a_finite_gradient():
