@@ -30,7 +30,7 @@ def second_moment_memory(config: OptimizerConfig, steps: int) -> optax.Schedule:
     """Return the schedule of beta2: linear from its first value to its last."""
     length = max(config.beta2_until * steps, 1.0)
 
-    def schedule(count: Float[Array, ""]) -> Float[Array, ""]:
+    def schedule(count: Array) -> Float[Array, ""]:
         share = jnp.clip(count / length, 0.0, 1.0)
         return config.beta2 + (config.beta2_final - config.beta2) * share
 

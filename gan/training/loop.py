@@ -34,6 +34,7 @@ from gan.training.validation import normalized_distance
 
 Progress = Callable[[int, int, dict[str, float]], None]
 RECORD = "metrics.jsonl"
+SUMS = ("generator_loss", "discriminator_loss", "gradient_generator", "gradient_discriminator")
 
 
 class Diverged(RuntimeError):
@@ -148,7 +149,8 @@ class Trainer:
         """
         training = self.recipe.training
         for place, values in enumerate(metrics, start=step - len(metrics) + 1):
-            for name, value in values.items():
+            # Single terms before sums, so that the cause is named and not only its effect.
+            for name, value in sorted(values.items(), key=lambda item: item[0] in SUMS):
                 limit = math.inf
                 if name.endswith("_loss"):
                     limit = training.loss_limit
@@ -159,9 +161,12 @@ class Trainer:
                         f"The training diverged at step {place}: {name} = {float(value):.4g}"
                         + (f" is past its limit {limit:.4g}." if np.isfinite(value) else ".")
                     )
-            if values["invalid"] >= 1.0:
-                raise Diverged(f"The training diverged at step {place}: the solver refused every sample.")
-        return {name: float(np.mean([values[name] for values in metrics])) for name in metrics[-1]}
+        means = {name: float(np.mean([values[name] for values in metrics])) for name in metrics[-1]}
+        if means["invalid"] >= 1.0:
+            raise Diverged(
+                f"The training diverged by step {step}: the solver refused every sample since the last record."
+            )
+        return means
 
     def run(self, resume: bool, progress: Progress | None) -> Trained:
         """Train to the end; see :func:`train`."""

@@ -21,6 +21,8 @@ from gan.optimizers.transforms import player_transform
 from gan.training.checkpoint import Checkpoints, read_description
 from gan.training.step import TrainingState, first_state
 
+ATTEMPTS = 32
+
 
 class Samples(NamedTuple):
     """Samples as drawn, the refused ones included.
@@ -169,7 +171,7 @@ class Trained:
         """
         fields, valid = self.draw(key, n, condition, tau, chunk=chunk)
         given = self._conditions(condition, n)
-        for attempt in range(1, 9):
+        for attempt in range(1, ATTEMPTS):
             (missing,) = np.nonzero(~valid)
             if not len(missing):
                 return fields
@@ -177,7 +179,8 @@ class Trained:
             again = self.draw(jax.random.fold_in(key, attempt), len(missing), part, tau, chunk=chunk)
             fields[missing], valid[missing] = again.fields, again.valid
         raise ValueError(
-            f"The solver refused {int((~valid).sum())} of {n} samples in 9 attempts: the generator is not usable."
+            f"The solver refused {int((~valid).sum())} of {n} samples in {ATTEMPTS} attempts: "
+            "the generator is not usable."
         )
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.float64
 
 def dirac_game(name: str, gamma: float) -> Game:
     losses = objective(name)
-    one = lambda: jnp.ones(1)
+    one = jnp.ones(1)
 
     def draw(theta, rest, batch, key):
         valid = jnp.ones((1, 1), bool)
@@ -31,12 +31,12 @@ def dirac_game(name: str, gamma: float) -> Game:
 
     def judge(psi, rest, seen, key):
         real, gradient = regularizers.logits_and_gradient(lambda x: logits(psi, x), seen.real)
-        own = regularizers.zero_centred(gradient, gamma, one())
+        own = regularizers.zero_centred(gradient, gamma, one)
         fake = logits(psi, seen.samples[0])
-        return Judgement(losses.discriminator(real, fake, one()), own, {}, rest)
+        return Judgement(losses.discriminator(real, fake, one), own, {}, rest)
 
     def fool(psi, rest, seen, key):
-        return losses.generator(logits(psi, seen.real), logits(psi, seen.samples[0]), one())
+        return losses.generator(logits(psi, seen.real), logits(psi, seen.samples[0]), one)
 
     return Game(draw, judge, fool, {}, losses.zero_sum)
 
@@ -97,7 +97,10 @@ def test_the_shared_term_is_what_the_players_play_for(name):
     game = dirac_game(name, 0.6)
     seen = jax.tree.map(lambda x: x[0], batch())
     point = jnp.asarray([0.7, -1.3])
-    players = lambda p: Players(Player(p[0], {}), Player(p[1], {}))
+
+    def players(p):
+        return Players(Player(p[0], {}), Player(p[1], {}))
+
     key = jax.random.key(0)
     shared = jax.grad(lambda p: game.shared(players(p), seen, key))(point)
     generator = jax.grad(lambda p: game.losses(players(p), seen, key)[0])(point)

@@ -26,7 +26,10 @@ WEIGHT = np.array([1.0, 1.0, 0.0, 1.0])
 
 def closed_form(name: str) -> tuple[float, float]:
     """The table in the module's docstring, written with numpy."""
-    sp = lambda t: np.log1p(np.exp(t))
+
+    def sp(t):
+        return np.log1p(np.exp(t))
+
     r, f, w = REAL, FAKE, WEIGHT
     table = {
         "minimax": (sp(-r).mean() + (w * sp(f)).mean(), -(w * sp(f)).mean()),
@@ -100,5 +103,5 @@ def test_a_refused_fake_has_no_gradient_and_leaves_the_others_unchanged(name):
 
 
 def test_an_unknown_objective_is_refused_by_name():
-    with pytest.raises(ValueError, match="relativistik.*relativistic"):
+    with pytest.raises(ValueError, match=r"relativistik.*relativistic"):
         objective("relativistik")

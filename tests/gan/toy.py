@@ -41,16 +41,16 @@ def problem(**changes) -> Problem:
 def recipe(**sections) -> Recipe:
     """A recipe whose step compiles and runs quickly; sections given as dictionaries are merged into it."""
     defaults = {
-        "network": {"kind": "mlp", "width": 8, "latent": 4, "levels": 2},
+        "network": {"kind": "mlp", "width": 16, "latent": 4, "levels": 2},
         "game": {},
-        "optimizer": {"average_half_life": 50.0},
+        "optimizer": {"average_half_life": 200.0, "generator_rate": 5e-3, "discriminator_rate": 5e-3},
         "carry": {"tau": 1.0},
         "training": {
-            "steps": 40,
+            "steps": 200,
             "batch": 8,
             "devices": 1,
-            "log_every": 5,
-            "checkpoint_every": 10,
+            "log_every": 25,
+            "checkpoint_every": 50,
             "validation_samples": 32,
             "sample_chunk": 32,
         },
