@@ -113,9 +113,7 @@ def solve(
     check_adjoint(adjoint)
     assert not isinstance(adjoint, diffrax.AbstractAdjoint)
     if dt is not None and not is_concrete(dt):
-        raise ValueError(
-            "dt of solve must be concrete, it decides the number of steps: use advance for a traced dt."
-        )
+        raise ValueError("dt of solve must be concrete, it decides the number of steps: use advance for a traced dt.")
     check_step(1.0 if dt is None else dt)
     step, counts = _whole_steps(instants, system.recommended_dt, dt)
     return _fixed_steps(system, u0, step, counts, solver, adjoint)
@@ -132,16 +130,12 @@ def _instants(times: Any) -> np.ndarray:
         raise ValueError("times must be concrete numbers: they decide the number of steps.")
     instants = np.asarray(times, np.float64)
     if instants.ndim != 1 or instants.size == 0:
-        raise ValueError(
-            f"times must be a list of at least one time, not an array of shape {instants.shape}."
-        )
+        raise ValueError(f"times must be a list of at least one time, not an array of shape {instants.shape}.")
     if not np.all(np.isfinite(instants)) or instants[0] < 0:
         raise ValueError(f"times must be finite and start at 0 or later, but they start at {instants[0]:g}.")
     if np.any(np.diff(instants) <= 0):
         late = int(np.argmax(np.diff(instants) <= 0))
-        raise ValueError(
-            f"times must increase, but {instants[late + 1]:g} follows {instants[late]:g}: sort them."
-        )
+        raise ValueError(f"times must increase, but {instants[late + 1]:g} follows {instants[late]:g}: sort them.")
     return instants
 
 
@@ -159,9 +153,7 @@ def _whole_steps(instants: np.ndarray, recommended: float, dt: float | None) -> 
     # Single-precision times are accepted: their rounding is far below a step.
     off = np.abs(instants / dt - counts) > 1e-4 + 1e-6 * counts
     if np.any(off):
-        raise ValueError(
-            f"time {instants[np.argmax(off)]:g} is not a multiple of the step dt = {dt:g}: {remedy}."
-        )
+        raise ValueError(f"time {instants[np.argmax(off)]:g} is not a multiple of the step dt = {dt:g}: {remedy}.")
     return dt, tuple(int(n) for n in np.diff(counts, prepend=0.0))
 
 
@@ -192,9 +184,7 @@ def _semilinear(system: System) -> SemilinearSystem:
     return system
 
 
-def _stepper(
-    system: System, solver: Any, coefficients: Any, u0: Array, dt: Array
-) -> tuple[Any, Callable, Callable]:
+def _stepper(system: System, solver: Any, coefficients: Any, u0: Array, dt: Array) -> tuple[Any, Callable, Callable]:
     """The first carry of the scan, one step of it, and the field in a carry."""
     if coefficients is not None:
         # The carry is the spectrum alone: reverse mode would store coefficients in it at every step.
@@ -208,8 +198,8 @@ def _stepper(
 
     term = diffrax.ODETerm(system.vector_field)
     if getattr(solver, "scan_kind", "lax") is None:
-        # Left open, Runge-Kutta stages run in a loop that has no forward mode.
-        solver = eqx.tree_at(lambda s: s.scan_kind, solver, "lax", is_leaf=lambda leaf: leaf is None)
+        # Left open, the stages run in a loop that has no forward mode; this one has both.
+        solver = eqx.tree_at(lambda s: s.scan_kind, solver, "bounded", is_leaf=lambda leaf: leaf is None)
 
     def ordinary_step(carry: Any, i: Array) -> Any:
         y, state = carry

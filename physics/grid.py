@@ -40,9 +40,7 @@ class Grid:
                 "give one length per axis."
             )
         if any(size < _SMALLEST_AXIS for size in shape):
-            raise ValueError(
-                f"Grid shape {shape} is too small: every axis needs at least {_SMALLEST_AXIS} points."
-            )
+            raise ValueError(f"Grid shape {shape} is too small: every axis needs at least {_SMALLEST_AXIS} points.")
         if not all(np.isfinite(length) and length > 0 for length in extent):
             raise ValueError(f"Grid extent {extent} must be positive and finite on every axis.")
         object.__setattr__(self, "shape", shape)

@@ -44,8 +44,8 @@ def away_from_meshes(function: Callable[..., Any]) -> Callable[..., Any]:
         def backwards(leaves: Any, cotangent: Any) -> Any:
             return _evaluate(pull_back, axes, cotangent, *leaves)
 
-        # run.defvjp(forwards, backwards) Replicated inputs become varying ones first: the transpose of that
-        # is the sum over devices they need.
+        run.defvjp(forwards, backwards)
+        # Replicated inputs become varying ones first: its transpose is the sum over devices they need.
         return run(*(_vary(leaf, axes) for leaf in leaves))
 
     return call

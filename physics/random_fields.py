@@ -100,17 +100,13 @@ class GaussianField(eqx.Module):
                 f"values has shape {np.shape(values)}, but needs {(np.shape(points)[0], self.channels)}: "
                 "one row per point, one column per channel."
             )
-        if is_concrete((points, values)) and not (
-            np.all(np.isfinite(points)) and np.all(np.isfinite(values))
-        ):
+        if is_concrete((points, values)) and not (np.all(np.isfinite(points)) and np.all(np.isfinite(values))):
             raise ValueError("points and values must be finite: leave missing observations out.")
         if is_concrete(noise) and not (np.isfinite(noise) and noise > 0):
             raise ValueError(
                 f"noise must be a positive standard deviation, not {noise}: use a small one for exact data."
             )
-        return ConditionedGaussianField(
-            self, jnp.asarray(points), jnp.asarray(values), jnp.asarray(noise, float)
-        )
+        return ConditionedGaussianField(self, jnp.asarray(points), jnp.asarray(values), jnp.asarray(noise, float))
 
     def _multiply(self, multiplier: Any, fields: Array) -> Array:
         """Multiply the spectra of fields ``(n, *grid.shape)``."""

@@ -26,7 +26,7 @@ _CENTRAL = {2: (1 / 2,), 4: (2 / 3, -1 / 12)}
 def defect(
     system: System,
     u_before: Float[Array | np.ndarray, "*shape c"],
-    u_after: Float[Array | np.ndarray, "*shape c"],
+    u_after: Float[Array | np.ndarray, "*later_shape later_c"],
     dt: Any,
     *,
     solver: diffrax.AbstractSolver | None = None,

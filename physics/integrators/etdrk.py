@@ -73,18 +73,14 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
     """
 
     term_structure: ClassVar = SemilinearTerm
-    interpolation_cls: ClassVar[Callable[..., diffrax.LocalLinearInterpolation]] = (
-        diffrax.LocalLinearInterpolation
-    )
+    interpolation_cls: ClassVar[Callable[..., diffrax.LocalLinearInterpolation]] = diffrax.LocalLinearInterpolation
 
     @abc.abstractmethod
     def evaluate(self, z: Any, h: Any) -> tuple[Any, ...]:
         """The method's coefficients for z = h L."""
 
     @abc.abstractmethod
-    def stages(
-        self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]
-    ) -> Any:
+    def stages(self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]) -> Any:
         """The next spectrum and an estimate of its error."""
 
     def coefficients(self, system: SemilinearSystem, h: Any, dtype: Any) -> Coefficients:
@@ -121,8 +117,7 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
         made_jump: Any,
     ) -> tuple[Array, Array, dict[str, Array], Coefficients, Any]:
         """One step from ``t0`` to ``t1``."""
-        # del made_jump Under diffeqsolve the term comes wrapped, and backwards in time the wrapper turns
-        # the sign of h and t.
+        # Under diffeqsolve the term comes wrapped; backwards in time the wrapper turns the sign of h and t.
         h, t = terms.contr(t0, t1), getattr(terms, "direction", 1) * t0
         terms = getattr(terms, "term", terms)
         if solver_state.step is not None:

@@ -26,9 +26,7 @@ class ETDRK2(AbstractETDRK):
         exp, phi1, phi2 = phi_functions(z, 2)
         return exp, h * phi1, h * phi2
 
-    def stages(
-        self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]
-    ) -> Any:
+    def stages(self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]) -> Any:
         """Both stages and the embedded error."""
         exp, p1, p2 = values
         n_u = term.system.nonlinear(t0, u_hat, args)

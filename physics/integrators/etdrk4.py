@@ -38,9 +38,7 @@ class ETDRK4(AbstractETDRK):
             h * (4 * phi3 - phi2),
         )
 
-    def stages(
-        self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]
-    ) -> Any:
+    def stages(self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]) -> Any:
         """The four stages and the embedded error."""
         exp, exp_half, q, f1, f2, f3 = values
         n = term.system.nonlinear

@@ -32,9 +32,7 @@ class KortewegDeVries(SemilinearSystem):
 
     def __check_init__(self):
         if self.grid.ndim != 1:
-            raise ValueError(
-                f"KortewegDeVries needs a grid with 1 axis, not {self.grid.ndim}: Grid((128,), (40.0,))."
-            )
+            raise ValueError(f"KortewegDeVries needs a grid with 1 axis, not {self.grid.ndim}: Grid((128,), (40.0,)).")
 
     def linear_symbol(self) -> Any:
         """-(ik)^3 = i k^3."""

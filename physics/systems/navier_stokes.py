@@ -45,9 +45,7 @@ class NavierStokes2D(SemilinearSystem):
 
     def __check_init__(self):
         if self.grid.ndim != 2:
-            raise ValueError(
-                f"NavierStokes2D needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.28, 6.28))."
-            )
+            raise ValueError(f"NavierStokes2D needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.28, 6.28)).")
         check_parameter("viscosity", self.viscosity)
         check_parameter("drag", self.drag)
         check_parameter("forcing", self.forcing, positive=False)
@@ -81,9 +79,7 @@ class NavierStokes2D(SemilinearSystem):
     def velocity(self, w: Float[Array | np.ndarray, "nx ny 1"]) -> Float[Array, "nx ny 2"]:
         """The divergence-free velocity (u, v) of a vorticity field."""
         w_hat = to_spectral(w, self.grid)
-        return to_physical(
-            jnp.asarray(1j * np.stack(self._velocity_multipliers()), w_hat.dtype) * w_hat, self.grid
-        )
+        return to_physical(jnp.asarray(1j * np.stack(self._velocity_multipliers()), w_hat.dtype) * w_hat, self.grid)
 
     def _velocity_multipliers(self) -> tuple[np.ndarray, np.ndarray]:
         """ky/|k|^2 and -kx/|k|^2: u = i ky psi, v = -i kx psi, |k|^2 psi = w."""
@@ -108,9 +104,7 @@ class NavierStokes2D(SemilinearSystem):
         narrow band of eddies with random phases.
         """
         k0 = 3.0 * 2 * np.pi / max(self.grid.extent)
-        return GaussianField(self.grid, lambda k: (k / k0) ** 3 * np.exp(-((k / k0) ** 2)), std=1.0).sample(
-            key
-        )
+        return GaussianField(self.grid, lambda k: (k / k0) ** 3 * np.exp(-((k / k0) ** 2)), std=1.0).sample(key)
 
     def invariants(self, u: Float[Array | np.ndarray, "*shape c"]) -> dict[str, Float[Array, ""]]:
         """The mean vorticity."""

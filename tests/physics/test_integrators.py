@@ -58,9 +58,9 @@ def test_traced_coefficients_of_etdrk4_agree_with_those_of_the_host():
     system = Burgers(Grid((64,), (2 * np.pi,)), 0.5)
     for solver in (ETDRK4(), ETDRK2()):
         host = solver.coefficients(system, 0.1, jnp.float32).values
-        traced = jax.jit(
-            lambda nu, h, s=solver: s.coefficients(Burgers(system.grid, nu), h, jnp.float32).values
-        )(0.5, 0.1)
+        traced = jax.jit(lambda nu, h, s=solver: s.coefficients(Burgers(system.grid, nu), h, jnp.float32).values)(
+            0.5, 0.1
+        )
         for a, b in zip(host, traced, strict=True):
             assert a.dtype == jnp.float32
             assert np.abs(a - b).max() < 1e-6 * np.abs(a).max()
@@ -83,7 +83,7 @@ def _smooth_start(system):
 
 _ORDER_CASES = {
     "kdv": (KortewegDeVries(Grid((32,), (12.0,))), 1.0, {"2": (400, 800), "4": (200, 400)}),
-    "ks": (KuramotoSivashinsky(Grid((32,), (16.0,))), 2.0, {"2": (40, 80), "4": (80, 160)}),
+    "ks": (KuramotoSivashinsky(Grid((32,), (16.0,))), 2.0, {"2": (80, 160), "4": (160, 320)}),
     "burgers": (Burgers(Grid((32,), (2 * np.pi,)), 0.2), 1.0, {"2": (20, 40), "4": (20, 40)}),
 }
 
@@ -96,8 +96,7 @@ def test_errors_fall_with_the_nominal_order(name):
     exact = advance(system, u0, time / 3200, 3200)
     for solver, order in ((ETDRK2(), 2), (ETDRK4(), 4)):
         errors = [
-            float(jnp.abs(advance(system, u0, time / n, n, solver=solver) - exact).max())
-            for n in counts[str(order)]
+            float(jnp.abs(advance(system, u0, time / n, n, solver=solver) - exact).max()) for n in counts[str(order)]
         ]
         assert errors[1] > 1e-12, "below round-off the slope says nothing"
         assert abs(np.log2(errors[0] / errors[1]) - order) < 0.3, (solver, errors)
@@ -133,9 +132,7 @@ def test_diffeqsolve_with_constant_steps_is_the_scan_forwards_and_returns_backwa
     u0 = _smooth_start(system)
 
     def run(t0, t1, u):
-        return diffrax.diffeqsolve(SemilinearTerm(system), ETDRK4(), t0, t1, 0.01 * np.sign(t1 - t0), u).ys[
-            -1
-        ]
+        return diffrax.diffeqsolve(SemilinearTerm(system), ETDRK4(), t0, t1, 0.01 * np.sign(t1 - t0), u).ys[-1]
 
     there = run(0.0, 0.2, u0)
     assert np.allclose(there, advance(system, u0, 0.01, 20), atol=1e-11)

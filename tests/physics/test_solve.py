@@ -61,9 +61,7 @@ def test_gradients_match_finite_differences_whatever_is_kept_in_memory(adjoint):
     def slope(f):
         return (f(eps) - f(-eps)) / (2 * eps)
 
-    assert np.isclose(
-        (du * direction).sum(), slope(lambda e: energy(u0 + e * direction, 0.1, 0.05)), rtol=1e-7
-    )
+    assert np.isclose((du * direction).sum(), slope(lambda e: energy(u0 + e * direction, 0.1, 0.05)), rtol=1e-7)
     assert np.isclose(dnu, slope(lambda e: energy(u0, 0.1 + e, 0.05)), rtol=1e-7)
     assert np.isclose(ddt, slope(lambda e: energy(u0, 0.1, 0.05 + e)), rtol=1e-7)
     _, forwards = jax.jvp(lambda u: energy(u, 0.1, 0.05), (u0,), (direction,))
@@ -128,7 +126,7 @@ def test_values_and_gradients_agree_under_pmap_shard_map_and_sharded_jit(way, ke
     batched = jax.vmap(value_and_grad)
     batch = jax.vmap(SYSTEM.sample_initial)(jax.random.split(key, 4))
     alone = jax.jit(batched)(batch)
-    # Compiling is what this costs: the other ways see every transformation on two devices.
+    # Compiling is what this costs, so the other ways see the two harder transformations, on two devices.
     for count in (1, 2, 4) if way == "exponential scan" else (2,):
         mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
         split = PartitionSpec("data")
@@ -143,12 +141,10 @@ def test_values_and_gradients_agree_under_pmap_shard_map_and_sharded_jit(way, ke
             "checked shard_map": lambda m=mesh, p=split: jax.jit(
                 jax.shard_map(batched, mesh=m, in_specs=p, out_specs=p)
             )(batch),
-            "sharded jit": lambda m=mesh, p=split: jax.jit(batched)(
-                jax.device_put(batch, NamedSharding(m, p))
-            ),
+            "sharded jit": lambda m=mesh, p=split: jax.jit(batched)(jax.device_put(batch, NamedSharding(m, p))),
         }
         for name, run in variants.items():
-            if count == 1 and name != "pmap":
+            if name in ("shard_map", "sharded jit") and (count == 1 or way != "exponential scan"):
                 continue
             for got, expected in zip(run(), alone, strict=True):
                 assert np.allclose(got, expected, rtol=2e-5, atol=2e-5), (name, count)
@@ -188,9 +184,7 @@ def test_parameters_and_steps_batch():
 
 def test_a_field_that_blows_up_leaves_its_neighbours_and_their_gradients_alone():
     batch = jnp.stack([jnp.asarray(_start()), 1e30 * jnp.asarray(_start())])
-    value_and_grad = jax.jit(
-        jax.vmap(jax.value_and_grad(lambda u: (advance(SYSTEM, u, 0.05, 20) ** 2).sum()))
-    )
+    value_and_grad = jax.jit(jax.vmap(jax.value_and_grad(lambda u: (advance(SYSTEM, u, 0.05, 20) ** 2).sum())))
     values, gradients = value_and_grad(batch)
     assert np.isfinite(values[0]) and np.all(np.isfinite(gradients[0]))
     assert not np.isfinite(values[1])

@@ -24,9 +24,7 @@ def _two_waves(grid):
     kx, ky = (2 * np.pi / length for length in grid.extent)
     fields = np.stack([np.sin(2 * kx * x) * np.cos(ky * y), np.cos(kx * x + 3 * ky * y)], -1)
     slopes_x = np.stack([2 * kx * np.cos(2 * kx * x) * np.cos(ky * y), -kx * np.sin(kx * x + 3 * ky * y)], -1)
-    slopes_y = np.stack(
-        [-ky * np.sin(2 * kx * x) * np.sin(ky * y), -3 * ky * np.sin(kx * x + 3 * ky * y)], -1
-    )
+    slopes_y = np.stack([-ky * np.sin(2 * kx * x) * np.sin(ky * y), -3 * ky * np.sin(kx * x + 3 * ky * y)], -1)
     minus_k2 = -np.array([4 * kx**2 + ky**2, kx**2 + 9 * ky**2])
     return fields, slopes_x, slopes_y, minus_k2
 
@@ -46,9 +44,7 @@ def test_three_dimensional_derivatives_are_exact():
     grid = Grid((4, 6, 8), (1.0, 2.0, 3.0))
     z = grid.mesh()[2]
     u = np.sin(2 * np.pi * z / 3.0)[..., None]
-    assert np.allclose(
-        derivative(u, grid, 2, order=3), -((2 * np.pi / 3) ** 3) * np.cos(2 * np.pi * z / 3)[..., None]
-    )
+    assert np.allclose(derivative(u, grid, 2, order=3), -((2 * np.pi / 3) ** 3) * np.cos(2 * np.pi * z / 3)[..., None])
 
 
 def test_first_derivative_of_the_nyquist_wave_vanishes_and_its_second_does_not():
