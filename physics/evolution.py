@@ -8,8 +8,8 @@ What reverse-mode differentiation of a fixed-step solve keeps in memory is the c
 
 | ``adjoint`` | kept | extra work in the reverse pass |
 |---|---|---|
-| ``"stages"`` (default) | what every stage of every step needs | none |
-| ``"steps"`` | the state at every step | one more forward solve |
+| ``"stages"`` | what every stage of every step needs | none |
+| ``"steps"`` (default) | the state at every step | one more forward solve |
 | ``"sqrt"`` | the state at every sqrt(steps)-th step, and once that many | two more forward solves |
 | an integer k | the state at every k-th step, and once k | two more forward solves |
 
@@ -168,7 +168,7 @@ def _fixed_steps(
     # Parameters enter the compiled solve as arrays, so another value does not compile it again.
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
     run: Callable = _run_fixed if is_exponential(solver) else away_from_meshes(_run_fixed)
-    return run(system, solver, coefficients, u0, jnp.asarray(dt, u0.dtype), counts, adjoint or "stages")
+    return run(system, solver, coefficients, u0, jnp.asarray(dt, u0.dtype), counts, adjoint or "steps")
 
 
 def is_exponential(solver: Any) -> bool:
