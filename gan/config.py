@@ -26,6 +26,7 @@ OBJECTIVES = (
 TRANSFORMS = ("adam", "sgd")
 SCHEDULES = ("cosine", "constant")
 PARALLEL = ("pmap", "shard_map", "jit")
+PRECISIONS = ("default", "high", "highest")
 
 
 def option(default: Any, help: str, unit: str = "") -> Any:
@@ -154,6 +155,7 @@ class TrainingConfig:
     seed: int = option(0, "seed of parameters, latents and the order of the data")
     parallel: str = option("pmap", "how the step is spread over devices")
     devices: int = option(0, "devices to use (0: all that are visible)", "devices")
+    precision: str = option("highest", "matrix precision of networks on accelerators (default: TF32 where it is)")
     log_every: int = option(20, "steps between two lines of metrics.jsonl", "updates")
     checkpoint_every: int = option(1000, "steps between two checkpoints, a multiple of log_every", "updates")
     keep: int = option(2, "latest checkpoints to keep beside the best one", "checkpoints")
@@ -164,6 +166,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _among("training", "parallel", self.parallel, PARALLEL)
+        _among("training", "precision", self.precision, PRECISIONS)
         _at_least("training", self, steps=1, batch=1, seed=0, devices=0, log_every=1, checkpoint_every=1)
         _at_least("training", self, keep=1, validation_samples=2, sample_chunk=1)
         _positive("training", self, "loss_limit", "gradient_limit")

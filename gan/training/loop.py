@@ -141,7 +141,7 @@ class Trainer:
             return float(problem.validate(fields, held_out))
         return normalized_distance(fields, held_out, self.networks.normalizer)
 
-    def check(self, step: int, metrics: list[dict[str, np.ndarray]]) -> dict[str, float]:
+    def check(self, step: int, metrics: list[dict[str, Any]]) -> dict[str, float]:
         """Return the means of the metrics since the last check.
 
         Raises:

@@ -92,9 +92,11 @@ def make_step(
         place = jnp.broadcast_to(device * share + jnp.arange(share), (critic_steps, share))
         batch = Batch(real, condition, place, jnp.broadcast_to(progress, (critic_steps,)))
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-        players, optimizer, metrics = game_optimizer.update(
-            game, state.players, state.optimizer, batch, key, axis_name=axis_name
-        )
+        # Read while tracing: without it an accelerator may silently multiply in fewer bits.
+        with jax.default_matmul_precision(recipe.training.precision):
+            players, optimizer, metrics = game_optimizer.update(
+                game, state.players, state.optimizer, batch, key, axis_name=axis_name
+            )
         metrics["tau"] = tau_at(progress)
         position = state.cursor[1] + critic_steps * whole
         return (

@@ -72,12 +72,12 @@ class Trained:
     def _carried(self) -> Callable[..., tuple[Array, Array]]:
         game, carry = self.recipe.game, self.recipe.carry
         draw = sampler(self.networks, self._carry, carry, self._symmetries, game.symmetrize)
-        return jax.jit(_by_index(draw))
+        return jax.jit(_by_index(draw, self.recipe.training.precision))
 
     @cached_property
     def _uncarried(self) -> Callable[..., tuple[Array, Array]]:
         draw = sampler(self.networks, None, self.recipe.carry, self._symmetries, self.recipe.game.symmetrize)
-        return jax.jit(_by_index(draw))
+        return jax.jit(_by_index(draw, self.recipe.training.precision))
 
     def _run(
         self,
@@ -184,10 +184,11 @@ class Trained:
         )
 
 
-def _by_index(draw: Callable[..., tuple[Array, Array]]) -> Callable[..., tuple[Array, Array]]:
+def _by_index(draw: Callable[..., tuple[Array, Array]], precision: str) -> Callable[..., tuple[Array, Array]]:
     def run(params: Any, rest: Any, key: Array, index: Array, condition: Any, tau: Any) -> tuple[Array, Array]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(index))
-        return draw(params, rest, keys, condition, tau)
+        with jax.default_matmul_precision(precision):
+            return draw(params, rest, keys, condition, tau)
 
     return run
 
