@@ -70,7 +70,7 @@ class CompareConfig:
     resamples: int = setting(200, "resamplings of trajectories for the interval of each ratio", minimum=10)
     level: float = setting(0.05, "level of the Holm-corrected test over all distances", above=0, below=0.5)
     refine: tuple[float, ...] = setting(
-        (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0),
+        (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 96.0, 128.0, 192.0, 256.0),
         "solver times after which refined samples are compared",
         "time",
         minimum=0,

@@ -70,9 +70,7 @@ def open_sampler(run: Run) -> Callable[..., Fields]:
     return experiment.task.sampler(run.config, dataset, load_trained(experiment, run, dataset))
 
 
-def make_data(
-    experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress
-) -> Any:
+def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Any:
     """Make or find the data set, and say in ``data.json`` where it lies."""
     dataset = experiment.task.data(config, progress.data())
     described = {"path": str(dataset.path), **dataset.description}

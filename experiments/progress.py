@@ -79,6 +79,19 @@ def duration(seconds: float | int) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
+class _Stage:
+    """Tells where a task begins anew: a comparison counts draws first, then refinements, then solvers."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None
+
+    def begins(self, done: int, total: int) -> bool:
+        """Whether this count belongs to another stage than the one before."""
+        new = self._last is None or total != self._last[1] or done < self._last[0]
+        self._last = (done, total)
+        return new
+
+
 class Progress:
     """A context in which tasks report. ``silent=True`` reports nothing, for use from Python."""
 
@@ -142,32 +155,35 @@ class Progress:
     def _bar(self, label: str) -> Update:
         bars = self._bars
         assert bars is not None
+        stage = _Stage()
         task: list[TaskID] = []
 
         def update(done: int, total: int, what: str | Mapping[str, Any] = "") -> None:
-            if not task:
+            if stage.begins(done, total):
                 # Steps done before this process, in a resumed run, must not count towards the rate.
                 task.append(bars.add_task(label, total=total, completed=done, what=brief(what)))
-            bars.update(task[0], completed=done, total=total, what=brief(what))
+            bars.update(task[-1], completed=done, total=total, what=brief(what))
 
         return update
 
     def _plain(self, label: str) -> Update:
-        first: list[tuple[float, int]] = []
+        stage = _Stage()
+        first = [(0.0, 0)]
         spoken = [-float("inf")]
 
         def update(done: int, total: int, what: str | Mapping[str, Any] = "") -> None:
             now = time.monotonic()
-            if not first:
-                first.append((now, done))
+            if stage.begins(done, total):
+                first[0] = (now, done)
             finished = done >= total
             if now - spoken[0] < self._every and not finished:
                 return
             spoken[0] = now
-            speed = (done - first[0][1]) / (now - first[0][0]) if now > first[0][0] else 0.0
+            began, before = first[0]
+            speed = (done - before) / (now - began) if now > began else 0.0
             parts = [f"{label} {done}/{total}"]
             if speed:
-                left = f"took {duration(now - first[0][0])}" if finished else f"{duration((total - done) / speed)} left"
+                left = f"took {duration(now - began)}" if finished else f"{duration((total - done) / speed)} left"
                 parts += [rate(speed), left]
             if text := brief(what):
                 parts.append(text)

@@ -285,3 +285,19 @@ def test_rates_durations_and_shares_read_well():
     assert (rate(12.34), rate(0.25), rate(None)) == ("12.3/s", "4.0 s each", "")
     assert (duration(42.4), duration(185), duration(7800)) == ("42 s", "3 min 05 s", "2 h 10 min")
     assert brief({"invalid": 0.031, "tau": 1.0}) == "tau 1, invalid 3.1%"
+
+
+def test_a_task_of_several_stages_never_shows_a_negative_rate():
+    import io
+
+    from experiments.progress import Progress
+
+    stream = io.StringIO()
+    with Progress(stream=stream, every=0.0) as progress:
+        report = progress.compare()
+        for total, what in ((400, "solver against solver"), (8, "refining")):
+            for done in range(0, total + 1, total // 4):
+                report(done, total, what)
+    lines = stream.getvalue().splitlines()
+    assert lines[-1].startswith("comparison 8/8")
+    assert not any(" -" in line for line in lines)
