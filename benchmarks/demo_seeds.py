@@ -41,9 +41,7 @@ def main() -> None:
                 "worst": max(ratios.values()),
                 "inside": sum(entry["inside"] for entry in comparison["distances"].values()),
                 "scores": {name: entry["value"] for name, entry in comparison["scores"].items()},
-                "enters": {
-                    start: curve["enters_all"] for start, curve in comparison.get("refinement", {}).items()
-                },
+                "enters": {start: curve["enters_all"] for start, curve in comparison.get("refinement", {}).items()},
                 "training_seconds": comparison["cost"]["training_seconds"],
                 "data_seconds": comparison["cost"]["data_seconds"],
             }

@@ -43,12 +43,14 @@ class CertificateRefusedError(ValueError):
 class Limits:
     """What a data set may not exceed; all dimensionless.
 
-    Arguments: step_error: relative difference from half the step, worst trajectory. grid_error: relative
-        difference from twice the points on every axis, worst trajectory. defect: relative mismatch with the
-        discrete solver; round-off, grown over the interval. drift: change of an invariant relative to its
-        size. steady_share: share of trajectories gone steady, chaotic systems only. trajectories: how many
-        the first four are measured on. horizon: time span of the comparison; when None 100 steps for chaotic
-        systems, else all the data's time.
+    Arguments:
+        step_error: relative difference from half the step, worst trajectory.
+        grid_error: relative difference from twice the points on every axis, worst trajectory.
+        defect: relative mismatch with the discrete solver; round-off, grown over the interval.
+        drift: change of an invariant relative to its size.
+        steady_share: share of trajectories gone steady, chaotic systems only.
+        trajectories: how many the first four are measured on.
+        horizon: time span of the comparison; when None 100 steps for chaotic systems, else all the data's time.
     """
 
     step_error: float = 1e-2

@@ -37,9 +37,11 @@ class DatasetSpec:
     Snapshot k lies at the time ``spin_up + k * stride`` after the initial field. Splits are by trajectory: no
     trajectory has snapshots in two of them, and enlarging one split changes no other.
 
-    Arguments: name: for people; two names of one content share one entry of the cache. trajectories: how many
-        for training, validation and test. snapshots: per trajectory. spin_up: time before the first snapshot,
-        in the system's units. None measures it on a pilot ensemble of a
+    Arguments:
+        name: for people; two names of one content share one entry of the cache.
+        trajectories: how many for training, validation and test.
+        snapshots: per trajectory.
+        spin_up: time before the first snapshot, in the system's units. None measures it on a pilot ensemble of a
             chaotic system: the time its statistics need to settle and three decorrelation times more.
         stride: time between snapshots. None takes the measured decorrelation time.
         dt: solver step; the system's recommended one when None.
