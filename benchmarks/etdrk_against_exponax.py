@@ -1,8 +1,9 @@
 """ETDRK4 here against exponax 0.2: same equation, grid, step, precision and process, timed in turn.
 
-The relative difference of the fields after 10 steps is printed too, so that both are seen to do the same mathematics
-(for KdV exponax keeps only the real part of its coefficients, which costs it accuracy). One table on the terminal, the same numbers with
-machine and versions in benchmarks/results/etdrk_against_exponax.json. Needs the ``benchmarks`` extra:
+The relative difference of the fields after 10 steps is printed too, so that both are seen to do the same
+mathematics (for KdV exponax keeps only the real part of its coefficients, which costs it accuracy). One table on
+the terminal, the same numbers with machine and versions in benchmarks/results/etdrk_against_exponax.json. Needs
+the ``benchmarks`` extra:
 
     python benchmarks/etdrk_against_exponax.py [--repeats 9]
 """
