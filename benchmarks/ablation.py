@@ -152,9 +152,10 @@ def main() -> None:
             study["runs"].append(run)
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
             RESULTS.write_text(json.dumps(study, indent=1) + "\n")
+            near, far = list(ratios.values()), list(later.values())
             print(
-                f"{name}, seed {seed}: {steps} steps in {seconds:.0f} s, "
-                f"median ratio {np.median(list(ratios.values())):.2f}, worst {max(ratios.values()):.2f}; refined by {REFINED:g}: {np.median(list(later.values())):.2f} "
+                f"{name}, seed {seed}: {steps} steps in {seconds:.0f} s, median ratio {np.median(near):.2f}, "
+                f"worst {max(near):.2f}; refined by {REFINED:g}: {np.median(far):.2f} "
                 f"({time.monotonic() - began:.0f} s in all)",
                 flush=True,
             )

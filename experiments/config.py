@@ -22,9 +22,7 @@ class DataConfig:
     """The training fields: how the solver makes them and how they are split, by trajectory."""
 
     points: tuple[int, ...] = setting((64,), "grid points along each axis", minimum=4)
-    extent: tuple[float, ...] = setting(
-        (22.0,), "length of the periodic box along each axis", "length", above=0
-    )
+    extent: tuple[float, ...] = setting((22.0,), "length of the periodic box along each axis", "length", above=0)
     dt: float = setting(0.1, "time step of the solver", "time", above=0)
     trajectories: tuple[int, int, int] = setting(
         (256, 32, 64), "independent trajectories for training, validation and test", minimum=1
@@ -75,9 +73,7 @@ class CompareConfig:
         "time",
         minimum=0,
     )
-    separations: tuple[int, ...] = setting(
-        (1, 4, 16), "separations of the increments", "grid points", minimum=1
-    )
+    separations: tuple[int, ...] = setting((1, 4, 16), "separations of the increments", "grid points", minimum=1)
     quantiles: tuple[float, ...] = setting(
         (0.001, 0.01, 0.99, 0.999), "extreme quantiles of the values that are compared", above=0, below=1
     )
@@ -102,27 +98,15 @@ class ExperimentConfig:
     """Everything that determines a run; two runs with equal configurations do the same."""
 
     data: DataConfig = field(default_factory=DataConfig, metadata={"help": "the training fields"})
-    system: SystemConfig = field(
-        default_factory=SystemConfig, metadata={"help": "values that belong to this system"}
-    )
-    network: NetworkConfig = field(
-        default_factory=NetworkConfig, metadata={"help": "generator and discriminator"}
-    )
-    game: GameConfig = field(
-        default_factory=GameConfig, metadata={"help": "losses, regularisers and penalties"}
-    )
-    optimizer: OptimizerConfig = field(
-        default_factory=OptimizerConfig, metadata={"help": "step sizes and averages"}
-    )
+    system: SystemConfig = field(default_factory=SystemConfig, metadata={"help": "values that belong to this system"})
+    network: NetworkConfig = field(default_factory=NetworkConfig, metadata={"help": "generator and discriminator"})
+    game: GameConfig = field(default_factory=GameConfig, metadata={"help": "losses, regularisers and penalties"})
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "step sizes and averages"})
     carry: CarryConfig = field(
         default_factory=CarryConfig, metadata={"help": "the solver as the generator's last layer"}
     )
-    training: TrainingConfig = field(
-        default_factory=TrainingConfig, metadata={"help": "length, batch, checkpoints"}
-    )
-    compare: CompareConfig = field(
-        default_factory=CompareConfig, metadata={"help": "generator against solver"}
-    )
+    training: TrainingConfig = field(default_factory=TrainingConfig, metadata={"help": "length, batch, checkpoints"})
+    compare: CompareConfig = field(default_factory=CompareConfig, metadata={"help": "generator against solver"})
 
     @property
     def seed(self) -> int:

@@ -55,13 +55,9 @@ class Fields:
 
     def __post_init__(self) -> None:
         if self.values.ndim != len(self.dims) or self.dims[-1] != "channel":
-            raise ValueError(
-                f"dims {self.dims} must name all {self.values.ndim} axes of values and end in 'channel'."
-            )
+            raise ValueError(f"dims {self.dims} must name all {self.values.ndim} axes of values and end in 'channel'.")
         if len(self.channels) != self.values.shape[-1]:
-            raise ValueError(
-                f"channels {self.channels} must be as many as the last axis, {self.values.shape[-1]}."
-            )
+            raise ValueError(f"channels {self.channels} must be as many as the last axis, {self.values.shape[-1]}.")
         sizes = dict(zip(self.dims, self.values.shape))
         for name, values in self.coordinates.items():
             wanted = sizes.get(name, sizes.get("sample"))
@@ -114,9 +110,7 @@ def writer_for(path: Path) -> Callable[[Fields, Path], None]:
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         hint = nearest(suffix, _WRITERS) or "."
-        raise UserError(
-            f"--out {path}: the file must end in one of {', '.join(_WRITERS)}, found {suffix!r}{hint}"
-        )
+        raise UserError(f"--out {path}: the file must end in one of {', '.join(_WRITERS)}, found {suffix!r}{hint}")
     return _WRITERS[suffix]
 
 
@@ -180,16 +174,13 @@ def _write_netcdf(fields: Fields, path: Path) -> None:
         if values.size * max(values.itemsize, 4) > _NETCDF_LIMIT:
             size = values.nbytes / 2**30
             raise UserError(
-                f"--out {path.name}: netCDF holds 2 GiB per channel and {name} has {size:.1f} GiB; "
-                "choose .zarr or .h5."
+                f"--out {path.name}: netCDF holds 2 GiB per channel and {name} has {size:.1f} GiB; choose .zarr or .h5."
             )
     with netcdf_file(path, "w", version=2) as file:
         for name, size in zip(fields.dims[:-1], fields.values.shape):
             file.createDimension(name, size)
         for name, values in fields.coordinates.items():
-            _netcdf_variable(
-                file, name, np.asarray(values), (fields.coordinate_dimension(name),), fields.units
-            )
+            _netcdf_variable(file, name, np.asarray(values), (fields.coordinate_dimension(name),), fields.units)
         for name, values in fields.variables():
             variable = _netcdf_variable(file, name, values, fields.dims[:-1], fields.units)
             if beside := [one for one in fields.coordinates if one not in fields.dims]:
@@ -202,9 +193,7 @@ def _write_netcdf(fields: Fields, path: Path) -> None:
             setattr(file, name, np.float64(plain) if isinstance(plain, float) else plain)
 
 
-def _netcdf_variable(
-    file: Any, name: str, values: np.ndarray, dims: tuple[str, ...], units: Mapping[str, str]
-) -> Any:
+def _netcdf_variable(file: Any, name: str, values: np.ndarray, dims: tuple[str, ...], units: Mapping[str, str]) -> Any:
     if values.dtype.kind in "iub":
         values = values.astype(np.int32)
     variable = file.createVariable(name, values.dtype.newbyteorder(">"), dims)
@@ -226,9 +215,7 @@ def _write_hdf5(fields: Fields, path: Path) -> None:
             if name in file:
                 file[name].make_scale(name)
         for name, values in fields.variables():
-            dataset = file.create_dataset(
-                name, data=values, chunks=True, compression="gzip", compression_opts=1
-            )
+            dataset = file.create_dataset(name, data=values, chunks=True, compression="gzip", compression_opts=1)
             dataset.attrs["units"] = fields.units.get(name) or "1"
             for axis, dimension in enumerate(fields.dims[:-1]):
                 dataset.dims[axis].label = dimension
@@ -241,9 +228,7 @@ def _write_zarr(fields: Fields, path: Path) -> None:
 
     path.mkdir()
     beside = " ".join(name for name in fields.coordinates if name not in fields.dims)
-    arrays = [
-        (name, np.asarray(v), (fields.coordinate_dimension(name),)) for name, v in fields.coordinates.items()
-    ]
+    arrays = [(name, np.asarray(v), (fields.coordinate_dimension(name),)) for name, v in fields.coordinates.items()]
     arrays += [(name, values, fields.dims[:-1]) for name, values in fields.variables()]
     metadata: dict[str, Any] = {
         ".zgroup": {"zarr_format": 2},

@@ -84,9 +84,7 @@ def from_mapping(template: Config, mapping: Any, where: str = "") -> Config:
     """Read back what ``to_mapping`` wrote. Keys left out keep the template's value; an unknown key is an
     error."""
     if not isinstance(mapping, Mapping):
-        raise UserError(
-            f"{where or 'the configuration'} must be a section of keys and values, found {mapping!r}."
-        )
+        raise UserError(f"{where or 'the configuration'} must be a section of keys and values, found {mapping!r}.")
     kinds = field_types(type(template))
     changes = {}
     for key, value in mapping.items():
@@ -228,9 +226,7 @@ def _convert_union(value: Any, arguments: tuple[Any, ...], name: str) -> Any:
 def _convert_tuple(value: Any, arguments: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     if isinstance(value, str):
         text = value.strip().strip("()[]")
-        items: Sequence[Any] = (
-            [] if text.lower() in ("", "none") else [one for one in re.split(r"[,\s]+", text) if one]
-        )
+        items: Sequence[Any] = [] if text.lower() in ("", "none") else [one for one in re.split(r"[,\s]+", text) if one]
     else:
         items = list(value) if isinstance(value, tuple | list) else [value]
     if len(arguments) == 2 and arguments[1] is Ellipsis:
@@ -246,9 +242,7 @@ def _convert_tuple(value: Any, arguments: tuple[Any, ...], name: str) -> tuple[A
 
 def _convert_dict(value: Any, arguments: tuple[Any, ...], name: str) -> dict[str, Any]:
     if isinstance(value, str):
-        pairs = [
-            one.partition("=") for one in value.split(",") if one.strip() and value.strip().lower() != "none"
-        ]
+        pairs = [one.partition("=") for one in value.split(",") if one.strip() and value.strip().lower() != "none"]
         if any(not equals for _, equals, _ in pairs):
             raise UserError(f"{name} must be written name=value,name=value, found {value!r}.")
         value = {key.strip(): text for key, _, text in pairs}

@@ -88,9 +88,7 @@ def load_trained(experiment: Experiment, run: Run, dataset: Any) -> Any:
     from gan import load
 
     if not run.folder.checkpoints.exists():
-        raise UserError(
-            f"{run.path} holds no checkpoint yet; go on with it by `{run.folder.resume_command()}`."
-        )
+        raise UserError(f"{run.path} holds no checkpoint yet; go on with it by `{run.folder.resume_command()}`.")
     problem = experiment.task.problem(run.config, dataset)
     return load(run.path, carry=problem.carry, symmetries=problem.symmetries)
 

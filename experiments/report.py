@@ -94,9 +94,7 @@ def _table(
     columns = "".join(f'<th scope="col">{one}</th>' for one in head)
     lines = []
     for index, row in enumerate(rows):
-        cells = "".join(
-            f'<td class="text">{one}</td>' if i in text else f"<td>{one}</td>" for i, one in enumerate(row)
-        )
+        cells = "".join(f'<td class="text">{one}</td>' if i in text else f"<td>{one}</td>" for i, one in enumerate(row))
         chosen = ' class="chosen"' if index < len(marked) and marked[index] else ""
         lines.append(f"<tr{chosen}>{cells}</tr>")
     body = "".join(lines)
@@ -115,17 +113,13 @@ def _figures(pictures: Sequence[plots.Picture], kind: str = "cards") -> str:
     return f'<div class="{kind}">{shown}</div>'
 
 
-def _head(
-    folder: RunFolder, comparison: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], title: str
-) -> str:
+def _head(folder: RunFolder, comparison: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], title: str) -> str:
     record = folder.record
     verdict = comparison.get("verdict") or (
         f"This run has not been compared with the solver yet. Go on with: {folder.resume_command()}"
     )
     cost = comparison.get("cost") or {}
-    ratios = sorted(
-        one["ratio"] for one in (comparison.get("distances") or {}).values() if is_finite(one.get("ratio"))
-    )
+    ratios = sorted(one["ratio"] for one in (comparison.get("distances") or {}).values() if is_finite(one.get("ratio")))
     inside = [plots.is_inside(one) for one in (comparison.get("distances") or {}).values()]
     facts: list[tuple[str, str]] = []
     if ratios:
@@ -346,11 +340,7 @@ def _search(cost: Mapping[str, Any]) -> str:
     lines, marked = [], []
     for row in rows:
         reaches = (
-            f"no: {html.escape(str(row['failed']))}"
-            if row.get("failed")
-            else "yes"
-            if row.get("reaches")
-            else "no"
+            f"no: {html.escape(str(row['failed']))}" if row.get("failed") else "yes" if row.get("reaches") else "no"
         )
         lines.append(
             [
@@ -379,10 +369,7 @@ def _baselines(comparison: Mapping[str, Any]) -> str:
     if not names:
         return ""
     keys = list(dict.fromkeys(key for name in names for key in baselines[name]))
-    rows = [
-        [html.escape(plots.words(name)), *(_plain(baselines[name].get(key)) for key in keys)]
-        for name in names
-    ]
+    rows = [[html.escape(plots.words(name)), *(_plain(baselines[name].get(key)) for key in keys)] for name in names]
     head = ["baseline", *(html.escape(plots.words(key)) for key in keys)]
     return f"<section><h2>Baselines</h2>{_table(head, rows)}</section>"
 
@@ -414,8 +401,6 @@ def _details(folder: RunFolder, data: Mapping[str, Any]) -> str:
         for title, content in blocks
         if content
     )
-    again = (
-        f"python -m experiments run {folder.experiment} --preset {folder.preset} --seed {folder.config.seed}"
-    )
+    again = f"python -m experiments run {folder.experiment} --preset {folder.preset} --seed {folder.config.seed}"
     command = html.escape(str(record.get("command") or again))
     return f"<section><h2>To repeat it</h2><pre>{command}</pre>{shown}</section>"

@@ -13,7 +13,8 @@ over axes too).
 - ``increments_S``: the same for ``u(x + S dx) - u(x)`` along each axis, S in grid points.
 - ``quantiles``: mean absolute difference of the pooled 0.1%, 1%, 99% and 99.9% quantiles (small sets: drawn in until
   20 values lie beyond).
-- ``correlation``: mean over separations up to half the box, along each axis, of ``|rho_a(r) - rho_b(r)|``, where ``rho`` is the set's spatial autocovariance (about the reference's mean) over its own value at r = 0.
+- ``correlation``: mean over separations up to half the box, along each axis, of ``|rho_a(r) - rho_b(r)|``, where
+  ``rho`` is the set's spatial autocovariance (about the reference's mean) over its own value at r = 0.
 - ``sliced``: mean over 128 random unit directions of the Wasserstein-1 distance between the sets'
   projections, whole fields as vectors (Rabin et al. 2012; Bonneel et al. 2015).
 - ``kernel``: biased maximum mean discrepancy, square root of the V-statistic (Gretton et al. 2012, eq. 5),

@@ -33,9 +33,7 @@ TOY = ExperimentConfig(
 @pytest.fixture
 def toy(monkeypatch):
     """Register the experiment ``toy``, with the presets smoke and demo, for one test."""
-    smoke = dataclasses.replace(
-        TOY, training=dataclasses.replace(TOY.training, steps=10, checkpoint_every=10)
-    )
+    smoke = dataclasses.replace(TOY, training=dataclasses.replace(TOY.training, steps=10, checkpoint_every=10))
     experiment = SimpleNamespace(name="toy", presets={"smoke": smoke, "demo": TOY})
     summary = catalog.Summary("a toy, 1D, periodic", "snapshot", "numbers instead of a training", "nothing")
     monkeypatch.setitem(catalog._SUMMARIES, "toy", summary)
@@ -159,9 +157,7 @@ def fill(path, forecast=False):
         curves[start] = {"time": own}
         entered = {}
         for name in names:
-            values = [
-                0.9 + size * float(np.exp(-(t - own[0]) / rate)) * (1 + 0.1 * rng.normal()) for t in own
-            ]
+            values = [0.9 + size * float(np.exp(-(t - own[0]) / rate)) * (1 + 0.1 * rng.normal()) for t in own]
             curves[start][name] = values
             inside = [t for t, value in zip(own, values) if value < 1.5]
             entered[name] = inside[0] if inside and start != "initial" else None
@@ -199,9 +195,7 @@ def fill(path, forecast=False):
             "generator_seconds_per_sample": 2.1e-4,
             "carry_seconds_per_sample": 6e-5,
             "reference_seconds_per_sample": 4.2e-3,
-            "cheapest": {
-                key: search[0][key] for key in ("points", "dt", "order", "seconds_per_sample", "error")
-            },
+            "cheapest": {key: search[0][key] for key in ("points", "dt", "order", "seconds_per_sample", "error")},
             "search": search,
             "data_seconds": 41.0,
             "training_seconds": 318.0,

@@ -29,9 +29,7 @@ def test_a_configuration_survives_yaml(toy):
             "system.viscosity": "0.02,0.3",
         }
     )
-    again = ExperimentConfig(system=config.system).updated_from(
-        yaml.safe_load(yaml.safe_dump(config.as_mapping()))
-    )
+    again = ExperimentConfig(system=config.system).updated_from(yaml.safe_load(yaml.safe_dump(config.as_mapping())))
     assert again == config
     assert again.data.extent == (32 * math.pi,)
     assert again.system.viscosity == (0.02, 0.3)

@@ -29,9 +29,7 @@ def test_the_page_needs_nothing_from_elsewhere(finished_run):
 
 def test_every_distance_says_in_words_whether_it_is_inside_the_null_band(finished_run, quick):
     page = report.build(runs.open_folder(finished_run))
-    rows = re.findall(
-        r"<tr[^>]*><td>([a-z ]+|sliced Wasserstein)</td>(?:(?!</tr>).)*?(inside|outside)</span>", page
-    )
+    rows = re.findall(r"<tr[^>]*><td>([a-z ]+|sliced Wasserstein)</td>(?:(?!</tr>).)*?(inside|outside)</span>", page)
     found = dict(rows)
     assert found["spectrum"] == "outside"
     assert found["values"] == "inside"
@@ -111,11 +109,7 @@ def test_a_curve_is_marked_where_it_enters_the_band_and_nowhere_else(finished_ru
     assert [one.title for one in pictures] == names
     for name, picture in zip(names, pictures):
         rings = [line.get_xdata() for line in picture.figure.axes[0].lines if line.get_markersize() > 10]
-        entered = [
-            one["enters"][name]
-            for one in comparison["refinement"].values()
-            if one["enters"][name] is not None
-        ]
+        entered = [one["enters"][name] for one in comparison["refinement"].values() if one["enters"][name] is not None]
         assert sorted(float(np.ravel(x)[0]) for x in rings) == sorted(entered)
 
 

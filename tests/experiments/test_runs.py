@@ -21,9 +21,7 @@ def rewrite(path, **changes):
 
 def test_a_created_run_is_read_back_with_its_overrides(tmp_path, toy):
     config = toy.presets["demo"].with_overrides({"training.steps": "70", "training.seed": "3"})
-    made = runs.create(
-        tmp_path / "runs", "toy", "demo", config, ["python", "-m", "experiments", "run", "toy"]
-    )
+    made = runs.create(tmp_path / "runs", "toy", "demo", config, ["python", "-m", "experiments", "run", "toy"])
     read = runs.open_folder(made.path)
     assert read.config == config
     assert read.config.seed == 3
@@ -70,9 +68,7 @@ def test_a_folder_above_the_run_names_the_newest_run_in_it(run_path):
 
 def test_metrics_cut_short_by_a_kill_are_read_up_to_the_cut_and_each_step_once(run_path):
     lines = [{"step": 10, "loss": 1.0}, {"step": 20, "loss": 2.0}, {"step": 10, "loss": 3.0}]
-    (run_path / "metrics.jsonl").write_text(
-        "".join(json.dumps(one) + "\n" for one in lines) + '{"step": 30, "lo'
-    )
+    (run_path / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines) + '{"step": 30, "lo')
     assert runs.open_folder(run_path).metrics() == [{"step": 10, "loss": 3.0}, {"step": 20, "loss": 2.0}]
 
 

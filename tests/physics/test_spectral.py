@@ -10,6 +10,7 @@ from physics.spectral import (
     derivative,
     gradient,
     inverse_laplacian,
+    inverse_transform_pair,
     laplacian,
     resample,
     to_physical,
@@ -38,6 +39,14 @@ def test_derivatives_of_resolved_waves_are_exact(shape):
     assert np.allclose(laplacian(u, grid), minus_k2 * u, atol=1e-11)
     assert np.allclose(inverse_laplacian(laplacian(u, grid), grid), u, atol=1e-12)
     assert np.allclose(to_physical(to_spectral(u, grid), grid), u, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(8,), (9,), (8, 12), (9, 11), (4, 5, 6)])
+def test_one_complex_transform_returns_two_real_fields(shape):
+    a, b = np.random.default_rng(0).normal(size=(2, *shape))
+    grid = Grid(shape, (1.0,) * len(shape))
+    pair = inverse_transform_pair(jnp.fft.rfftn(a), jnp.fft.rfftn(b), grid)
+    assert np.allclose(pair[0], a, atol=1e-14) and np.allclose(pair[1], b, atol=1e-14)
 
 
 def test_three_dimensional_derivatives_are_exact():
