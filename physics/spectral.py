@@ -35,17 +35,19 @@ def inverse_transform(u_hat: Complex[Array, "c *spectrum"], grid: Grid) -> Float
 
 
 def inverse_transform_pair(
-    a_hat: Complex[Array, "*spectrum"], b_hat: Complex[Array, "*spectrum"], grid: Grid
+    a_hat: Complex[Array, "*waves"], b_hat: Complex[Array, "*waves"], grid: Grid
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Two real fields of two spectra by one complex transform of a + i b, cheaper than two real ones in 2D.
 
     The waves that the spectra leave out are conj(a) + i conj(b) at minus the wavenumber. The spectra must be those of
-    real fields, Nyquist and zero waves included.
+    real fields; of their last axis they may hold only the first few waves, the others are zero.
     """
-    mirrored = (jnp.conj(a_hat) + 1j * jnp.conj(b_hat))[..., (grid.shape[-1] - 1) // 2 : 0 : -1]
-    for axis in range(grid.ndim - 1):
+    size, held = grid.shape[-1], a_hat.shape[-1]
+    mirrored = (jnp.conj(a_hat) + 1j * jnp.conj(b_hat))[..., min(held - 1, (size - 1) // 2) : 0 : -1]
+    for axis in range(-grid.ndim, -1):
         mirrored = jnp.roll(jnp.flip(mirrored, axis), 1, axis)
-    both = jnp.fft.ifftn(jnp.concatenate([a_hat + 1j * b_hat, mirrored], -1), axes=tuple(range(-grid.ndim, 0)))
+    zeros = jnp.zeros((*a_hat.shape[:-1], size - held - mirrored.shape[-1]), a_hat.dtype)
+    both = jnp.fft.ifftn(jnp.concatenate([a_hat + 1j * b_hat, zeros, mirrored], -1), axes=tuple(range(-grid.ndim, 0)))
     return both.real, both.imag
 
 

@@ -66,9 +66,12 @@ class NavierStokes2D(SemilinearSystem):
         kx, ky = self.grid.wavenumbers
         keep = self.grid.dealias_mask
         to_u, to_v = self._velocity_multipliers()
-        w = u_hat[0]
+        kept_y = int(keep[0].sum())
+        w = u_hat[0, :, :kept_y]
         u, v = inverse_transform_pair(
-            *(jnp.asarray(1j * velocity * keep, w.dtype) * w for velocity in (to_u, to_v)), self.grid
+            jnp.asarray((1j * to_u * keep)[:, :kept_y], w.dtype) * w,
+            jnp.asarray((1j * to_v * keep)[:, :kept_y], w.dtype) * w,
+            self.grid,
         )
         products = transform(jnp.stack([u * v, v * v - u * u]), self.grid)
         of_p = jnp.asarray((kx**2 - ky**2) * keep, real)
