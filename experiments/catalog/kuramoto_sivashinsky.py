@@ -19,6 +19,7 @@ with the data's spectrum and the equation's own initial field are carried on bes
 from __future__ import annotations
 
 from math import pi
+from typing import Any
 
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig
 from experiments.experiment import Experiment
@@ -34,7 +35,7 @@ def system(config: ExperimentConfig, points: int | None = None):
     return KuramotoSivashinsky(Grid(shape, config.data.extent))
 
 
-def settings(config: ExperimentConfig) -> list[dict[str, float]]:
+def settings(config: ExperimentConfig) -> list[dict[str, Any]]:
     """Return the solvers that might do as well for less: coarser grids, larger steps, lower order, shorter spin-ups."""
     full = config.data.points[0]
     return [

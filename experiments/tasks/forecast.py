@@ -317,7 +317,7 @@ class Forecast(Task):
                 ensembles,
                 reference,
                 truths,
-                times=dataset.times,
+                times=dataset.times.tolist(),
                 channels=system.channels,
                 extent=system.grid.extent,
                 draws=min(asked.draws, 200),
