@@ -60,7 +60,7 @@ DEMO = ExperimentConfig(
     game=GameConfig(r1=0.1 / 64, r2=0.1 / 64),
     optimizer=OptimizerConfig(),
     carry=CarryConfig(tau=4.0, steps=20),
-    training=TrainingConfig(steps=4000, batch=64, log_every=25, checkpoint_every=500),
+    training=TrainingConfig(steps=3500, batch=64, log_every=25, checkpoint_every=500),
     compare=CompareConfig(),
 )
 
