@@ -88,7 +88,7 @@ def draw_spectrum(axes: Axes, figures: Arrays) -> None:
     if shown.size:
         axes.set_ylim(shown.min() / 30, shown.max() * 3)
         axes.set_xlim(k[positive].min() * 0.9, min(k.max(), 1.5 * k[_resolved(figures)].max()))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ratio_ticks(axes.xaxis, *axes.get_xlim())
     axes.legend(loc="lower left")
 
 

@@ -20,7 +20,7 @@ from experiments.tasks.task import Report, Task
 AXES = ("x", "y", "z")
 _CHUNK = 512
 _BLOCK = 10
-_FRAMES = 100
+_FRAMES = 200
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _evolve(
     refine: Callable[[np.ndarray, float], np.ndarray], start: np.ndarray, system: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Carry fields on for a picture in space and time; returns times and (fields, time, *grid, C)."""
-    every = 10 * system.recommended_dt
+    every = 5 * system.recommended_dt
     frames = [start]
     for _ in range(_FRAMES):
         frames.append(refine(frames[-1], every))
