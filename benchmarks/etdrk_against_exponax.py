@@ -168,7 +168,7 @@ def page(machine: dict, versions: dict, rows: dict) -> str:
         "",
         f"ETDRK4, float32, the same equation, grid and step on both sides, run in turn in one process: median and "
         f"quartiles of {max(row['repeats'] for row in rows.values())} runs on {machine['cpus']} {machine['machine']} "
-        f"cores ({machine['device']}), Python {machine['python']}, jax {versions['jax']}, exponax {versions['exponax']}. "
+        f"cores, Python {machine['python']}, jax {versions['jax']}, exponax {versions['exponax']}. "
         "A ratio below 1 means that we are faster. Written by `python benchmarks/etdrk_against_exponax.py`.",
         "",
         "| case | ours [s] | exponax [s] | ratio | goal | difference after 10 steps |",
@@ -184,9 +184,9 @@ def page(machine: dict, versions: dict, rows: dict) -> str:
         "",
         f"Slower than exponax in: {', '.join(lost) or 'none of these'}. Goals missed: {', '.join(missed) or 'none'}.",
         "",
-        "Where the time goes: an exponax step transforms from physical to spectral space and back around every step; a",
-        "fixed-step solve here keeps the state spectral between steps (8 transforms instead of 10 in one dimension), and",
-        "the vorticity equation takes four transforms per stage (Basdevant 1983). For KdV the fields differ because",
+        "Where the time goes: an exponax step transforms from physical to spectral space and back around every step;",
+        "a fixed-step solve here keeps the state spectral between steps (8 transforms instead of 10 in one dimension),",
+        "and the vorticity equation takes four transforms per stage (Basdevant 1983). KdV differs because",
         "exponax keeps only the real part of its coefficients, which is wrong for a dispersive symbol.",
     ]
     return "\n".join(lines) + "\n"
