@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 
 def smooth_bound(x: Float[Array, "*shape"], bound: float) -> Float[Array, "*shape"]:
-    """Return ``bound * tanh(x / bound)``: the identity for small values, never larger than ``bound``."""
-    return bound * jnp.tanh(x / bound)
+    """Return ``x / sqrt(1 + (x / bound)^2)``: the identity for small values, never larger than ``bound``.
+
+    Its slope falls as a power, not exponentially as that of a tanh: what has gone too far finds its way back.
+    """
+    return x * jax.lax.rsqrt(1.0 + (x / bound) ** 2)
 
 
 def without_mean(field: Float[Array, "*lead c"], ndim: int) -> Float[Array, "*lead c"]:

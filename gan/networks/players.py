@@ -143,9 +143,13 @@ class Networks:
         x = nnx.merge(self.generator_graph, params, rest)(latent, vector, field)
         if self.spec.trajectory:
             x = unfold_time(x, self.spec.times)
+        ndim = len(self.spec.grid)
+        if self.constraint != "none":
+            # The constraint is blind to the mean, so nothing holds it: it would drift until the bound saturates
+            # everywhere, and the generator would be a constant without a gradient.
+            x = without_mean(x, ndim)
         if self.bound is not None:
             x = smooth_bound(x, self.bound)
-        ndim = len(self.spec.grid)
         if self.constraint == "zero_mean":
             return without_mean(x, ndim) * self.normalizer.std
         if self.constraint == "divergence_free":

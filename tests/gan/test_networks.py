@@ -118,6 +118,22 @@ def test_samples_of_the_zero_mean_layer_have_no_mean_even_when_bounded():
     np.testing.assert_allclose(without_mean(trajectory, 1), 0.0)
 
 
+def test_an_offset_that_the_constraint_removes_cannot_saturate_the_bound():
+    config = NetworkConfig(width=8, levels=2, latent=4, constraint="zero_mean")
+    networks, players = build(config, SampleSpec((16, 1)), Normalizer(np.zeros(1), np.ones(1)), bound=4.0)
+    params, rest = players.generator.params, players.generator.rest
+    latent = jax.random.normal(jax.random.key(0), (3, 4))
+
+    def samples(offset):
+        bias = params["head"]["bias"]
+        moved = {**params, "head": {**params["head"], "bias": bias + offset}}
+        return networks.generate(moved, rest, latent, {})
+
+    assert float(jnp.std(samples(0.0))) > 0.05
+    # A drift of the output's mean is no sample of another kind, and leaves the way back open.
+    np.testing.assert_allclose(samples(100.0), samples(0.0), atol=1e-3)
+
+
 def test_samples_of_the_divergence_free_layer_have_no_spectral_divergence():
     extent = (2.0, 5.0)
     config = NetworkConfig(width=8, levels=2, latent=4, constraint="divergence_free")
