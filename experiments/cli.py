@@ -8,6 +8,7 @@ jax.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from experiments import catalog, environment
-from experiments.errors import EXIT_INTERRUPTED, EXIT_USER, UserError, nearest, sentence
+from experiments.errors import EXIT_INTERRUPTED, EXIT_USER, UserError, is_of_the_disk, nearest, sentence
 
 PROGRAM = "python -m experiments"
 PRESETS = ("smoke", "demo", "full")
@@ -66,8 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if message is None:
             raise
         _complain(message)
-        if resumable and not isinstance(error, UserError):
+        if resumable and is_of_the_disk(error):
             _complain(f"the run is kept; go on with: {resumable[-1]}")
+        elif resumable and type(error).__name__ == "Diverged":
+            # Going on would repeat it, bit for bit.
+            _complain("start again with smaller --optimizer.generator_rate and --optimizer.discriminator_rate.")
         return EXIT_USER
 
 
@@ -153,12 +157,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder, runs/NAME/STAMP")
 
 
-def _number(text: str, option: str, kind: type, minimum: int) -> Any:
+def _number(text: str, option: str, kind: type, minimum: int, below: float | int = float("inf")) -> Any:
     from experiments.options import convert
 
     value = convert(text, kind, option)
-    if not minimum <= value < float("inf"):
+    if not value >= minimum:
         raise UserError(f"{option} must be at least {minimum:g}, found {text}.")
+    if not value < below:
+        raise UserError(f"{option} must be {'finite' if kind is float else f'below {below}'}, found {text}.")
     return value
 
 
@@ -234,16 +240,19 @@ def _run(
         if "training.seed" in overrides:
             raise UserError("--seed and --training.seed say the same thing; give one of them.")
         overrides["training.seed"] = str(_number(arguments.seed, "--seed", int, 0))
-    from experiments import runs
+    from experiments import pipeline, runs
 
     if arguments.resume is not None:
         folder = _resumed(runs.open_folder(arguments.resume), arguments, overrides)
+        pipeline.check(experiment, folder.config)
     else:
         config = experiment.presets[preset].with_overrides(overrides)
+        # Before the folder is made: what cannot work leaves nothing behind.
+        pipeline.check(experiment, config)
         folder = runs.create(arguments.runs_dir, arguments.name, preset, config, ["python", "-m", "experiments", *argv])
     resumable.append(folder.resume_command())
 
-    from experiments import pipeline, report
+    from experiments import report
     from experiments.progress import Progress
 
     with Progress() as progress:
@@ -295,7 +304,7 @@ def _sample(arguments: argparse.Namespace, resumable: list[str]) -> int:
     export.writer_for(out)
     count = _number(arguments.count, "--count", int, 1)
     refine = _number(arguments.refine, "--refine", float, 0)
-    seed = _number(arguments.seed, "--seed", int, 0)
+    seed = _number(arguments.seed, "--seed", int, 0, 2**32)
     environment.prepare()
     from experiments import runs
 
@@ -303,7 +312,8 @@ def _sample(arguments: argparse.Namespace, resumable: list[str]) -> int:
     import jax
 
     fields = run.sample(count, key=jax.random.key(seed), refine=refine)
-    export.write(fields, out)
+    source = {"experiment": run.folder.experiment, "run": str(run.path), "seed": seed}
+    export.write(dataclasses.replace(fields, attrs={**fields.attrs, **source}), out)
     shape = " x ".join(f"{size} {name}" for name, size in zip(fields.dims, fields.shape))
     _console().print(f"{out}: {shape}", markup=False)
     return 0
@@ -357,34 +367,29 @@ def _cache(arguments: argparse.Namespace, resumable: list[str]) -> int:
 
 def _help_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
     """Print the help of ``run``; with an experiment's name, also every setting with that preset's values."""
-    words = [one for one in argv if not one.startswith("-")]
-    names = list(catalog.names())
-    if len(words) < 2:
-        parser.epilog = (
-            f"With NAME given, --help shows every setting of that experiment. NAME is one of:\n{', '.join(names)}."
-        )
+    words = [one for one in argv[argv.index("run") + 1 :] if one not in ("-h", "--help")]
+    # "none" answers for a NAME left out, so that the parser can tell names from the values of options.
+    asked, _ = parser.parse_known_args([*words, "none"])
+    if asked.name == "none":
+        names = ", ".join(catalog.names())
+        parser.epilog = f"With NAME given, --help shows every setting of that experiment. NAME is one of:\n{names}."
         parser.print_help()
         return 0
-    experiment = catalog.load(words[1])
-    flag = next((i for i, one in enumerate(argv) if one.partition("=")[0] == "--preset"), None)
-    chosen = None
-    if flag is not None:
-        chosen = argv[flag].partition("=")[2] or (argv[flag + 1] if flag + 1 < len(argv) else None)
-    preset = _preset(experiment, chosen)
+    experiment = catalog.load(asked.name)
+    preset = _preset(experiment, asked.preset)
     parser.usage = (
-        f"{PROGRAM} run {words[1]} [--preset PRESET] [--seed N] [--runs-dir DIR] [--resume RUN]\n"
+        f"{PROGRAM} run {asked.name} [--preset PRESET] [--seed N] [--runs-dir DIR] [--resume RUN]\n"
         "           [--section.key value ...]"
     )
-    summary = catalog.names()[words[1]]
+    summary = catalog.names()[asked.name]
     parser.description = f"{summary.system}; {summary.task}: {summary.line}."
-    parser.epilog = describe(experiment.presets[preset], words[1], preset)
+    parser.epilog = describe(experiment.presets[preset], asked.name, preset)
     parser.print_help()
     return 0
 
 
 def describe(config: Any, name: str, preset: str) -> str:
     """List every setting of ``config`` by section: option, value in this preset, unit, type and help."""
-    import dataclasses
     import textwrap
 
     from experiments.options import settings, show, type_name

@@ -140,7 +140,6 @@ def compare_forecast(
     residuals: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     observations: tuple[np.ndarray, np.ndarray] | None = None,
     case_labels: Sequence[str] | None = None,
-    cost: Mapping[str, Any] | None = None,
     shown: int = 4,
     seed: int = 0,
     progress: Progress | None = None,
@@ -160,7 +159,6 @@ def compare_forecast(
         residuals: by name, values per sample of the generator and of the reference.
         observations: (points ``(cases, k)`` or ``(k,)``, values ``(cases, k)``) for the pictures.
         case_labels: of the cases, for the pictures.
-        cost: a cost section made elsewhere, taken over as it is.
         shown: cases in the pictures.
         seed: of halvings and resamplings.
         progress: called with (done, total, what).
@@ -201,9 +199,8 @@ def compare_forecast(
         "distances": distances,
         "definitions": dict(DISTANCES),
         "scores": scores,
+        "baselines": {},
     }
-    if cost is not None:
-        comparison["cost"] = dict(cost)
     comparison["verdict"] = forecast_verdict(comparison)
     figures = _figures(generator, reference, truths, times, extent, observations, case_labels, shown)
     for who, ensemble in (("generator", generator), ("reference", reference[:, :members])):

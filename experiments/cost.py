@@ -96,14 +96,7 @@ def search_solver_settings(
     """
     rows: list[dict[str, Any]] = []
     for done, setting in enumerate(settings, start=1):
-        row: dict[str, Any] = {
-            **setting,
-            "seconds_per_sample": None,
-            "error": None,
-            "worst": None,
-            "ratios": None,
-        }
-        row["reaches"] = False
+        row = unmeasured(setting)
         rows.append(row)
         try:
             fields, seconds = make_solver_fields(setting, yardstick.n)
@@ -114,16 +107,26 @@ def search_solver_settings(
         else:
             p_values = yardstick.p_values(values)
             kept = holm(list(p_values.values()), yardstick.level)
-            ratios = {name: values[name] / yardstick.floor[name] for name in yardstick.names}
-            row["ratios"] = ratios
-            row["error"] = float(np.median(list(ratios.values())))
-            row["worst"] = float(max(ratios.values()))
-            row["reaches"] = all(
+            reaches = all(
                 bool(kept[i]) or values[name] <= generator[name]["value"] for i, name in enumerate(yardstick.names)
             )
+            measured(row, {name: values[name] / yardstick.floor[name] for name in yardstick.names}, reaches)
         if progress is not None:
             progress(done, len(settings), "searching the cheapest solver")
     return rows
+
+
+def unmeasured(setting: Setting) -> dict[str, Any]:
+    """Return a row of the search for a setting of which nothing is known yet."""
+    return {**setting, "seconds_per_sample": None, "error": None, "worst": None, "ratios": None, "reaches": False}
+
+
+def measured(row: dict[str, Any], ratios: Mapping[str, float], reaches: bool) -> None:
+    """Enter into a row of the search what its fields came to."""
+    row["ratios"] = dict(ratios)
+    row["error"] = float(np.median(list(ratios.values())))
+    row["worst"] = float(max(ratios.values()))
+    row["reaches"] = reaches
 
 
 def break_even(
@@ -160,26 +163,51 @@ def cost_table(
         rows = search_solver_settings(
             yardstick, generator, inputs.settings, inputs.make_solver_fields, progress=progress
         )
-    reference = {
-        "setting": "reference",
-        "seconds_per_sample": inputs.reference_seconds_per_sample,
-        "error": 1.0,
-    }
+    section = cost_section(
+        generator=own,
+        carry=carry,
+        reference={
+            "setting": "reference",
+            "seconds_per_sample": inputs.reference_seconds_per_sample,
+            "error": 1.0,
+        },
+        rows=rows,
+        data=inputs.data_seconds,
+        training=inputs.training_seconds,
+    )
+    return {**section, **inputs.extra}
+
+
+def cost_section(
+    *,
+    generator: float,
+    carry: float | None,
+    reference: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    data: float,
+    training: float,
+) -> dict[str, Any]:
+    """Put a cost section together: the cheapest setting that reaches the generator, and the break-even.
+
+    Args:
+        generator, carry: seconds per sample of the generator, and of the carry within it.
+        reference: the reference solver as a row, which is as good as the generator by definition.
+        rows: of the search.
+        data, training: seconds spent once.
+    """
     candidates = [row for row in rows if row["reaches"]] + [reference]
     cheapest = min(candidates, key=lambda row: row["seconds_per_sample"])
-    fixed = inputs.data_seconds + inputs.training_seconds
     return {
-        "generator_seconds_per_sample": own,
+        "generator_seconds_per_sample": generator,
         "carry_seconds_per_sample": carry,
-        "reference_seconds_per_sample": inputs.reference_seconds_per_sample,
+        "reference_seconds_per_sample": reference["seconds_per_sample"],
         "cheapest": {k: v for k, v in cheapest.items() if k not in ("ratios", "reaches", "worst")},
-        "search": rows,
-        "data_seconds": inputs.data_seconds,
-        "training_seconds": inputs.training_seconds,
+        "search": list(rows),
+        "data_seconds": data,
+        "training_seconds": training,
         "break_even": break_even(
-            fixed_seconds=fixed,
-            generator_seconds_per_sample=own,
+            fixed_seconds=data + training,
+            generator_seconds_per_sample=generator,
             solver_seconds_per_sample=cheapest["seconds_per_sample"],
         ),
-        **inputs.extra,
     }

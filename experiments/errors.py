@@ -4,16 +4,17 @@ The command line prints one sentence that names the option, the value and the me
 Which exceptions are the user's is decided here, in one place:
 
 - ``UserError``, and every other exception class that a wing defines (a full disk, a training that diverged);
-- a ``ValueError`` that one of the three wings raises itself (its innermost frame lies in our own code): those
-are written
-  as sentences for users. One that comes out of a library is a bug, and keeps its traceback;
-- a disk that is full, read-only or forbidden, whoever notices it first.
+- a ``ValueError`` that a ``raise`` statement of one of the three wings makes: those are written as sentences for
+  users. One that comes out of a library, or of an operation in our own code, is a bug and keeps its traceback;
+- a disk that is full, read-only or forbidden, a name that cannot be written to, and memory that does not suffice,
+  whoever notices it first.
 """
 
 from __future__ import annotations
 
 import difflib
 import errno
+import opcode
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -27,7 +28,12 @@ _DISK = {
     errno.EROFS: "the disk is read-only; choose another place with --runs-dir or --out",
     errno.EACCES: "permission is denied; choose a place you may write to",
     errno.EPERM: "the operation is not permitted there; choose a place you may write to",
+    errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
+    errno.EEXIST: "a file stands where a folder is needed; choose another place",
+    errno.EISDIR: "a folder stands where a file is needed; choose another name",
+    errno.ENAMETOOLONG: "the name is too long for this disk; choose a shorter one",
 }
+_MEMORY = "the memory does not suffice; lower --count, or training.batch, training.sample_chunk or data.chunk"
 
 
 class UserError(ValueError):
@@ -59,15 +65,24 @@ def sentence(error: BaseException) -> str | None:
         return f"{where}{_DISK[error.errno]}."
     if "No space left on device" in str(error):
         return f"{_DISK[errno.ENOSPC]}."
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED: Out of memory" in str(error):
+        return f"{_MEMORY}."
     if isinstance(error, ValueError) and _raised_by_us(error.__traceback__):
         return " ".join(str(error).split())
     return None
 
 
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether the disk is to blame: then the same command succeeds once there is room, or another place."""
+    return isinstance(error, OSError) or "No space left on device" in str(error)
+
+
 def _raised_by_us(traceback: TracebackType | None) -> bool:
-    """Whether the innermost frame, where the error was raised, is code of one of the three wings."""
+    """Whether a ``raise`` statement in the code of one of the three wings made the error."""
     if traceback is None:
         return False
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
-    return str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in _WINGS
+    frame = traceback.tb_frame
+    ours = str(frame.f_globals.get("__name__", "")).partition(".")[0] in _WINGS
+    return ours and frame.f_code.co_code[traceback.tb_lasti] == opcode.opmap["RAISE_VARARGS"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from experiments import catalog, export, runs
@@ -51,12 +52,31 @@ def run(
     dataset = make_data(experiment, config, folder, progress)
     problem = experiment.task.problem(config, dataset)
     trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
+    if resume and folder.comparison_file.exists():
+        with suppress(UserError):
+            comparison = folder.comparison()
+            if comparison.get("step") == trained.step:
+                return comparison
     return _compare(experiment, config, folder, dataset, trained, progress)
+
+
+def check(experiment: Experiment, config: ExperimentConfig) -> None:
+    """Refuse, before anything is made or written, what would fail only after the data or the training.
+
+    Raises:
+        ValueError: devices that do not divide the batch, too little data for the batch or for the comparison.
+    """
+    from gan import Recipe
+    from gan.training.loop import choose_devices
+
+    choose_devices(Recipe.of(config))
+    experiment.task.check(config)
 
 
 def compare(run: Run, progress: Progress | None = None) -> dict[str, Any]:
     """Hold a run's last checkpoint against the solver again, and write the outcome into its folder."""
     progress = progress or Progress(silent=True)
+    _need_checkpoint(run)
     experiment = catalog.load(run.folder.experiment)
     dataset = make_data(experiment, run.config, run.folder, progress)
     trained = load_trained(experiment, run, dataset)
@@ -65,6 +85,7 @@ def compare(run: Run, progress: Progress | None = None) -> dict[str, Any]:
 
 def open_sampler(run: Run) -> Callable[..., Fields]:
     """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint."""
+    _need_checkpoint(run)
     experiment = catalog.load(run.folder.experiment)
     dataset = make_data(experiment, run.config, run.folder, Progress(silent=True))
     return experiment.task.sampler(run.config, dataset, load_trained(experiment, run, dataset))
@@ -87,10 +108,15 @@ def load_trained(experiment: Experiment, run: Run, dataset: Any) -> Any:
     """
     from gan import load
 
-    if not run.folder.checkpoints.exists():
-        raise UserError(f"{run.path} holds no checkpoint yet; go on with it by `{run.folder.resume_command()}`.")
+    _need_checkpoint(run)
     problem = experiment.task.problem(run.config, dataset)
     return load(run.path, carry=problem.carry, symmetries=problem.symmetries)
+
+
+def _need_checkpoint(run: Run) -> None:
+    """Refuse a run without checkpoints before its training fields are looked for, which may take minutes."""
+    if not any(one.name.isdigit() for one in run.folder.checkpoints.glob("*")):
+        raise UserError(f"{run.path} holds no checkpoint yet; go on with it by `{run.folder.resume_command()}`.")
 
 
 def _compare(

@@ -3,11 +3,13 @@
     config.yaml        everything needed to repeat the run
     data.json          where the training fields lie in the cache, and their certificate
     checkpoints/       the players
+    gan.json           what the checkpoints belong to
     metrics.jsonl      one line per logged step
     comparison.json    generator against solver
     figures.npz        arrays behind the report's pictures
     samples.npz        a few samples
     report.html        the report
+    preview.png        the run at a glance
 
 ``config.yaml`` is written first and whole, so a folder with it is a run and a folder without it is none.
 """
@@ -214,6 +216,15 @@ def create(
 ) -> RunFolder:
     """Make ``runs_dir/experiment/STAMP`` with its ``config.yaml``; the stamp is the time, numbered where it
     is taken."""
+    record = {
+        "format": FORMAT_VERSION,
+        "experiment": experiment,
+        "preset": preset,
+        "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": shlex.join(command),
+        **_provenance(),
+        "config": to_mapping(config),
+    }
     parent = Path(runs_dir) / experiment
     parent.mkdir(parents=True, exist_ok=True)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -225,15 +236,6 @@ def create(
         except FileExistsError:
             number += 1
             path = parent / f"{stamp}-{number}"
-    record = {
-        "format": FORMAT_VERSION,
-        "experiment": experiment,
-        "preset": preset,
-        "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": shlex.join(command),
-        **_provenance(),
-        "config": to_mapping(config),
-    }
     try:
         write_text(path / "config.yaml", yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=110))
     except BaseException:

@@ -24,14 +24,30 @@ def forecast_verdict(comparison: Mapping[str, Any]) -> str:
     scores = comparison["scores"]
     own, reference = scores["crps"]["value"], scores["crps"]["target"]
     against = (
-        f"Its CRPS is {own:.3g} standard deviations where the exact posterior has {reference:.3g} "
+        f"The generator's CRPS is {own:.3g} standard deviations where the exact posterior has {reference:.3g} "
         f"({own / reference - 1:+.0%})."
     )
     rest = {**comparison, "scores": {n: s for n, s in scores.items() if n not in ("crps", "energy_score")}}
-    sentences = [distances_sentence(comparison, "members"), against, *scores_sentences(rest)]
-    if "cost" in comparison and "cheapest" in comparison["cost"]:
+    what = f"members in each of {comparison['cases']} cases"
+    sentences = [distances_sentence(comparison, what), against, *scores_sentences(rest)]
+    sentences += outside_sentences(comparison.get("regions", {}))
+    if "cost" in comparison:
         sentences += cost_sentences(comparison["cost"])
     return " ".join(sentences)
+
+
+def outside_sentences(regions: Mapping[str, Any]) -> list[str]:
+    """One sentence for each region outside the range of training."""
+    sentences = []
+    for label, part in regions.items():
+        own, best = (part["scores"]["crps"][name] for name in ("value", "target"))
+        told = sum(not entry["inside"] for entry in part["distances"].values())
+        sentences.append(
+            f"Outside the range of training, at {label}, its CRPS is {own:.3g} where the exact posterior has "
+            f"{best:.3g} ({own / best - 1:+.0%}), and {told or 'none'} of {len(part['distances'])} distances "
+            f"{'tells' if told <= 1 else 'tell'} it from the solver."
+        )
+    return sentences
 
 
 def distances_sentence(comparison: Mapping[str, Any], what: str = "fields") -> str:
@@ -81,21 +97,21 @@ def refinement_sentence(comparison: Mapping[str, Any]) -> str:
         when = curve["enters_all"]
         says = f"from solver time {when:g} on" if when is not None else f"not within {curve['time'][-1]:g}"
         parts.append(f"{labels.get(name, name)} {says}")
-    sentence = "Carried on by the solver, these cannot be told from it any more: " + "; ".join(parts) + "."
+    sentence = "Carried on by the solver, the starts cannot be told from it any more: " + "; ".join(parts) + "."
     own = curves.get("generator", {}).get("enters_all")
     if "generator" not in curves or "gaussian" not in curves:
         return sentence
     other, end = curves["gaussian"]["enters_all"], curves["gaussian"]["time"][-1]
     if own is None and other is None:
-        return f"{sentence} Neither is there in the time measured."
+        return f"{sentence} Neither the generator nor the Gaussian start gets there in the time measured."
     if own is None:
-        return f"{sentence} The Gaussian start, which needs no training, is there and the generator is not."
+        return f"{sentence} The Gaussian start, which needs no training, gets there and the generator does not."
     if other is None:
-        return f"{sentence} Against the Gaussian start the generator saves more than {end - own:g} of it."
+        return f"{sentence} The generator saves more than {end - own:g} of solver time against the Gaussian start."
     if own < other:
         return (
             f"{sentence} The generator needs {own / other:.0%} of the Gaussian start's solver time "
-            f"and saves {other - own:g}."
+            f"and saves {other - own:g} of it."
         )
     return f"{sentence} The generator saves no solver time against the Gaussian start."
 
@@ -105,13 +121,19 @@ def cost_sentences(cost: Mapping[str, Any]) -> list[str]:
     own, cheapest = cost["generator_seconds_per_sample"], cost["cheapest"]
     theirs = cheapest["seconds_per_sample"]
     measured = {"seconds_per_sample", "error", "worst", "ratios", "reaches", "failed"}
-    setting = ", ".join(f"{_words(k)} {v}" for k, v in cheapest.items() if k not in measured).replace(
+    setting = ", ".join(f"{_words(k)} {_plain(v)}" for k, v in cheapest.items() if k not in measured).replace(
         "setting reference", "the reference itself"
     )
     times = theirs / own if own <= theirs else own / theirs
+    # The reference alone, or nothing, was tried where no search was asked for.
+    searched = len(cost.get("search") or ()) > 1
+    solver = "the reference solver"
+    if searched:
+        error = f"; median ratio {cheapest['error']:.2f}" if cheapest.get("error") else ""
+        solver = f"the cheapest solver setting found that is as good ({setting}{error})"
     sentences = [
-        f"A sample costs {seconds(own)}; the cheapest solver setting found that is as good ({setting}) costs "
-        f"{seconds(theirs)}: the generator is {times:.3g} times {'cheaper' if own <= theirs else 'dearer'}."
+        f"A sample costs {seconds(own)}; {solver} costs {seconds(theirs)}: the generator is {times:.3g} times "
+        f"{'cheaper' if own <= theirs else 'dearer'}{'' if searched else ' (no cheaper solver was searched)'}."
     ]
     fixed = seconds(cost["data_seconds"] + cost["training_seconds"])
     if cost["break_even"] is None:
@@ -125,11 +147,19 @@ def cost_sentences(cost: Mapping[str, Any]) -> list[str]:
 
 def seconds(value: float) -> str:
     """A time in the unit that suits it."""
+    if value >= 7200:
+        return f"{value / 3600:.3g} h"
+    if value >= 600:
+        return f"{value / 60:.3g} min"
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value / 1e-9:.3g} ns"
 
 
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _words(name: str) -> str:
-    return name.replace("_", " ").replace("/", " of ")
+    return name.replace("_", " ").replace("/", " of ").replace("crps", "CRPS")

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from experiments.config import ExperimentConfig
+from experiments.errors import UserError
 from experiments.export import Fields
-from experiments.tasks.task import Report, Task
+from experiments.tasks.task import Report, Task, check_draws, dataset_spec
 
 AXES = ("x", "y", "z")
 _CHUNK = 512
@@ -36,23 +37,38 @@ class Snapshot(Task):
     system: Callable[..., Any]
     settings: Callable[[ExperimentConfig], Sequence[Mapping[str, Any]]]
 
+    def samples_per_trajectory(self, config: ExperimentConfig) -> int:
+        """Every kept field."""
+        return config.data.snapshots
+
+    def check(self, config: ExperimentConfig) -> None:
+        """Refuse also what the comparison could not use."""
+        super().check(config)
+        self.system(config)
+        asked = config.compare
+        if config.data.trajectories[2] < 2 * asked.fields:
+            raise UserError(
+                f"--compare.fields {asked.fields} needs two sets of as many test trajectories, but --data.trajectories "
+                f"makes {config.data.trajectories[2]}: make {2 * asked.fields}, or compare fewer fields."
+            )
+        shortest = min(config.data.points)
+        if max(asked.separations, default=0) >= shortest:
+            raise UserError(
+                f"--compare.separations {max(asked.separations)} is no distance on {shortest} points; use at most "
+                f"{shortest - 1}."
+            )
+        # Spectrum, values, quantiles, correlation, sliced and kernel, and the increments of each separation.
+        distances = 6 + len(set(asked.separations))
+        times = len({0.0, config.carry.tau, *asked.refine})
+        check_draws(config, int(np.ceil(distances / asked.level)), f"{distances} distances tested")
+        check_draws(config, int(np.ceil(times / asked.level)), f"refinement curves over {times} times")
+
     def data(self, config: ExperimentConfig, report: Report) -> Any:
         """Make or find the trajectories, one system for all."""
-        from physics import DatasetSpec, FixedSystem, generate
+        from physics import FixedSystem, generate
 
-        data = config.data
         system = self.system(config)
-        spec = DatasetSpec(
-            name=system.name,
-            trajectories=data.trajectories,
-            snapshots=data.snapshots,
-            spin_up=data.spin_up,
-            stride=data.stride,
-            dt=data.dt,
-            seed=data.seed,
-            chunk=data.chunk,
-        )
-        return generate(FixedSystem(system), spec, progress=report)
+        return generate(FixedSystem(system), dataset_spec(system.name, config.data), progress=report)
 
     def problem(self, config: ExperimentConfig, dataset: Any) -> Any:
         """Every kept field is a training sample; shifts and reflections are the system's own."""

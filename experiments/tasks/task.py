@@ -6,7 +6,8 @@ import abc
 from collections.abc import Callable
 from typing import Any
 
-from experiments.config import ExperimentConfig
+from experiments.config import DataConfig, ExperimentConfig
+from experiments.errors import UserError
 from experiments.export import Fields
 
 Report = Callable[[int, int, Any], None]
@@ -14,6 +15,25 @@ Report = Callable[[int, int, Any], None]
 
 class Task(abc.ABC):
     """Data -> problem -> comparison, for one experiment. Stateless: everything comes from the configuration."""
+
+    def check(self, config: ExperimentConfig) -> None:
+        """Refuse sizes that would fail only once the data are made or the training is done.
+
+        Raises:
+            UserError: one sentence with the option, its value and the mend.
+        """
+        dataset_spec("checked", config.data)
+        taken = config.training.batch * config.game.critic_steps
+        have = config.data.trajectories[0] * self.samples_per_trajectory(config)
+        if have < taken:
+            raise UserError(
+                f"--training.batch {config.training.batch} takes {taken} samples for one update, but "
+                f"--data.trajectories makes only {have} to train on: make more, or choose a smaller batch."
+            )
+
+    @abc.abstractmethod
+    def samples_per_trajectory(self, config: ExperimentConfig) -> int:
+        """How many training samples one trajectory gives."""
 
     @abc.abstractmethod
     def data(self, config: ExperimentConfig, report: Report) -> Any:
@@ -43,3 +63,29 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
         """Return ``(count, *, key, refine, **condition) -> Fields`` for the users of a run."""
+
+
+def dataset_spec(name: str, data: DataConfig, *, keep_initial: bool = False) -> Any:
+    """Return the ``physics.DatasetSpec`` of the section ``data``."""
+    from physics import DatasetSpec
+
+    return DatasetSpec(
+        name=name,
+        trajectories=data.trajectories,
+        snapshots=data.snapshots,
+        spin_up=data.spin_up,
+        stride=data.stride,
+        dt=data.dt,
+        seed=data.seed,
+        chunk=data.chunk,
+        keep_initial=keep_initial,
+    )
+
+
+def check_draws(config: ExperimentConfig, least: int, why: str) -> None:
+    """Refuse a null distribution of too few draws for the tests that rest on it."""
+    if config.compare.draws < least:
+        raise UserError(
+            f"--compare.draws {config.compare.draws} are too few: {why} at --compare.level {config.compare.level:g} "
+            f"need at least {least}."
+        )

@@ -19,6 +19,8 @@ from experiments.cli import main
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.progress import Progress, brief, duration, rate
+from experiments.tasks.observations import observe
+from gan import Diverged
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,11 @@ def _elsewhere(tmp_path, monkeypatch):
 @pytest.fixture
 def pipeline(monkeypatch):
     """A pipeline whose ``run`` records its call and returns a verdict, unless told to fail."""
-    calls = SimpleNamespace(run=[], sample=[], fail=None)
+    calls = SimpleNamespace(run=[], sample=[], fail=None, refuse=None)
+
+    def check(experiment, config):
+        if calls.refuse is not None:
+            raise calls.refuse
 
     def run(experiment, config, folder, *, resume, progress):
         calls.run.append((experiment.name, config, folder.path, resume))
@@ -49,7 +55,7 @@ def pipeline(monkeypatch):
 
         return sample
 
-    fake = SimpleNamespace(run=run, open_sampler=open_sampler)
+    fake = SimpleNamespace(check=check, run=run, open_sampler=open_sampler)
     monkeypatch.setitem(sys.modules, "experiments.pipeline", fake)
     monkeypatch.setattr(experiments, "pipeline", fake, raising=False)
     return calls
@@ -95,6 +101,8 @@ def test_help_of_run_shows_every_setting_with_the_presets_value_and_unit(toy, ca
     assert "[10 updates]" in said
     assert "--system.viscosity float,float" in said
     assert "[0.01,0.1 length^2/time]" in said
+    assert main(["run", "--preset", "smoke", "toy", "--help"]) == 0
+    assert capsys.readouterr().out == said
     assert main(["run", "--help"]) == 0
     assert "NAME is one of" in capsys.readouterr().out
 
@@ -141,7 +149,9 @@ def test_a_run_goes_on_with_its_own_configuration(toy, pipeline, capsys):
         (["sample", "nowhere", "--count", "0", "--out", "a.npz"], "--count must be at least 1, found 0."),
         (["sample", "nowhere", "--count", "3", "--out", "a.png"], "must end in one of .npz, .nc, .h5, .zarr"),
         (["sample", "x", "--count", "3", "--refine", "-2", "--out", "a.nc"], "--refine must be at least 0"),
+        (["sample", "x", "--count", "3", "--refine", "inf", "--out", "a.nc"], "--refine must be finite, found inf."),
         (["sample", "x", "--count", "3", "--refin", "2", "--out", "a.nc"], "did you mean --refine?"),
+        (["sample", "x", "--count", "3", "--seed", "1e10", "--out", "a.nc"], "--seed must be below 4294967296"),
         (["sample", "nowhere", "--count", "3", "--out", "a.nc"], "run folder nowhere does not exist"),
         (["compare", "nowhere"], "run folder nowhere does not exist"),
         (["report", "."], "is not a run folder"),
@@ -153,6 +163,18 @@ def test_a_mistake_is_one_sentence_with_a_remedy_and_leaves_nothing_on_disk(
 ):
     assert expected in told(argv, capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_cannot_work_is_refused_before_it_leaves_a_folder(toy, pipeline, capsys, tmp_path):
+    pipeline.refuse = UserError("training.batch = 63 does not divide over 2 devices.")
+    assert told(["run", "toy"], capsys) == "training.batch = 63 does not divide over 2 devices."
+    assert pipeline.run == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_runs_is_told(toy, pipeline, capsys, tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    assert "notes/toy: a file stands where a folder is needed" in told(["run", "toy", "--runs-dir", "notes"], capsys)
+    assert (tmp_path / "notes").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +213,9 @@ def test_interrupting_a_run_prints_the_command_that_resumes_it(toy, pipeline, ca
         (OSError(errno.ENOSPC, "No space left on device", "x/y"), "x/y: the disk is full"),
         (ValueError("RESOURCE_EXHAUSTED: write: No space left on device"), "the disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "x"), "x: permission is denied"),
+        (MemoryError(), "the memory does not suffice; lower"),
         (UserError("batch 64 does not divide by 3 devices."), "batch 64 does not divide by 3 devices."),
+        (Diverged("The training diverged at step 3: r1 = nan."), "The training diverged at step 3"),
     ],
 )
 def test_what_the_user_can_mend_while_running_is_one_sentence(toy, pipeline, capsys, error, expected):
@@ -200,6 +224,8 @@ def test_what_the_user_can_mend_while_running_is_one_sentence(toy, pipeline, cap
     said = capsys.readouterr().err
     assert any(line.startswith(expected) for line in said.splitlines())
     assert "Traceback" not in said
+    # Going on helps where the disk was full; a training that diverged would diverge again at the same step.
+    assert ("go on with: python -m experiments run toy --resume" in said) == ("disk" in said or "permission" in said)
 
 
 def test_a_value_error_that_a_wing_raises_is_a_sentence_and_one_of_a_library_is_a_bug(
@@ -215,6 +241,10 @@ def test_a_value_error_that_a_wing_raises_is_a_sentence_and_one_of_a_library_is_
     monkeypatch.setattr(fake, "run", lambda *a, **k: np.zeros(3).reshape(2, 2))
     with pytest.raises(ValueError, match="cannot reshape"):
         main(["run", "toy"])
+    # An operation that fails within a wing is a bug too: nobody wrote that message for users.
+    monkeypatch.setattr(fake, "run", lambda *a, **k: observe(np.zeros(3), 1.0, 1, 0.1, np.random.default_rng(0)))
+    with pytest.raises(ValueError, match="unpack"):
+        main(["run", "toy"])
 
 
 def test_samples_are_written_with_their_shape_told(run_path, pipeline, capsys, tmp_path):
@@ -224,6 +254,8 @@ def test_samples_are_written_with_their_shape_told(run_path, pipeline, capsys, t
     assert capsys.readouterr().out.strip() == f"{out}: 3 sample x 4 x x 1 channel"
     with np.load(out) as file:
         assert file["u"].shape == (3, 4)
+        attributes = json.loads(str(file["attributes"]))
+    assert (attributes["experiment"], attributes["run"], attributes["seed"]) == ("toy", str(run_path), 0)
 
 
 def test_a_report_is_rebuilt_from_the_folder_alone(run_path, capsys):

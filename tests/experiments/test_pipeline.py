@@ -62,9 +62,11 @@ def test_refining_is_the_solver_applied_to_the_same_draw(finished):
 
 def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished):
     before = (finished / "metrics.jsonl").read_text()
+    compared = (finished / "comparison.json").stat().st_mtime_ns
     command = ["run", "kuramoto_sivashinsky", "--preset", "smoke", "--resume", str(finished)]
     assert cli.main(command) == 0
     assert (finished / "metrics.jsonl").read_text() == before
+    assert (finished / "comparison.json").stat().st_mtime_ns == compared
 
 
 def test_a_forecast_run_is_held_against_the_posterior_inside_and_outside(tmp_path, monkeypatch):
@@ -72,6 +74,7 @@ def test_a_forecast_run_is_held_against_the_posterior_inside_and_outside(tmp_pat
     command = ["run", "burgers", "--preset", "smoke", "--runs-dir", str(tmp_path), "--compare.search", "false"]
     assert cli.main(command) == 0
     (folder,) = (tmp_path / "burgers").iterdir()
+    assert "<h3>viscosity 0.8</h3>" in (folder / "report.html").read_text()
     comparison = json.loads((folder / "comparison.json").read_text())
     assert list(comparison["regions"]) == ["viscosity 0.8"]
     for part in (comparison, *comparison["regions"].values()):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import experiments
-from experiments import runs
+from experiments import pipeline, runs
 from experiments.errors import UserError
 from experiments.export import Fields
 
@@ -28,6 +28,16 @@ def test_a_created_run_is_read_back_with_its_overrides(tmp_path, toy):
     assert (read.experiment, read.preset) == ("toy", "demo")
     assert read.record["devices"]["count"] == 4
     assert {"python", "jax", "numpy"} <= read.record["versions"].keys()
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, toy, monkeypatch):
+    def full(path, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        runs.create(tmp_path, "toy", "demo", toy.presets["demo"])
+    assert list((tmp_path / "toy").iterdir()) == []
 
 
 def test_two_runs_started_in_one_second_have_folders_of_their_own(tmp_path, toy):
@@ -75,6 +85,17 @@ def test_metrics_cut_short_by_a_kill_are_read_up_to_the_cut_and_each_step_once(r
 def test_a_missing_comparison_says_how_to_make_it(run_path):
     with pytest.raises(UserError, match=r"no comparison\.json yet; `python -m experiments compare"):
         runs.open_folder(run_path).comparison()
+
+
+@pytest.mark.parametrize("left", [[], ["checkpoints"], ["checkpoints", "checkpoints/50.orbax-checkpoint-tmp"]])
+def test_a_run_stopped_before_its_first_checkpoint_says_how_to_go_on(run_path, left):
+    for name in left:
+        (run_path / name).mkdir()
+    run = experiments.load_run(run_path)
+    with pytest.raises(UserError, match="holds no checkpoint yet; go on with it by `python -m experiments run toy"):
+        run.sample(1)
+    with pytest.raises(UserError, match="holds no checkpoint yet"):
+        pipeline.compare(run)
 
 
 def test_json_keeps_arrays_and_turns_what_is_not_finite_into_null(tmp_path):

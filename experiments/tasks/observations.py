@@ -1,0 +1,40 @@
+"""Noisy point observations of an initial field, and the form in which conditional networks see them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Cases(NamedTuple):
+    """Observed initial fields: positions as grid indices ``(n, k)``, values ``(n, k)``, parameter ``(n,)``."""
+
+    points: np.ndarray
+    values: np.ndarray
+    parameter: np.ndarray
+
+
+def observe(initial: np.ndarray, parameter: Any, count: int, noise: float, rng: np.random.Generator) -> Cases:
+    """Look at fields ``(n, N, 1)`` in ``count`` different grid points each, with Gaussian errors of size ``noise``.
+
+    Raises:
+        ValueError: more observations than grid points.
+    """
+    fields, size = initial.shape[:2]
+    if count > size:
+        raise ValueError(f"system.observations is {count}, more than the {size} grid points: observe fewer.")
+    points = np.argsort(rng.random((fields, size)), axis=1)[:, :count]
+    values = np.take_along_axis(np.asarray(initial)[..., 0], points, axis=1)
+    noisy = values + noise * rng.standard_normal(values.shape)
+    return Cases(points, noisy.astype(np.float32), np.asarray(parameter, np.float64))
+
+
+def condition(cases: Cases, size: int, parameter: str) -> dict[str, np.ndarray]:
+    """Return what the networks see: values on the ``size`` grid points with a mask of where there are any, and the
+    parameter's logarithm under its name."""
+    field = np.zeros((len(cases.parameter), size, 2), np.float32)
+    rows = np.arange(len(cases.parameter))[:, None]
+    field[rows, cases.points, 0] = cases.values
+    field[rows, cases.points, 1] = 1.0
+    return {"observed": field, parameter: np.log(cases.parameter)[:, None].astype(np.float32)}
