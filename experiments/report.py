@@ -13,9 +13,11 @@ from typing import Any
 
 import yaml
 
-from experiments import plots
+from experiments import catalog, plots
+from experiments.page import MARKS, definitions, gallery, given, number, seconds, table
 from experiments.plots.course import refined_distances, starts_legend
 from experiments.plots.style import Arrays, is_finite
+from experiments.report_cost import cost_section
 from experiments.runs import RunFolder, write_text
 
 _STYLE = Path(__file__).with_name("report.css")
@@ -36,7 +38,8 @@ def build(folder: RunFolder) -> str:
     """Return the page as text."""
     comparison = folder.comparison() if folder.comparison_file.exists() else {}
     figures, metrics, data = folder.figures(), folder.metrics(), folder.data()
-    title = f"{plots.words(folder.experiment).capitalize()}, generator against solver"
+    system = catalog.names()[folder.experiment].system.partition(",")[0]
+    title = f"{system[:1].upper()}{system[1:]}, generator against solver"
     sections = [
         _head(folder, comparison, metrics, title),
         _distances(comparison),
@@ -45,7 +48,8 @@ def build(folder: RunFolder) -> str:
         _statistics(comparison, figures),
         _forecast(comparison, figures),
         _scores(comparison),
-        _cost(comparison),
+        _regions(comparison),
+        cost_section(comparison),
         _baselines(comparison),
         _training(metrics),
         _details(folder, data),
@@ -57,60 +61,6 @@ def build(folder: RunFolder) -> str:
         + "\n".join(one for one in sections if one)
         + "\n</body>\n</html>\n"
     )
-
-
-def number(value: Any) -> str:
-    """Write a measured number for people: three digits, zeros kept; counts whole, with thin spaces."""
-    if not is_finite(value):
-        return "–" if value is None or isinstance(value, float) else html.escape(str(value))
-    if isinstance(value, int) or abs(value) >= 1000:
-        return f"{value:,.0f}".replace(",", "&#8239;") if abs(value) < 1e12 else _power(value)
-    return f"{value:#.3g}".rstrip(".") if not value or abs(value) >= 1e-4 else _power(value)
-
-
-def given(value: Any) -> str:
-    """Write a number that somebody chose, a target or a setting, as it was chosen."""
-    return f"{value:g}" if is_finite(value) else number(value)
-
-
-def _power(value: float) -> str:
-    mantissa, _, exponent = f"{value:.2e}".partition("e")
-    return f"{mantissa}&#8239;×&#8239;10<sup>{int(exponent)}</sup>"
-
-
-def seconds(value: Any) -> str:
-    """Write a duration in the unit that suits it, from microseconds to hours."""
-    if not is_finite(value):
-        return "–"
-    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1, 1e3, "ms"), (120, 1, "s"), (7200, 1 / 60, "min")):
-        if abs(value) < limit:
-            return f"{number(value * factor)} {unit}"
-    return f"{number(value / 3600)} h"
-
-
-def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[bool] = (), text: Sequence[int] = ()
-) -> str:
-    columns = "".join(f'<th scope="col">{one}</th>' for one in head)
-    lines = []
-    for index, row in enumerate(rows):
-        cells = "".join(f'<td class="text">{one}</td>' if i in text else f"<td>{one}</td>" for i, one in enumerate(row))
-        chosen = ' class="chosen"' if index < len(marked) and marked[index] else ""
-        lines.append(f"<tr{chosen}>{cells}</tr>")
-    body = "".join(lines)
-    return f'<div class="wide"><table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _figures(pictures: Sequence[plots.Picture], kind: str = "cards") -> str:
-    if not pictures:
-        return ""
-    shown = "".join(
-        f'<figure><img alt="{html.escape(one.caption, quote=True)}" src="{one.data_uri()}">'
-        + (f"<figcaption>{html.escape(one.caption_shown)}</figcaption>" if one.caption_shown else "")
-        + "</figure>"
-        for one in pictures
-    )
-    return f'<div class="{kind}">{shown}</div>'
 
 
 def _head(folder: RunFolder, comparison: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], title: str) -> str:
@@ -127,13 +77,15 @@ def _head(folder: RunFolder, comparison: Mapping[str, Any], metrics: Sequence[Ma
         facts += [(number(middle), "median ratio to the floor"), (number(ratios[-1]), "largest ratio")]
         facts.append((f"{sum(map(bool, inside))} of {len(inside)}", "distances inside the null band"))
     if comparison.get("n"):
-        facts.append((number(comparison["n"]), "fields compared on each side"))
+        what = f"members in each of {comparison['cases']} cases" if comparison.get("cases") else "fields compared"
+        facts.append((number(comparison["n"]), f"{what} on each side"))
     if metrics and is_finite(metrics[-1].get("step")):
         facts.append((number(metrics[-1]["step"]), "generator updates"))
     if is_finite(cost.get("training_seconds")):
         facts.append((seconds(cost["training_seconds"]), "training"))
     if is_finite(cost.get("generator_seconds_per_sample")):
-        facts.append((seconds(cost["generator_seconds_per_sample"]), "per sample, carry included"))
+        carried = ", carry included" if cost.get("carry_seconds_per_sample") else ""
+        facts.append((seconds(cost["generator_seconds_per_sample"]), f"per sample{carried}"))
     devices = record.get("devices") or {}
     below = ", ".join(
         one
@@ -154,17 +106,27 @@ def _head(folder: RunFolder, comparison: Mapping[str, Any], metrics: Sequence[Ma
     )
 
 
-_MARKS = {
-    True: '<span class="mark">○ inside</span>',
-    False: '<span class="mark outside">▲ outside</span>',
-    None: "–",
-}
-
-
 def _distances(comparison: Mapping[str, Any]) -> str:
     distances = comparison.get("distances") or {}
     if not distances:
         return ""
+    draws = f" over {number(comparison['draws'])} draws" if comparison.get("draws") else ""
+    n = f" of {number(comparison['n'])} fields" if comparison.get("n") else ""
+    between, against = f"two sets{n} from independent trajectories", "solver sets against solver sets"
+    if comparison.get("task") == "forecast":
+        between = f"ensembles of {number(comparison.get('n'))} members, over {number(comparison.get('cases'))} cases"
+        against = "two halves of the solver's posterior ensemble"
+    level = comparison.get("level") or 0.05
+    text = (
+        f"<p>Every distance is between {between}. Its floor is the median, its null band ends at the 95% quantile, "
+        f"of {against}{draws}; a ratio of 1 is what a second solver set has. <b>Inside</b> means: it cannot be told "
+        f"from the solver, at the {100 * level:g}% level corrected over all distances (Holm).</p>"
+    )
+    more, forest = definitions(comparison.get("definitions") or {}), gallery(plots.forest(comparison), "one")
+    return f"<section><h2>Distances</h2>{text}{_distance_table(distances)}{more}{forest}</section>"
+
+
+def _distance_table(distances: Mapping[str, Any]) -> str:
     rows = []
     for name, one in distances.items():
         low, high = (one.get("ratio_ci") or [None, None])[:2]
@@ -177,31 +139,16 @@ def _distances(comparison: Mapping[str, Any]) -> str:
                 number(one.get("null95")),
                 f"<b>{number(one.get('ratio'))}</b>",
                 f"{number(low)} to {number(high)}" if low is not None else "–",
-                _MARKS[inside],
+                MARKS[inside],
             ]
         )
     head = ["distance", "value", "floor", "null 95%", "ratio", "95% interval", "null band"]
-    draws = f" over {number(comparison['draws'])} draws" if comparison.get("draws") else ""
-    n = f" of {number(comparison['n'])} fields" if comparison.get("n") else ""
-    text = (
-        f"<p>Every distance is between two sets{n} from independent trajectories. Its floor is the median, "
-        f"its null band ends at the 95% quantile, of solver sets against solver sets{draws}; a ratio of 1 is "
-        "what a second solver set has. <b>Inside</b> means: it cannot be told from the solver, at the 5% "
-        "level corrected over all distances (Holm).</p>"
-    )
-    definitions = comparison.get("definitions") or {}
-    items = "".join(
-        f"<li><b>{html.escape(plots.words(name))}</b>: {html.escape(str(meaning))}</li>"
-        for name, meaning in definitions.items()
-    )
-    more = f"<details><summary>What each is</summary><ul>{items}</ul></details>" if items else ""
-    forest = _figures(plots.forest(comparison), "one")
-    return f"<section><h2>Distances</h2>{text}{_table(head, rows)}{more}{forest}</section>"
+    return table(head, rows)
 
 
 def _fields(comparison: Mapping[str, Any], figures: Arrays) -> str:
     shown = plots.evolution(figures, comparison) + plots.samples(figures, comparison)
-    return f"<section><h2>Fields</h2>{_figures(shown, 'one')}</section>" if shown else ""
+    return f"<section><h2>Fields</h2>{gallery(shown, 'one')}</section>" if shown else ""
 
 
 _DASHES = {"-": "none", "--": "7 4", ":": "2 3"}
@@ -233,8 +180,8 @@ def _refinement(comparison: Mapping[str, Any]) -> str:
     )
     head = ["solver time to enter for good", *(html.escape(plots.words(one)) for one in names)]
     return (
-        f'<section><h2>Refinement</h2>{text}<ul class="legend">{legend}</ul>{_figures(pictures)}'
-        f"{_table(head, rows, marked)}</section>"
+        f'<section><h2>Refinement</h2>{text}<ul class="legend">{legend}</ul>{gallery(pictures)}'
+        f"{table(head, rows, marked)}</section>"
     )
 
 
@@ -249,16 +196,51 @@ def _statistics(comparison: Mapping[str, Any], figures: Arrays) -> str:
         + plots.histograms(figures, comparison)
         + plots.correlation(figures, comparison)
     )
-    return f"<section><h2>Statistics</h2>{_figures(shown)}</section>" if shown else ""
+    return f"<section><h2>Statistics</h2>{gallery(shown)}</section>" if shown else ""
 
 
 def _forecast(comparison: Mapping[str, Any], figures: Arrays) -> str:
     shown = plots.forecasts(figures, comparison) + plots.rank_histogram(figures, comparison)
-    return f"<section><h2>Forecasts</h2>{_figures(shown)}</section>" if shown else ""
+    return f"<section><h2>Forecasts</h2>{gallery(shown)}</section>" if shown else ""
+
+
+_SCORES = {
+    "diversity": "distance of a field to its nearest neighbour in its own set, over the same for solver fields; "
+    "copies and clumps bring it towards 0, noise lifts it above 1",
+    "memorising": "share of samples nearer to the training fields, at whatever shift or reflection, than all but 5% "
+    "of held-out solver fields are; a generator that repeats its training data has more",
+    "amplitude": "root mean square of the fields over that of the solver's",
+    "unresolved_energy": "share of the energy beyond the wavenumbers that the spectrum's distance compares",
+    "invalid": "share of samples that were not finite, or that the solver refused",
+    "crps": "continuous ranked probability score against the truth, fair in the number of members, in standard "
+    "deviations; smaller is better",
+    "energy_score": "the same for whole trajectories at once",
+    "spread_skill": "spread of the ensemble over the error of its mean; below 1 it is too sure of itself",
+    "rank_flatness": "chi-square per degree of freedom of the rank histogram; neighbouring points are not independent, "
+    "so the solver's own band is what to compare with, not 1",
+    "coverage_90": "share of truths within the ensemble's central 90%",
+    "defect": "root mean square mismatch, per unit of time, between a field and the solver's step from the one before",
+}
 
 
 def _scores(comparison: Mapping[str, Any]) -> str:
     scores = comparison.get("scores") or {}
+    if not scores:
+        return ""
+    text = (
+        "<p>Each score has a target, which the solver itself meets only within chance: <b>inside</b> means within the "
+        "band that holds 95% of the solver's own values, score by score.</p>"
+    )
+    meanings = {name: meaning for name, meaning in _SCORES.items() if any(one.split("/")[0] == name for one in scores)}
+    return f"<section><h2>Scores</h2>{text}{_score_table(scores)}{definitions(meanings)}</section>"
+
+
+def _target(value: Any) -> str:
+    """A target that was chosen stands as it was chosen, one that was measured with as many digits as the value."""
+    return given(value) if is_finite(value) and float(f"{value:.2g}") == value else number(value)
+
+
+def _score_table(scores: Mapping[str, Any]) -> str:
     rows = []
     for name, one in scores.items():
         low, high = (one.get("null") or [None, None])[:2]
@@ -272,95 +254,31 @@ def _scores(comparison: Mapping[str, Any]) -> str:
             [
                 html.escape(plots.words(name)),
                 f"<b>{number(value)}</b>",
-                given(one.get("target")),
+                _target(one.get("target")),
                 band,
-                _MARKS[inside],
+                MARKS[inside],
             ]
         )
     head = ["score", "value", "target", "the solver's own", "null band"]
-    return f"<section><h2>Scores</h2>{_table(head, rows)}</section>" if rows else ""
+    return table(head, rows)
 
 
-def _cost(comparison: Mapping[str, Any]) -> str:
-    cost = comparison.get("cost") or {}
-    if not cost:
+def _regions(comparison: Mapping[str, Any]) -> str:
+    """Outside the range of training: the same tables, region by region."""
+    regions = comparison.get("regions") or {}
+    if not regions:
         return ""
-    cheapest = cost.get("cheapest") or {}
-    rows = [
-        ["generator, carry included", seconds(cost.get("generator_seconds_per_sample"))],
-        ["of which the carry", seconds(cost.get("carry_seconds_per_sample"))],
-        ["solver, as the reference", seconds(cost.get("reference_seconds_per_sample"))],
-        [
-            f"cheapest solver as good ({html.escape(_setting(cheapest))})",
-            seconds(cheapest.get("seconds_per_sample")),
-        ],
-        ["making the training fields, once", seconds(cost.get("data_seconds"))],
-        ["training, once", seconds(cost.get("training_seconds"))],
-    ]
-    if is_finite(cost.get("spin_up_saved")):
-        rows.append(["spin-up saved, in solver time", number(cost["spin_up_saved"])])
-    even = cost.get("break_even")
-    says = (
-        ""
-        if "break_even" not in cost
-        else (
-            f"Data and training counted, the generator pays off from <b>{number(even)}</b> samples on."
-            if even is not None
-            else "Against the cheapest solver that is as good, the generator <b>never</b> pays off, however "
-            "many samples are drawn."
-        )
-    )
-    rows = [row for row in rows if row[1] != "–"]
-    return (
-        "<section><h2>Cost</h2><p>Against the strongest solver: of all settings tried, the cheapest that "
-        f"comes as close to the reference as the generator does. {says}</p>"
-        f"{_table(['per sample, unless it says once', 'time'], rows)}"
-        f"{_search(cost)}{_figures(plots.search(comparison))}</section>"
-    )
-
-
-_MEASURED = ("seconds_per_sample", "error", "worst", "ratios", "reaches", "failed")
-
-
-def _setting(row: Mapping[str, Any]) -> str:
+    inside = f", {html.escape(str(comparison['range']).partition(',')[0])}" if comparison.get("range") else ""
     parts = [
-        f"{plots.words(str(key))} {html.unescape(given(value))}"
-        for key, value in row.items()
-        if key not in _MEASURED and value is not None and not isinstance(value, Mapping | list)
+        f"<h3>{html.escape(plots.words(label))}</h3>{_distance_table(one.get('distances') or {})}"
+        f"{_score_table(one.get('scores') or {})}"
+        for label, one in regions.items()
     ]
-    return ", ".join(parts).replace("setting ", "") or "none found"
-
-
-def _search(cost: Mapping[str, Any]) -> str:
-    rows = cost.get("search") or []
-    if not rows:
-        return ""
-    keys = list(dict.fromkeys(key for row in rows for key in row if key not in _MEASURED))
-    cheapest = cost.get("cheapest") or {}
-    lines, marked = [], []
-    for row in rows:
-        reaches = (
-            f"no: {html.escape(str(row['failed']))}" if row.get("failed") else "yes" if row.get("reaches") else "no"
-        )
-        lines.append(
-            [
-                *(given(row.get(key)) for key in keys),
-                seconds(row.get("seconds_per_sample")),
-                number(row.get("error")),
-                number(row.get("worst")),
-                reaches,
-            ]
-        )
-        marked.append(bool(row.get("reaches")) and all(row.get(key) == cheapest.get(key) for key in keys))
-    head = [
-        *(html.escape(plots.words(key)) for key in keys),
-        "per sample",
-        "median ratio",
-        "largest ratio",
-        "as good",
-    ]
-    title = f"The search, {len(rows)} solver settings"
-    return f"<details open><summary>{title}</summary>{_table(head, lines, marked)}</details>"
+    text = (
+        f"<p>All else on this page is within the range of training{inside}. Here the generator is asked for what it "
+        "was never trained on, against exact posteriors of its own at each value.</p>"
+    )
+    return f"<section><h2>Outside the range of training</h2>{text}{''.join(parts)}</section>"
 
 
 def _baselines(comparison: Mapping[str, Any]) -> str:
@@ -371,7 +289,12 @@ def _baselines(comparison: Mapping[str, Any]) -> str:
     keys = list(dict.fromkeys(key for name in names for key in baselines[name]))
     rows = [[html.escape(plots.words(name)), *(_plain(baselines[name].get(key)) for key in keys)] for name in names]
     head = ["baseline", *(html.escape(plots.words(key)) for key in keys)]
-    return f"<section><h2>Baselines</h2>{_table(head, rows)}</section>"
+    text = (
+        "<p>The same distances, as ratios to the floor, of fields that no generator made: training fields, a Gaussian "
+        "field with their spectrum and the system's own initial field, these two also carried on by the solver for "
+        "as long as a generated sample is.</p>"
+    )
+    return f"<section><h2>Baselines</h2>{text}{table(head, rows)}</section>"
 
 
 def _plain(value: Any) -> str:
@@ -382,7 +305,7 @@ def _plain(value: Any) -> str:
 
 def _training(metrics: Sequence[Mapping[str, Any]]) -> str:
     shown = plots.training(metrics)
-    return f"<section><h2>Training</h2>{_figures(shown)}</section>" if shown else ""
+    return f"<section><h2>Training</h2>{gallery(shown)}</section>" if shown else ""
 
 
 def _yaml(content: Any) -> str:

@@ -27,8 +27,8 @@ from experiments.plots.style import (
     words,
 )
 
-NOT_DISTANCES = ("time", "enters", "inside", "enters_all")
-
+NOT_DISTANCES = ("time", "enters", "inside", "enters_all", "p_value")
+"""What a refinement curve holds beside the ratios of its distances."""
 
 _TRAINING = (
     # title, axis label, logarithmic, whether a metric's name belongs here; the first that takes it keeps it

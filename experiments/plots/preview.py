@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.export import replacing
 from experiments.plots.course import draw_refinement, refined_distances
 from experiments.plots.fields import space_time
 from experiments.plots.forecast import draw_forecast, draw_ranks
@@ -35,7 +36,8 @@ def preview(figures: Arrays, comparison: Mapping[str, Any], path: Path, dpi: int
             _row(below, figures, comparison)
         else:
             return None
-        figure.savefig(path, format="png", dpi=dpi, metadata={"Software": None})
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
     return path
 
 

@@ -162,6 +162,7 @@ def fill(path, forecast=False):
             inside = [t for t, value in zip(own, values) if value < 1.5]
             entered[name] = inside[0] if inside and start != "initial" else None
         curves[start] |= {"enters": entered, "enters_all": entered["spectrum"]}
+        curves[start] |= {"p_value": [0.5] * len(own), "inside": [True] * len(own)}
     search = [
         {
             "points": n,

@@ -53,6 +53,58 @@ def test_a_start_that_never_enters_is_said_not_to_by_the_last_time(finished_run,
     assert "not by 64" in report.build(runs.open_folder(finished_run))
 
 
+def rewritten(folder, **changes):
+    """The page of a run whose comparison has these entries too."""
+    runs.write_json(folder.comparison_file, {**folder.comparison(), **changes})
+    return report.build(folder)
+
+
+def test_what_lies_outside_the_range_of_training_has_tables_of_its_own(finished_run, quick):
+    folder = runs.open_folder(finished_run)
+    assert "Outside the range" not in report.build(folder)
+    distance = {"value": 2.0, "floor": 0.5, "null95": 0.6, "ratio": 4.0, "ratio_ci": [3.5, 4.5], "inside": False}
+    score = {"value": 0.321, "target": 0.21987, "null": [0.2, 0.24]}
+    parts = {"distances": {"energy_divergence": distance}, "scores": {"crps": score}, "verdict": "It loses."}
+    page = rewritten(
+        folder, task="forecast", n=32, cases=64, range="viscosity 0.1 to 0.5", regions={"viscosity 0.8": parts}
+    )
+    section = page.partition("<h2>Outside the range of training</h2>")[2].partition("</section>")[0]
+    assert "within the range of training, viscosity 0.1 to 0.5." in section
+    assert "<h3>viscosity 0.8</h3>" in section
+    assert "<td>energy divergence</td><td>2.00</td><td>0.500</td><td>0.600</td><td><b>4.00</b></td>" in section
+    assert "<td>CRPS</td><td><b>0.321</b></td><td>0.220</td><td>0.200 to 0.240</td>" in section
+    assert section.count("outside</span>") == 2
+    assert "ensembles of 32 members, over 64 cases" in page and "independent trajectories" not in page
+
+
+def test_every_score_says_what_it_is(finished_run, quick):
+    page = report.build(runs.open_folder(finished_run))
+    for name in ("diversity", "memorising"):
+        assert f"<li><b>{name}</b>: " in page
+    assert "<b>spread skill</b>" not in page
+
+
+def test_a_saving_against_a_start_that_never_gets_there_is_a_lower_bound(finished_run, quick):
+    folder = runs.open_folder(finished_run)
+    row = "<td>spin-up saved against the Gaussian start, in solver time</td><td>"
+    assert f"{row}18</td>" in report.build(folder)
+    curves = folder.comparison()["refinement"]
+    curves["gaussian"]["enters_all"] = None
+    assert f"{row}more than 18</td>" in rewritten(folder, refinement=curves)
+
+
+def test_without_a_search_no_strongest_solver_is_claimed(finished_run, quick):
+    folder = runs.open_folder(finished_run)
+    assert "Against the strongest solver" in report.build(folder)
+    cost = {**folder.comparison()["cost"], "search": []}
+    page = rewritten(folder, cost=cost)
+    assert "Against the strongest solver" not in page and "no cheaper setting was searched" in page
+
+
+def test_the_level_of_the_test_is_the_one_that_was_asked_for(finished_run, quick):
+    assert "at the 1% level" in rewritten(runs.open_folder(finished_run), level=0.01)
+
+
 def test_a_run_without_comparison_or_metrics_still_has_a_page_with_the_next_command(run_path):
     page = report.write(runs.open_folder(run_path)).read_text()
     assert "has not been compared" in page

@@ -1,0 +1,82 @@
+"""Pieces of the report's page: numbers and durations as people read them, tables, pictures."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments import plots
+from experiments.plots.style import is_finite
+
+MARKS = {
+    True: '<span class="mark">○ inside</span>',
+    False: '<span class="mark outside">▲ outside</span>',
+    None: "–",
+}
+"""Whether a value lies inside its null band, for eyes that see no colour too."""
+
+
+def number(value: Any) -> str:
+    """Write a measured number for people: three digits, zeros kept; counts whole, with thin spaces."""
+    if not is_finite(value):
+        return "–" if value is None or isinstance(value, float) else html.escape(str(value))
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", "&#8239;") if abs(value) < 1e12 else _power(value)
+    return f"{value:#.3g}".rstrip(".") if not value or abs(value) >= 1e-4 else _power(value)
+
+
+def given(value: Any) -> str:
+    """Write a number that somebody chose, a target or a setting, as it was chosen."""
+    return f"{value:g}" if is_finite(value) else number(value)
+
+
+def _power(value: float) -> str:
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{mantissa}&#8239;×&#8239;10<sup>{int(exponent)}</sup>"
+
+
+def seconds(value: Any) -> str:
+    """Write a duration in the unit that suits it, from microseconds to hours."""
+    if not is_finite(value):
+        return "–"
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1, 1e3, "ms"), (120, 1, "s"), (7200, 1 / 60, "min")):
+        if abs(value) < limit:
+            return f"{number(value * factor)} {unit}"
+    return f"{number(value / 3600)} h"
+
+
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[bool] = (), text: Sequence[int] = ()
+) -> str:
+    """Lay out cells that are HTML already; ``marked`` rows stand out, ``text`` columns may wrap."""
+    columns = "".join(f'<th scope="col">{one}</th>' for one in head)
+    lines = []
+    for index, row in enumerate(rows):
+        cells = "".join(f'<td class="text">{one}</td>' if i in text else f"<td>{one}</td>" for i, one in enumerate(row))
+        chosen = ' class="chosen"' if index < len(marked) and marked[index] else ""
+        lines.append(f"<tr{chosen}>{cells}</tr>")
+    body = "".join(lines)
+    return f'<div class="wide"><table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def gallery(pictures: Sequence[plots.Picture], kind: str = "cards") -> str:
+    """Show pictures as cards side by side, or as one column ("one"); nothing where there are none."""
+    if not pictures:
+        return ""
+    shown = "".join(
+        f'<figure><img alt="{html.escape(one.caption, quote=True)}" src="{one.data_uri()}">'
+        + (f"<figcaption>{html.escape(one.caption_shown)}</figcaption>" if one.caption_shown else "")
+        + "</figure>"
+        for one in pictures
+    )
+    return f'<div class="{kind}">{shown}</div>'
+
+
+def definitions(meanings: Mapping[str, Any]) -> str:
+    """What each name means, folded away; nothing where there is nothing to say."""
+    items = "".join(
+        f"<li><b>{html.escape(plots.words(name))}</b>: {html.escape(str(meaning))}</li>"
+        for name, meaning in meanings.items()
+    )
+    return f"<details><summary>What each is</summary><ul>{items}</ul></details>" if items else ""
