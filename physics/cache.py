@@ -99,7 +99,7 @@ def default_limit() -> int:
     text = os.environ.get("SOLVERGAN_CACHE_GB")
     if text is None:
         return DEFAULT_LIMIT
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         if (gigabytes := float(text)) > 0:
             return int(gigabytes * 1e9)
     raise ValueError(f"SOLVERGAN_CACHE_GB is {text!r}: it must be a positive number of gigabytes, such as 20")
@@ -203,7 +203,8 @@ class Cache:
 
     def discard(self, key: str) -> None:
         """Remove what an unfinished run left of an entry; call it inside :meth:`making`."""
-        self._remove(self.partial(key))
+        with self._locked():
+            self._remove(self.partial(key))
 
     def entries(self) -> list[CacheEntry]:
         """Every entry, complete or partial, least recently used first."""
@@ -234,7 +235,7 @@ class Cache:
             if not path.is_dir() or suffix not in ("", "partial"):
                 continue
             complete = not suffix and (path / DESCRIPTION).is_file()
-            files = [file.stat() for file in path.iterdir() if file.is_file()]
+            files = _stat_files(path)
             size = sum(file.st_size for file in files)
             last_used = path.stat().st_mtime if complete else max([path.stat().st_mtime, *(f.st_mtime for f in files)])
             in_use = self._in_use(key) if complete else _is_locked(self.directory / f"{key}.lock")
@@ -252,11 +253,27 @@ class Cache:
         for entry in entries:
             if total <= limit and limit > 0:
                 break
-            if not entry.in_use:
-                self._remove(entry.path)
+            if not entry.in_use and self._remove_unused(entry):
                 total -= entry.size
                 removed.append(entry)
         return removed
+
+    def _remove_unused(self, entry: CacheEntry) -> bool:
+        """Remove an entry; not one that a process has begun to make since it was listed."""
+        if entry.complete:
+            self._remove(entry.path)
+            return True
+        # Making does not wait for the cache's lock, so the entry's own is held while its folder goes.
+        lock = FileLock(self.directory / f"{entry.key}.lock", thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        try:
+            self._remove(entry.path)
+        finally:
+            lock.release()
+        return True
 
     def _remove(self, path: Path) -> None:
         # The rename makes the removal whole: interrupted, it leaves a folder that nobody takes for an entry.
@@ -264,6 +281,16 @@ class Cache:
             doomed = self.directory / f".removed-{uuid.uuid4().hex}"
             path.rename(doomed)
             shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _stat_files(folder: Path) -> list[os.stat_result]:
+    """Sizes and times of the files of an entry; the process that makes it may replace some meanwhile."""
+    found = []
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):
+            if file.is_file():
+                found.append(file.stat())
+    return found
 
 
 def _is_locked(path: Path, remove: bool = False) -> bool:

@@ -49,9 +49,10 @@ def test_the_directory_follows_the_environment(monkeypatch):
     assert default_directory() == Path("/elsewhere")
     monkeypatch.setenv("SOLVERGAN_CACHE_GB", "0.5")
     assert default_limit() == 5 * 10**8
-    monkeypatch.setenv("SOLVERGAN_CACHE_GB", "much")
-    with pytest.raises(ValueError, match="SOLVERGAN_CACHE_GB is 'much'"):
-        default_limit()
+    for wrong in ("much", "inf", "-1"):
+        monkeypatch.setenv("SOLVERGAN_CACHE_GB", wrong)
+        with pytest.raises(ValueError, match=f"SOLVERGAN_CACHE_GB is '{wrong}'"):
+            default_limit()
 
 
 def test_an_entry_appears_only_when_published(tmp_path):
@@ -111,6 +112,18 @@ def test_clear_keeps_what_is_in_use_and_tells_what_went(tmp_path):
     lease.release()
     assert [entry.size for entry in cache.clear()] == [1017]
     assert not list(tmp_path.glob("*.use-*"))
+
+
+def test_an_entry_that_is_taken_up_while_the_cache_is_cleared_stays(tmp_path, monkeypatch):
+    cache = Cache(tmp_path)
+    with cache.making("a") as partial:
+        (partial / "half").write_text("1")
+    listed = cache.entries()
+    assert [entry.in_use for entry in listed] == [False]
+    monkeypatch.setattr(cache, "_entries", lambda: listed)
+    with cache.making("a"):
+        assert cache.clear() == [] and (partial / "half").is_file()
+    assert [entry.key for entry in cache.clear()] == ["a"]
 
 
 def test_a_killed_process_keeps_nothing_in_use(tmp_path):
