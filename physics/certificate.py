@@ -27,7 +27,7 @@ from physics.evolution import solve
 from physics.residuals import defect
 from physics.samplers import Draw
 from physics.spectral import resample
-from physics.statistics import STEADY
+from physics.statistics import STEADY, steady_share
 
 WINDOW = 10  # solver steps over which a trajectory must change to count as alive
 _HORIZON = 100  # solver steps over which chaotic systems are compared: growth stays of order one
@@ -35,8 +35,7 @@ _COMPARED = 4  # times within the horizon
 
 
 class CertificateRefusedError(ValueError):
-    """A data set breaks one of its limits; the message is one sentence: which, by how much, what to
-    change."""
+    """A data set breaks one of its limits; the message is one sentence: which, by how much, what to change."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class Limits:
                 raise ValueError(f"limit {field} is {getattr(self, field)}: it must be positive")
         if self.trajectories < 1:
             raise ValueError(f"limit trajectories is {self.trajectories}: certify at least 1")
+        if self.horizon is not None and not 0 <= self.horizon < np.inf:
+            raise ValueError(f"limit horizon is {self.horizon}: it must be a finite time, 0 or more")
 
 
 def certify(
@@ -186,7 +187,7 @@ def judge(certificate: dict[str, Any], limits: Limits, *, name: str, shape: tupl
 def steadiness(change: Float[np.ndarray, " trajectories"], dt: float) -> dict[str, Any]:
     """The certificate's entry on steady states, from each trajectory's `amplitude_change` over ten steps."""
     return {
-        "steady_share": float(np.mean(change < STEADY)),
+        "steady_share": steady_share(change),
         "steady_means": f"amplitudes change by less than {STEADY:g} of their norm in {WINDOW * dt:g} time",
         "steadiness_median": float(np.median(change)),
     }

@@ -124,8 +124,7 @@ class Dataset:
 
     @property
     def certificate(self) -> dict[str, Any]:
-        """Defect, refinement errors, drifts and share gone steady, with the horizon they are measured
-        over."""
+        """Defect, refinement errors, drifts and share gone steady, with the horizon they are measured over."""
         return self.description["certificate"]
 
     @property
@@ -209,6 +208,8 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise DamagedDatasetError(f"{path} holds no data set ({DESCRIPTION} cannot be read): {remedy}") from error
     except ValueError as error:
         raise DamagedDatasetError(f"{path / DESCRIPTION} is not valid JSON: {remedy}") from error
+    if not isinstance(description, dict):
+        raise DamagedDatasetError(f"{path / DESCRIPTION} does not describe a data set: {remedy}")
     if description.get("format") != FORMAT:
         raise DamagedDatasetError(
             f"{path} has the data format {description.get('format')}, this version reads {FORMAT}: {remedy}"

@@ -21,7 +21,7 @@ from physics.certificate import WINDOW, CertificateRefusedError
 from physics.dataset import SPLITS, DatasetSpec
 from physics.evolution import advance
 from physics.grid import Grid
-from physics.statistics import STEADY, amplitude_change, decorrelation_time, settling_time
+from physics.statistics import amplitude_change, decorrelation_time, settling_time, steady_share
 
 Progress = Callable[[int, int, str], Any]
 
@@ -83,7 +83,7 @@ def follow_pilot(sampler: Any, spec: DatasetSpec, dt: float, report: Progress) -
                 "pilot_time": duration,
                 "pilot_interval": interval,
             }
-        if (share := float(np.mean(change[:, -1] < STEADY))) > max(spec.limits.steady_share, 4 / members):
+        if (share := steady_share(change[:, -1])) > max(spec.limits.steady_share, 4 / members):
             raise CertificateRefusedError(
                 f"data set {spec.name!r} is refused, steady share {share:.1e} > "
                 f"{spec.limits.steady_share:.1e} at time {duration:g} of the pilot: change the domain or the "

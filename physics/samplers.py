@@ -5,6 +5,7 @@ it is found again by what the sampler says of itself.
 """
 
 import abc
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -102,8 +103,9 @@ class VaryingParameters(Sampler):
     initial: Any = None
 
     def __post_init__(self):
+        known = {field.name for field in dataclasses.fields(self.system) if not field.metadata.get("static", False)}
         for name in self.ranges:
-            if not hasattr(self.system, name):
+            if name not in known:
                 raise ValueError(f"{type(self.system).__name__} has no parameter {name!r} to vary")
 
     def draw(self, key: Key[Array, ""]) -> Draw:

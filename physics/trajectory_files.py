@@ -47,6 +47,8 @@ class TrajectoryFiles:
         for name, (shape, dtype) in arrays.items():
             path = self.directory / f"{name}.npy"
             if not self._fits(path, shape, dtype):
+                # A file made anew holds zeros, whatever the marks say of the one that it replaces.
+                (self.directory / _MARKS).unlink(missing_ok=True)
                 _create(path, shape, dtype)
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:

@@ -232,6 +232,22 @@ def test_what_is_no_data_set_is_told_in_one_sentence(tmp_path):
     (tmp_path / "dataset.json").write_text('{"form')
     with pytest.raises(ValueError, match="is not valid JSON"):
         open_dataset(tmp_path)
+    (tmp_path / "dataset.json").write_text("[]")
+    with pytest.raises(ValueError, match="does not describe a data set"):
+        open_dataset(tmp_path)
+
+
+def test_chunks_of_a_file_that_is_made_anew_do_not_count_as_done(tmp_path):
+    arrays = {"train": ((4, 2), np.dtype(np.float32))}
+    files = TrajectoryFiles(tmp_path, {})
+    files.reserve(arrays)
+    files.write("train", 0, np.ones((4, 2), np.float32))
+    files.mark(0)
+    assert TrajectoryFiles(tmp_path, {}).done(1).all()
+    (tmp_path / "train.npy").unlink()
+    again = TrajectoryFiles(tmp_path, {})
+    again.reserve(arrays)
+    assert not again.done(1).any()
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +296,8 @@ def test_a_specification_that_does_not_fit_the_system_is_told_in_one_sentence(tm
         generate(burgers, replace(SPEC, spin_up=None), cache_dir=tmp_path)
     with pytest.raises(ValueError, match=r"Burgers has no parameter 'viscocity' to vary"):
         VaryingParameters(burgers.system, {"viscocity": LogUniform(0.1, 1.0)})
+    with pytest.raises(ValueError, match=r"Burgers has no parameter 'grid' to vary"):
+        VaryingParameters(burgers.system, {"grid": LogUniform(0.1, 1.0)})
     with pytest.raises(ValueError, match=r"needs 0 < low < high"):
         LogUniform(0.0, 1.0)
     with pytest.raises(ValueError, match=r"written inside a function"):
