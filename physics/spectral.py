@@ -89,6 +89,14 @@ def dealias(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Float[Array
     return to_physical(u_hat * jnp.asarray(grid.dealias_mask, u_hat.real.dtype), grid)
 
 
+def derivative_of_square(u_hat: Complex[Array, "c n"], grid: Grid, factor: float) -> Complex[Array, "c n"]:
+    """The dealiased spectrum of ``factor * (u^2)_x`` on a line, for the spectrum of u: advection in flux form."""
+    mask = jnp.asarray(grid.dealias_mask, u_hat.real.dtype)
+    (k,) = grid.odd_wavenumbers
+    u = inverse_transform(mask * u_hat, grid)
+    return jnp.asarray(factor * 1j * k * grid.dealias_mask, u_hat.dtype) * transform(u * u, grid)
+
+
 def resample(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, onto: Grid) -> Float[Array, "*shape2 c"]:
     """The same trigonometric polynomial on another grid of the same box, finer or coarser.
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
-from physics.spectral import derivative, inverse_transform, transform
+from physics.spectral import derivative, derivative_of_square
 from physics.system import Reflection, SemilinearSystem, Symmetries
 
 
@@ -45,10 +45,7 @@ class Burgers(SemilinearSystem):
         self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
     ) -> Complex[Array, "c *spectrum"]:
         """-(u^2 / 2)_x."""
-        mask = jnp.asarray(self.grid.dealias_mask, u_hat.real.dtype)
-        (k,) = self.grid.odd_wavenumbers
-        u = inverse_transform(mask * u_hat, self.grid)
-        return jnp.asarray(-0.5j * k * self.grid.dealias_mask, u_hat.dtype) * transform(u * u, self.grid)
+        return derivative_of_square(u_hat, self.grid, -0.5)
 
     def sample_initial(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:
         """Zero-mean Gaussian waves with modes 1 to 4 and standard deviation 0.5."""

@@ -9,7 +9,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
-from physics.spectral import dealias, derivative, inverse_transform, transform
+from physics.spectral import dealias, derivative, derivative_of_square
 from physics.system import SemilinearSystem, Symmetries
 
 
@@ -43,10 +43,7 @@ class KortewegDeVries(SemilinearSystem):
         self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
     ) -> Complex[Array, "c *spectrum"]:
         """-(3 u^2)_x."""
-        mask = jnp.asarray(self.grid.dealias_mask, u_hat.real.dtype)
-        (k,) = self.grid.odd_wavenumbers
-        u = inverse_transform(mask * u_hat, self.grid)
-        return jnp.asarray(-3j * k * self.grid.dealias_mask, u_hat.dtype) * transform(u * u, self.grid)
+        return derivative_of_square(u_hat, self.grid, -3.0)
 
     def soliton(self, kappa: float, position: float, time: float = 0.0) -> Float[Array, "*shape c"]:
         """2 kappa^2 sech^2(kappa (x - position - 4 kappa^2 time)), wrapped around the box."""
