@@ -202,7 +202,14 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, dict[str, Any]]) -> Recipe:
-        """Rebuild a recipe from :meth:`as_dict`."""
+        """Rebuild a recipe from :meth:`as_dict`.
+
+        Raises:
+            ValueError: a section is missing, or an option that this version does not have.
+        """
         sections = (NetworkConfig, GameConfig, OptimizerConfig, CarryConfig, TrainingConfig)
         names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: section(**values[name]) for name, section in zip(names, sections)})
+        try:
+            return cls(**{name: section(**values[name]) for name, section in zip(names, sections)})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"The recipe is not one of this version ({error}): use the one that wrote it.") from error

@@ -47,8 +47,10 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder} holds no training: there is no {DESCRIPTION} in it.")
     try:
         description = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): train again into an empty folder.") from error
+    if not isinstance(description, dict):
+        raise ValueError(f"{path} is damaged (it describes nothing): train again into an empty folder.")
     found = description.get("format")
     if found != FORMAT:
         raise ValueError(

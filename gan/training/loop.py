@@ -214,13 +214,16 @@ class Trainer:
                         **means,
                     }
                     line["rate_generator"], line["rate_discriminator"] = (float(rate(step)) for rate in rates)
-                    if step % training.checkpoint_every == 0 or step == training.steps or stop:
+                    saving = step % training.checkpoint_every == 0 or step == training.steps or stop
+                    if saving:
                         validation = self.validate(state)
                         if validation is not None:
                             line[METRIC] = validation
-                        checkpoints.save(step, state, {} if validation is None else {METRIC: validation})
+                    # The record first: a line without its checkpoint is run again, the other way it would be lost.
                     record.write(json.dumps(line) + "\n")
                     record.flush()
+                    if saving:
+                        checkpoints.save(step, state, {} if validation is None else {METRIC: validation})
                     if progress is not None:
                         progress(step, training.steps, line)
                     if stop:
@@ -260,7 +263,10 @@ class Trainer:
                     if line["step"] <= latest:
                         kept.append(text)
                         last = line
-        path.write_text("".join(text + "\n" for text in kept))
+        # At once or not at all: a full disk must not cost the record of what has been trained.
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(text + "\n" for text in kept))
+        partial.replace(path)
         if latest is None:
             return self.state, 0.0, None
         state = checkpoints.restore(latest, self.state)

@@ -64,6 +64,8 @@ class Problem:
             )
         _check_condition("condition", self.condition, len(self.train))
         if self.validation is not None:
+            if len(self.validation) == 0:
+                raise ValueError("Problem.validation holds no samples: give some, or None for no validation.")
             if (self.validation_condition or {}).keys() != (self.condition or {}).keys():
                 raise ValueError("Problem.validation_condition must have the same names as Problem.condition.")
             _check_condition("validation_condition", self.validation_condition, len(self.validation))

@@ -51,6 +51,11 @@ def test_a_value_out_of_range_is_refused_with_its_name_and_the_remedy(section, v
 def test_a_recipe_survives_being_written_down():
     recipe = Recipe(network=NetworkConfig(width=7), carry=CarryConfig(tau=0.1))
     assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+    written = recipe.as_dict()
+    with pytest.raises(ValueError, match="not one of this version.*'game'"):
+        Recipe.from_dict({name: section for name, section in written.items() if name != "game"})
+    with pytest.raises(ValueError, match="not one of this version.*depth"):
+        Recipe.from_dict({**written, "network": {"depth": 3}})
 
 
 def test_reading_the_configuration_imports_no_array_library():

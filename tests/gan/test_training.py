@@ -183,6 +183,7 @@ def test_every_term_of_the_generator_has_its_gradient_norm_in_the_record(toy, tm
         ({}, {"network": {"kind": "residual", "levels": 6}}, "levels = 6"),
         ({"train": np.zeros((50, 16), np.float32)}, {}, "at least 3 axes"),
         ({"validation": np.zeros((5, 8, 1), np.float32)}, {}, r"\(8, 1\)"),
+        ({"validation": np.zeros((0, 16, 1), np.float32)}, {}, "validation holds no samples"),
         ({"condition": {"c": np.zeros((7, 1))}}, {}, "160 rows"),
     ],
 )
@@ -203,6 +204,7 @@ def test_folders_of_another_training_or_format_are_refused(toy, finished, tmp_pa
     (tmp_path / "gan.json").write_text('{"format": 99}')
     with pytest.raises(ValueError, match="format 99"):
         load(tmp_path)
-    (tmp_path / "gan.json").write_text('{"format"')
-    with pytest.raises(ValueError, match="damaged"):
-        load(tmp_path)
+    for damaged in ('{"format"', "[]"):
+        (tmp_path / "gan.json").write_text(damaged)
+        with pytest.raises(ValueError, match="damaged"):
+            load(tmp_path)
