@@ -1,5 +1,4 @@
-"""What users may hand in: checks that say, in one sentence, which argument is wrong, its value and the
-mend.
+"""What users may hand in: checks that say, in one sentence, which argument is wrong, its value and the mend.
 
 Values are only looked at where they are concrete; traced ones (inside ``jit``, ``grad``, ``vmap``) pass.
 """

@@ -15,8 +15,7 @@ _SMALLEST_AXIS = 4
 
 @dataclass(frozen=True)
 class Grid:
-    """A uniform periodic box in any number of dimensions; hashable, so it may be a static argument of
-    ``jit``.
+    """A uniform periodic box in any number of dimensions; hashable, so it may be a static argument of ``jit``.
 
     **Arguments:**
 

@@ -175,8 +175,7 @@ class ConditionedGaussianField(eqx.Module):
 
 
 class BandLimitedField(eqx.Module):
-    """A zero-mean Gaussian field with equal energy in all waves of 1 to ``highest_mode`` per box, no
-    others.
+    """A zero-mean Gaussian field with equal energy in all waves of 1 to ``highest_mode`` per box, no others.
 
     **Arguments:**
 

@@ -1,5 +1,4 @@
-"""How far fields are from obeying their equation: the defect of the discrete flow, the residual of the
-equation.
+"""How far fields are from obeying their equation: the defect of the discrete flow, the residual of the equation.
 
 The defect uses the very operator that made the data, so on solver data it is round-off, and what it
 measures in a generated pair is the pair's own. The residual applies the differential equation with finite
@@ -33,8 +32,7 @@ def defect(
     steps: int = 1,
     adjoint: str | int | None = None,
 ) -> Float[Array, "*shape c"]:
-    """(Phi^steps(u_before) - u_after) / (steps dt), with Phi one step ``dt`` of the solver that made the
-    data.
+    """(Phi^steps(u_before) - u_after) / (steps dt), with Phi one step ``dt`` of the solver that made the data.
 
     **Arguments:**
 

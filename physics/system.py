@@ -1,5 +1,4 @@
-"""What a dynamical system is: equation, parameters, channel names, grid, initial fields, invariants,
-symmetries.
+"""What a dynamical system is: equation, parameters, channel names, grid, initial fields, invariants, symmetries.
 
 `System` is anything with a vector field. `SemilinearSystem` has the form u_t = L u + N(u) with L diagonal
 in Fourier space, and is written by stating the symbol of L and N on spectra; its vector field follows from
@@ -39,8 +38,7 @@ class Symmetries:
 
 
 class System(eqx.Module):
-    """A dynamical system on fields ``(*grid.shape, C)``; ordinary differential equations have a grid of
-    shape ().
+    """A dynamical system on fields ``(*grid.shape, C)``; ordinary differential equations have a grid of shape ().
 
     The grid is static, numeric parameters are leaves: ``jax.grad`` and ``jax.vmap`` reach them.
     Plain-number parameters stay Python floats, exact on the host; ``equinox.filter_grad`` wants them as

@@ -53,8 +53,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def holm(p_values: Sequence[float] | np.ndarray, level: float = 0.05) -> np.ndarray:
-    """Which hypotheses Holm's step-down test keeps: True where it does not reject at the family-wise
-    ``level``.
+    """Which hypotheses Holm's step-down test keeps: True where it does not reject at the family-wise ``level``.
 
     Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scand. J. Statist. 6, 65-70.
     """
@@ -168,8 +167,7 @@ class Yardstick:
         return np.stack([values[name].mean(axis=-1) for name in self.names], axis=-1)
 
     def _from_means(self, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-        """All distances but ``sliced`` from averaged rows ``(..., columns)`` that broadcast against each
-        other."""
+        """All distances but ``sliced`` from averaged rows ``(..., columns)`` that broadcast against each other."""
         frame, part = self.frame, self.frame.part
         out: dict[str, np.ndarray] = {}
         logs = np.log(np.maximum(part(a, "energy"), 1e-37)) - np.log(np.maximum(part(b, "energy"), 1e-37))
@@ -193,8 +191,7 @@ class Yardstick:
         return out
 
     def _quantiles(self, shares: np.ndarray) -> np.ndarray:
-        """Quantiles of the pooled values ``(..., channels, levels)``, linear within a bin, in standard
-        deviations."""
+        """Quantiles of the pooled values ``(..., channels, levels)``, linear within a bin, in standard deviations."""
         cdf = np.cumsum(shares[..., :-2], axis=-1, dtype=np.float64)
         out = np.empty((*cdf.shape[:-1], len(self.quantiles)))
         for i, q in enumerate(self.quantiles):

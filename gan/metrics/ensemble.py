@@ -22,8 +22,7 @@ def crps(
     *,
     fair: bool = True,
 ) -> Float[Array, "*event"]:
-    """Continuous ranked probability score of each value, in the unit of the field; 0 is perfect, smaller is
-    better.
+    """Continuous ranked probability score of each value, in the unit of the field; 0 is perfect, smaller is better.
 
     ``E|X - y| - E|X - X'| / 2`` (Gneiting and Raftery 2007, eq. 21) over the members. The second mean comes
     from the order statistics, ``sum_ij |x_i - x_j| = 2 sum_i (2 i - M - 1) x_(i)``, and is divided by ``M (M
@@ -46,8 +45,7 @@ def energy_score(
     *,
     fair: bool = True,
 ) -> Float[Array, "*batch"]:
-    """Energy score of vectors along the last axis, in the unit of the field times ``sqrt(d)``; smaller is
-    better.
+    """Energy score of vectors along the last axis, in the unit of the field times ``sqrt(d)``; smaller is better.
 
     ``E|X - y| - E|X - X'| / 2`` with Euclidean norms (Gneiting and Raftery 2007, eq. 22). Flatten whole
     fields into the last axis to score them jointly. The gradient at coinciding members is taken as zero.
@@ -62,8 +60,7 @@ def energy_score(
 def spread_skill_ratio(
     ensemble: Float[Array | np.ndarray, "members *event"], truth: Float[Array | np.ndarray, "*event"]
 ) -> Float[Array, ""]:
-    """Spread over skill, 1 for a reliable ensemble of any size; below 1 it is too sure of itself.
-    Non-dimensional.
+    """Spread over skill, 1 for a reliable ensemble of any size; below 1 it is too sure of itself. Non-dimensional.
 
     ``sqrt((M + 1) / M * mean unbiased variance) / sqrt(mean (ensemble mean - truth)^2)`` (Fortin et al. 2014,
     eq. 15), means over everything but the members.
@@ -79,8 +76,7 @@ def rank_histogram(
     truth: Float[Array | np.ndarray, "*event"],
     key: Key[Array, ""],
 ) -> Int[Array, "ranks"]:
-    """How often the truth has each rank among the members, ``(members + 1,)`` counts; flat for a reliable
-    ensemble.
+    """How often the truth has each rank among the members, ``(members + 1,)`` counts; flat for a reliable ensemble.
 
     Ties are broken at random (Hamill 2001, Mon. Weather Rev. 129, 550).
     """

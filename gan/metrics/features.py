@@ -181,8 +181,7 @@ class Frame:
         self.columns = start
 
     def part(self, rows: np.ndarray, name: str) -> np.ndarray:
-        """One named part of rows or of their averages: ``(..., columns)`` to ``(..., *shape of the
-        part)``."""
+        """One named part of rows or of their averages: ``(..., columns)`` to ``(..., *shape of the part)``."""
         where, shape = self._parts[name]
         return rows[..., where].reshape(*rows.shape[:-1], *shape)
 
@@ -211,8 +210,10 @@ class Frame:
         return FieldFeatures(self._rows(fields, flat), projections)
 
     def energy(self, fields: Float[np.ndarray, "n *grid c"]) -> Float[np.ndarray, "n c shells"]:
-        """Energy of each shell of integer ``|k| / k_min`` of each field, about the reference's mean; sums to
-        its variance."""
+        """Energy of each shell of integer ``|k| / k_min`` of each field, about the reference's mean.
+
+        The shells sum to the variance, but for the corners of the grid beyond the last shell.
+        """
         return self._power(fields).reshape(len(fields), self.channels, -1) @ self._shells
 
     def _power(self, fields: np.ndarray) -> np.ndarray:
@@ -260,8 +261,7 @@ class Frame:
         ]
 
     def _histogram(self, x: np.ndarray, low: float, width: float) -> np.ndarray:
-        """Shares of the points of each field in each bin, then the mean overshoot below and above, in
-        bins."""
+        """Shares of the points of each field in each bin, then the mean overshoot below and above, in bins."""
         n, points = x.shape
         place = (x - np.float32(low)) * np.float32(1.0 / width)
         index = np.clip(place, 0, self.bins - 1).astype(np.int64)
@@ -275,8 +275,7 @@ class Frame:
 
 
 def resolved_shells(energy: Float[np.ndarray, "*sets shells"], share: float = RESOLVED) -> np.ndarray:
-    """Highest shell up to which all of shells 1, 2, ... carry more than a share of the strongest one's
-    energy."""
+    """Highest shell up to which all of shells 1, 2, ... carry more than a share of the strongest one's energy."""
     strong = energy[..., 1:] > share * energy[..., 1:].max(axis=-1, keepdims=True)
     return np.cumprod(strong, axis=-1).sum(axis=-1)
 

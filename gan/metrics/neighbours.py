@@ -36,8 +36,7 @@ def mirrored(fields: np.ndarray, symmetries: Any) -> list[np.ndarray]:
 
 
 class _Spectra:
-    """Fields as transforms along the shifted axes, scaled so that sums of products are means over the
-    field."""
+    """Fields as transforms along the shifted axes, scaled so that sums of products are means over the field."""
 
     def __init__(self, fields: np.ndarray, scale: np.ndarray, symmetries: Any) -> None:
         fields = np.asarray(fields, np.float32) / np.asarray(scale, np.float32)
@@ -155,8 +154,7 @@ def diversity(
     draws: int = 200,
     seed: int = 0,
 ) -> dict[str, object]:
-    """Mean distance from a field to its nearest neighbour in its own set, over the same for solver fields:
-    target 1.
+    """Mean distance from a field to its nearest neighbour in its own set, over the same for solver fields: target 1.
 
     Copies, or clumps around a few patterns (at whatever shift), bring it towards 0; noise on the fields lifts
     it above 1.
@@ -205,12 +203,10 @@ def memorising(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, object]:
-    """Share of samples that lie nearer to the training data than all but 5% of held-out solver fields do:
-    target 0.05.
+    """Share of samples that lie nearer to the training data than all but 5% of held-out solver fields do: target 0.05.
 
-    Training fields copied outright, shifted or mirrored, count in full: a generator that repeats a tenth of
-        its training
-    set comes to about 0.145.
+    Training fields copied outright, shifted or mirrored, count in full: a generator that repeats a tenth of its
+    training set comes to about 0.145.
 
     Args:
         samples, solver, scale, symmetries, seed: as in `diversity`.

@@ -94,7 +94,7 @@ class ResidualGenerator(nnx.Module):
 
 
 class ResidualDiscriminator(nnx.Module):
-    """Normalised field (and condition) to one logit, or to ``outputs`` numbers, per sample."""
+    """Normalised field (and condition) to one logit per sample."""
 
     def __init__(
         self,

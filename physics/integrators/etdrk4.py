@@ -13,9 +13,10 @@ class ETDRK4(AbstractETDRK):
 
     With z = h L, N_u = N(u), phi_k of `physics.integrators.phi`:
 
-        a  = e^{z/2} u + h/2 phi_1(z/2) N_u b  = e^{z/2} u + h/2 phi_1(z/2) N_a c  = e^{z/2} a + h/2
-        phi_1(z/2) (2 N_b - N_u) u' = e^z u + h [ (phi_1 - 3 phi_2 + 4 phi_3) N_u + (2 phi_2 - 4 phi_3) (N_a
-        + N_b) + (4 phi_3 - phi_2) N_c ]
+        a  = e^{z/2} u + h/2 phi_1(z/2) N_u
+        b  = e^{z/2} u + h/2 phi_1(z/2) N_a
+        c  = e^{z/2} a + h/2 phi_1(z/2) (2 N_b - N_u)
+        u' = e^z u + h [(phi_1 - 3 phi_2 + 4 phi_3) N_u + (2 phi_2 - 4 phi_3) (N_a + N_b) + (4 phi_3 - phi_2) N_c]
 
     The embedded third-order solution puts N_{u'} in the place of N_c (Whalen, Brio and Moloney, 2015),
     which costs a fifth evaluation; a fixed-step scan never uses it and the compiler drops it.

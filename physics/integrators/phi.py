@@ -3,9 +3,8 @@ r"""The phi functions of exponential integrators, safe in float32 and for comple
 phi_0(z) = e^z,  phi_{k+1}(z) = (phi_k(z) - 1/k!) / z,  phi_k(0) = 1/k!
 (Hochbruck and Ostermann, 2010, equations 2.10 and 2.11).
 
-The recurrence loses about eps/|z| at each of its levels, the Taylor series sum_j z^j / (j + k)! loses
-nothing while
-|z| is small. Each serves where it is right: the series with |z| < 2, the recurrence elsewhere. No contour
+The recurrence loses about eps/|z| at each of its levels, the Taylor series sum_j z^j / (j + k)! loses nothing
+while |z| is small. Each serves where it is right: the series with |z| < 2, the recurrence elsewhere. No contour
 integral and no real part: the same lines hold for dissipative (real) and dispersive (imaginary) symbols, in
 NumPy float64 on the host and traced in float32.
 """
