@@ -52,9 +52,9 @@ def test_a_recipe_survives_being_written_down():
     recipe = Recipe(network=NetworkConfig(width=7), carry=CarryConfig(tau=0.1))
     assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
     written = recipe.as_dict()
-    with pytest.raises(ValueError, match="not one of this version.*'game'"):
+    with pytest.raises(ValueError, match=r"not one of this version.*'game'"):
         Recipe.from_dict({name: section for name, section in written.items() if name != "game"})
-    with pytest.raises(ValueError, match="not one of this version.*depth"):
+    with pytest.raises(ValueError, match=r"not one of this version.*depth"):
         Recipe.from_dict({**written, "network": {"depth": 3}})
 
 
