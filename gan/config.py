@@ -116,8 +116,11 @@ class OptimizerConfig:
     beta1: float = option(0.0, "Adam's memory of gradients")
     beta2: float = option(0.9, "Adam's memory of squared gradients at the start")
     beta2_final: float = option(0.99, "Adam's memory of squared gradients, reached at beta2_until")
-    beta2_until: float = option(0.2, "share of the training over which beta2 rises to beta2_final", "share")
+    beta2_until: float = option(0.5, "share of the training over which beta2 rises to beta2_final", "share")
     clip: float = option(0.0, "largest gradient norm of each player before scaling (0: no clipping)")
+    update_limit: float = option(
+        1.0, "largest root mean square of Adam's update of one array (0: no limit)", "step sizes"
+    )
     average_half_life: float = option(10_000.0, "half-life of the averaged generator", "samples")
 
     def __post_init__(self) -> None:
@@ -126,7 +129,7 @@ class OptimizerConfig:
         _positive("optimizer", self, "generator_rate", "discriminator_rate")
         _within("optimizer", self, 0.0, 1.0, "final_rate", "warmup", "beta2_until")
         _within("optimizer", self, 0.0, 0.9999999, "beta1", "beta2", "beta2_final")
-        _at_least("optimizer", self, clip=0, average_half_life=0)
+        _at_least("optimizer", self, clip=0, update_limit=0, average_half_life=0)
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,8 @@ class CarryConfig:
 
     tau: float = option(0.0, "time over which the solver carries the generator's output on (0: none)", "system time")
     steps: int = option(20, "solver steps within tau", "steps")
-    start: float = option(0.25, "carry time at the first training step as a share of tau", "share")
-    ramp: float = option(0.1, "share of the training after which the carry time has grown to tau", "share")
+    start: float = option(0.1, "carry time at the first training step as a share of tau", "share")
+    ramp: float = option(0.25, "share of the training after which the carry time has grown to tau", "share")
     bound: float = option(4.0, "smooth bound of the generator's output before the solver", "normalised")
     limit: float = option(20.0, "size past which a carried field is refused as blown up", "normalised")
 

@@ -2,9 +2,15 @@
 
 Constant step sizes let a game swing for ever; the cosine decay of both step sizes is what settles it, so it
 is the default. Adam runs without momentum (beta1 = 0) and with beta2 rising from 0.9 to 0.99, after R3GAN.
+
+One gradient far larger than those before it makes Adam move by up to 1/sqrt(1 - beta2) step sizes, ten at 0.99, in
+every parameter at once: enough to lose a generator for good, and gradients through a chaotic solver do spike. The
+root mean square of each array's update is therefore limited to one step size (Shazeer and Stern 2018, section 5).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -43,9 +49,20 @@ def player_transform(config: OptimizerConfig, first: float, steps: int) -> optax
     if config.transform == "sgd":
         main = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
     else:
-        main = optax.inject_hyperparams(optax.adam)(
-            learning_rate=rate, b1=config.beta1, b2=second_moment_memory(config, steps), eps=1e-8
+        main = optax.inject_hyperparams(_limited_adam, static_args=("limit",))(
+            learning_rate=rate,
+            b1=config.beta1,
+            b2=second_moment_memory(config, steps),
+            limit=config.update_limit,
         )
     if config.clip > 0:
         return optax.chain(optax.clip_by_global_norm(config.clip), main)
     return main
+
+
+def _limited_adam(learning_rate: Any, b1: Any, b2: Any, limit: float) -> optax.GradientTransformation:
+    """Adam whose update of every array has a root mean square of at most ``limit`` step sizes (0: any)."""
+    limited = optax.clip_by_block_rms(limit) if limit > 0 else optax.identity()
+    return optax.chain(
+        optax.scale_by_adam(b1=b1, b2=b2, eps=1e-8), limited, optax.scale_by_learning_rate(learning_rate)
+    )
