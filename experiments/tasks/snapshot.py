@@ -20,7 +20,8 @@ from experiments.tasks.task import Report, Task, check_draws, dataset_spec
 
 AXES = ("x", "y", "z")
 _CHUNK = 512
-_BLOCK = 10
+_BLOCKS = (100, 10, 1)
+_TRAJECTORIES = 128
 _FRAMES = 200
 
 
@@ -31,7 +32,7 @@ class Snapshot(Task):
     Attributes:
         system: ``(config, points=None) -> physics.System`` on the configured grid, or on a coarser or finer one.
         settings: ``config -> settings`` of the solvers among which the cheapest that does as well is searched:
-            mappings with ``points``, ``dt``, ``order`` and ``spin_up``.
+            mappings with ``points``, ``dt``, ``order``, ``spin_up`` and ``stride`` (or None), both solver times.
     """
 
     system: Callable[..., Any]
@@ -148,21 +149,33 @@ class Snapshot(Task):
         system = self.system(config)
         start = initial_fields(system, count, jax.random.fold_in(key, 2))
         refine = refiner(system, dataset.dt)
-        refine(start, dataset.dt * _BLOCK)
+        refine(start[:1], dataset.dt * sum(_BLOCKS))
         reference = timed(lambda: refine(start, spin_up), warm_up=False)[1] / count
         known = training[np.linspace(0, len(training) - 1, min(len(training), 16384)).astype(int)]
 
         def make_solver_fields(setting: Mapping[str, Any], n: int) -> tuple[np.ndarray, float]:
-            """Gaussian fields with the data's spectrum, carried on by this setting; seconds without compilation."""
+            """Gaussian fields with the data's spectrum, carried on by this setting; seconds without compilation.
+
+            With a ``stride`` the fields are taken that far apart along fewer trajectories, which share a spin-up.
+            """
             from physics import ETDRK2, ETDRK4
 
             coarse = self.system(config, setting["points"])
             solver = {2: ETDRK2(), 4: ETDRK4()}[setting["order"]]
-            begin = gaussian_fields(known, n, seed=config.compare.seed + 1)
+            stride = setting["stride"]
+            members = min(n, _TRAJECTORIES) if stride else n
+            begin = gaussian_fields(known, members, seed=config.compare.seed + 1)
             begin = on_grid(begin, system.grid, coarse.grid)
-            carry_on = refiner(coarse, setting["dt"], solver)
-            carry_on(begin[:1], setting["dt"] * (_BLOCK + 1))
-            fields, spent = timed(lambda: carry_on(begin, setting["spin_up"]), warm_up=False)
+            carry_on = refiner(coarse, setting["dt"], solver, chunk=min(members, _CHUNK))
+            carry_on(begin[:1], setting["dt"] * sum(_BLOCKS))
+
+            def run() -> np.ndarray:
+                taken = [carry_on(begin, setting["spin_up"])]
+                while len(taken) * members < n:
+                    taken.append(carry_on(taken[-1], stride))
+                return np.concatenate(taken)[:n]
+
+            fields, spent = timed(run, warm_up=False)
             return on_grid(fields, coarse.grid, system.grid), spent
 
         return CostInputs(
@@ -225,7 +238,9 @@ def initial_fields(system: Any, count: int, key: Any) -> np.ndarray:
     return np.asarray(jax.jit(jax.vmap(system.sample_initial))(jax.random.split(key, count)))
 
 
-def refiner(system: Any, dt: float, solver: Any = None) -> Callable[[np.ndarray, float], np.ndarray]:
+def refiner(
+    system: Any, dt: float, solver: Any = None, *, chunk: int = _CHUNK
+) -> Callable[[np.ndarray, float], np.ndarray]:
     """Return ``(fields, duration) -> fields``: the solver, by default the one that made the data, in fixed chunks.
 
     Steps are of the length ``dt``, or the next shorter one that divides the duration.
@@ -241,12 +256,15 @@ def refiner(system: Any, dt: float, solver: Any = None) -> Callable[[np.ndarray,
     def run(fields: np.ndarray, duration: float) -> np.ndarray:
         steps = max(1, int(np.ceil(duration / dt - 1e-6)))
         length = dt if abs(steps * dt - duration) < 1e-6 * duration else duration / steps
-        # Blocks of one length serve every duration, so that few programs are compiled.
-        blocks = [program(length, _BLOCK)] * (steps // _BLOCK) + [program(length, 1)] * (steps % _BLOCK)
+        # Blocks of a few lengths serve every duration, so that few programs are compiled.
+        blocks = []
+        for size in _BLOCKS:
+            blocks += [program(length, size)] * (steps // size)
+            steps %= size
         out = []
-        for start in range(0, len(fields), _CHUNK):
-            part = np.asarray(fields[start : start + _CHUNK], np.float32)
-            carried = np.concatenate([part, np.repeat(part[-1:], _CHUNK - len(part), axis=0)])
+        for start in range(0, len(fields), chunk):
+            part = np.asarray(fields[start : start + chunk], np.float32)
+            carried = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
             for block in blocks:
                 carried = block(carried)
             out.append(np.asarray(carried)[: len(part)])
