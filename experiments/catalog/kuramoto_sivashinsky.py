@@ -65,9 +65,9 @@ DEMO = ExperimentConfig(
     ),
     network=NetworkConfig(width=48, levels=5, blocks=2, latent=64, constraint="zero_mean"),
     game=GameConfig(r1=0.1 / 64, r2=0.1 / 64),
-    optimizer=OptimizerConfig(),
+    optimizer=OptimizerConfig(average_half_life=30_000.0),
     carry=CarryConfig(tau=4.0, steps=20),
-    training=TrainingConfig(steps=3500, batch=64, log_every=25, checkpoint_every=500),
+    training=TrainingConfig(steps=6000, batch=64, log_every=25, checkpoint_every=500),
     compare=CompareConfig(),
 )
 
