@@ -10,7 +10,8 @@ initial field.
 *Method.* Generator and discriminator are residual convolutional networks without normalisation (Huang et al. 2024,
 arXiv:2501.05441), the loss pairs data with samples and penalises the discriminator's gradient at both. The
 generator's last layer is the solver: both players see Phi_tau(G(z)), and gradients run through the ETDRK4 steps.
-Data and samples are shifted and reflected at random, as the equation allows, and step sizes decay by a cosine.
+Data and samples are shifted and reflected at random, so that the generator has the equation's symmetries exactly, and
+step sizes decay by a cosine.
 
 *Comparison.* Independent fields on both sides; solver against solver gives floor and null band; a Gaussian field
 with the data's spectrum and the equation's own initial field are carried on beside the generator.
@@ -64,7 +65,7 @@ DEMO = ExperimentConfig(
         stride=None,
     ),
     network=NetworkConfig(width=48, levels=5, blocks=2, latent=64, constraint="zero_mean"),
-    game=GameConfig(r1=0.1 / 64, r2=0.1 / 64),
+    game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, symmetrize=True),
     optimizer=OptimizerConfig(average_half_life=30_000.0),
     carry=CarryConfig(tau=4.0, steps=20),
     training=TrainingConfig(steps=6000, batch=64, log_every=25, checkpoint_every=500),
@@ -101,7 +102,7 @@ FULL = ExperimentConfig(
         stride=None,
     ),
     network=NetworkConfig(width=96, levels=6, blocks=2, latent=128, constraint="zero_mean"),
-    game=GameConfig(r1=0.1 / 64, r2=0.1 / 64),
+    game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, symmetrize=True),
     optimizer=OptimizerConfig(generator_rate=1e-3, discriminator_rate=1e-3),
     carry=DEMO.carry,
     training=TrainingConfig(steps=40000, batch=128, log_every=100, checkpoint_every=2000),
