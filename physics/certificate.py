@@ -31,6 +31,7 @@ from physics.statistics import STEADY, steady_share
 
 WINDOW = 10  # solver steps over which a trajectory must change to count as alive
 _HORIZON = 100  # solver steps over which chaotic systems are compared: growth stays of order one
+_LONGEST_PAIR = 1000  # steps between two stored snapshots over which chaos leaves round-off small
 _COMPARED = 4  # times within the horizon
 
 
@@ -99,7 +100,7 @@ def certify(
     horizon = limits.horizon or span or _HORIZON * dt
     steps = np.unique(np.maximum(1, np.rint(np.linspace(0, horizon / dt, _COMPARED + 1)[1:]).astype(int)))
     gap = round((times[1] - times[0]) / dt) if len(times) > 1 else 0
-    pairs = 0 < gap <= int(steps[-1])
+    pairs = 0 < gap <= max(int(steps[-1]), _LONGEST_PAIR)
 
     def measure(key, stored):
         draw = sampler.draw(key)
