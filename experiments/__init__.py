@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from experiments.config import ExperimentConfig
     from experiments.export import Fields, write
-    from experiments.runs import Run, load_run
+    from experiments.run import Run, load_run
 
 _WHERE = {
     "ExperimentConfig": "experiments.config",
     "Fields": "experiments.export",
-    "Run": "experiments.runs",
-    "load_run": "experiments.runs",
+    "Run": "experiments.run",
+    "load_run": "experiments.run",
     "write": "experiments.export",
 }
 

@@ -306,9 +306,9 @@ def _sample(arguments: argparse.Namespace, resumable: list[str]) -> int:
     refine = _number(arguments.refine, "--refine", float, 0)
     seed = _number(arguments.seed, "--seed", int, 0, 2**32)
     environment.prepare()
-    from experiments import runs
+    from experiments.run import load_run
 
-    run = runs.load_run(arguments.run)
+    run = load_run(arguments.run)
     import jax
 
     fields = run.sample(count, key=jax.random.key(seed), refine=refine)
@@ -323,13 +323,13 @@ def _compare(arguments: argparse.Namespace, resumable: list[str]) -> int:
     environment.prepare()
     from experiments import runs
 
-    run = runs.load_run(arguments.run)
+    folder = runs.open_folder(arguments.run)
     from experiments import pipeline, report
     from experiments.progress import Progress
 
     with Progress() as progress:
-        comparison = pipeline.compare(run, progress)
-        page = report.write(run.folder)
+        comparison = pipeline.compare(folder, progress)
+        page = report.write(folder)
     _verdict(comparison, page)
     return 0
 

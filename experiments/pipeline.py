@@ -19,7 +19,7 @@ from experiments.errors import UserError
 from experiments.experiment import Experiment
 from experiments.export import Fields
 from experiments.progress import Progress
-from experiments.runs import Run, RunFolder
+from experiments.runs import RunFolder
 
 SHOWN = 256
 """Samples kept in ``samples.npz``."""
@@ -73,22 +73,22 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
     experiment.task.check(config)
 
 
-def compare(run: Run, progress: Progress | None = None) -> dict[str, Any]:
+def compare(folder: RunFolder, progress: Progress | None = None) -> dict[str, Any]:
     """Hold a run's last checkpoint against the solver again, and write the outcome into its folder."""
     progress = progress or Progress(silent=True)
-    _need_checkpoint(run)
-    experiment = catalog.load(run.folder.experiment)
-    dataset = make_data(experiment, run.config, run.folder, progress)
-    trained = load_trained(experiment, run, dataset)
-    return _compare(experiment, run.config, run.folder, dataset, trained, progress)
+    _need_checkpoint(folder)
+    experiment = catalog.load(folder.experiment)
+    dataset = make_data(experiment, folder.config, folder, progress)
+    trained = load_trained(experiment, folder, dataset)
+    return _compare(experiment, folder.config, folder, dataset, trained, progress)
 
 
-def open_sampler(run: Run) -> Callable[..., Fields]:
+def open_sampler(folder: RunFolder) -> Callable[..., Fields]:
     """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint."""
-    _need_checkpoint(run)
-    experiment = catalog.load(run.folder.experiment)
-    dataset = make_data(experiment, run.config, run.folder, Progress(silent=True))
-    return experiment.task.sampler(run.config, dataset, load_trained(experiment, run, dataset))
+    _need_checkpoint(folder)
+    experiment = catalog.load(folder.experiment)
+    dataset = make_data(experiment, folder.config, folder, Progress(silent=True))
+    return experiment.task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
 
 def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Any:
@@ -100,7 +100,7 @@ def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolde
     return dataset
 
 
-def load_trained(experiment: Experiment, run: Run, dataset: Any) -> Any:
+def load_trained(experiment: Experiment, folder: RunFolder, dataset: Any) -> Any:
     """Load the last checkpoint of a run as a ``gan.Trained``.
 
     Raises:
@@ -108,15 +108,15 @@ def load_trained(experiment: Experiment, run: Run, dataset: Any) -> Any:
     """
     from gan import load
 
-    _need_checkpoint(run)
-    problem = experiment.task.problem(run.config, dataset)
-    return load(run.path, carry=problem.carry, symmetries=problem.symmetries)
+    _need_checkpoint(folder)
+    problem = experiment.task.problem(folder.config, dataset)
+    return load(folder.path, carry=problem.carry, symmetries=problem.symmetries)
 
 
-def _need_checkpoint(run: Run) -> None:
+def _need_checkpoint(folder: RunFolder) -> None:
     """Refuse a run without checkpoints before its training fields are looked for, which may take minutes."""
-    if not any(one.name.isdigit() for one in run.folder.checkpoints.glob("*")):
-        raise UserError(f"{run.path} holds no checkpoint yet; go on with it by `{run.folder.resume_command()}`.")
+    if not any(one.name.isdigit() for one in folder.checkpoints.glob("*")):
+        raise UserError(f"{folder.path} holds no checkpoint yet; go on with it by `{folder.resume_command()}`.")
 
 
 def _compare(

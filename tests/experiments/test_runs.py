@@ -95,7 +95,7 @@ def test_a_run_stopped_before_its_first_checkpoint_says_how_to_go_on(run_path, l
     with pytest.raises(UserError, match="holds no checkpoint yet; go on with it by `python -m experiments run toy"):
         run.sample(1)
     with pytest.raises(UserError, match="holds no checkpoint yet"):
-        pipeline.compare(run)
+        pipeline.compare(run.folder)
 
 
 def test_json_keeps_arrays_and_turns_what_is_not_finite_into_null(tmp_path):
