@@ -48,7 +48,7 @@ DEMO = ExperimentConfig(
     network=NetworkConfig(width=48, levels=4, blocks=1, latent=32),
     game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, ensemble_weight=1.0),
     optimizer=OptimizerConfig(),
-    training=TrainingConfig(steps=4000, batch=64, log_every=25, checkpoint_every=500),
+    training=TrainingConfig(steps=2500, batch=64, log_every=25, checkpoint_every=500),
     compare=CompareConfig(cases=64, members=32),
 )
 
