@@ -38,6 +38,8 @@ import matplotlib.pyplot as plt
 from experiments import catalog
 from experiments.compare import RefinementInputs, Sizes, compare_snapshot
 from experiments.config import ExperimentConfig
+from experiments.options import to_mapping
+from experiments.runs import write_json
 from experiments.tasks.snapshot import refiner
 from gan import train
 
@@ -113,11 +115,19 @@ def main() -> None:
     study: dict[str, Any] = {"runs": [], "calibration": {}}
     if RESULTS.exists():
         study = json.loads(RESULTS.read_text())
+    # Runs of another budget or recipe are another study: one table must not mix them.
+    asked_for = {
+        "seconds": asked.seconds,
+        "preset": asked.preset,
+        "recipes": {name: to_mapping(recipe) for name, recipe in recipes.items()},
+    }
+    kept = {name: study.get(name) for name in asked_for}
+    if study["runs"] and kept != json.loads(json.dumps(asked_for)):
+        raise SystemExit(f"{RESULTS} holds runs of another budget, preset or recipe: move it away and start again.")
     study |= {
         "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
         "versions": {"jax": jax.__version__, "python": platform.python_version()},
-        "seconds": asked.seconds,
-        "preset": asked.preset,
+        **asked_for,
         "n": sizes.n,
     }
     for name, recipe in recipes.items():
@@ -151,7 +161,7 @@ def main() -> None:
             run = {"arm": name, "seed": seed, "steps": steps, "seconds": seconds, "ratios": ratios, "refined": later}
             study["runs"].append(run)
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
-            RESULTS.write_text(json.dumps(study, indent=1) + "\n")
+            write_json(RESULTS, study)
             near, far = list(ratios.values()), list(later.values())
             print(
                 f"{name}, seed {seed}: {steps} steps in {seconds:.0f} s, median ratio {np.median(near):.2f}, "
