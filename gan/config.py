@@ -186,7 +186,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All of it: what ``gan.training.train`` reads. Any object with these five attributes serves as well."""
+    """All of it: what ``gan.train`` reads. Any object with these five attributes serves as well."""
 
     network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
     game: GameConfig = dataclasses.field(default_factory=GameConfig)

@@ -145,7 +145,7 @@ class Networks:
             x = unfold_time(x, self.spec.times)
         ndim = len(self.spec.grid)
         if self.constraint != "none":
-            # The constraint is blind to the mean, so nothing holds it: it would drift until the bound saturates
+            # The constraint is blind to the mean, so nothing holds it: it could drift until the bound saturates
             # everywhere, and the generator would be a constant without a gradient.
             x = without_mean(x, ndim)
         if self.bound is not None:

@@ -255,7 +255,7 @@ def load(
     """Load a trained generator from the folder of its training.
 
     Args:
-        directory: folder given to :func:`gan.training.train`.
+        directory: folder given to :func:`gan.train`.
         carry: the solver function that it was trained with, if any.
         symmetries: of the problem; needed if its samples pass through random symmetries.
         which: "last" checkpoint or "best" by the validation metric.
