@@ -1,9 +1,11 @@
 """What each part of the Kuramoto-Sivashinsky recipe brings: equal training time, several seeds, all shown.
 
 Arms: plain adversarial training; the same carried on by the solver afterwards (no training of its own); training
-through the solver at three carry times; and the middle one with constant step sizes. Every arm trains for the same
-wall time: its steps are what a calibration on this machine says fit in. Ratios are distances over the
-solver-against-solver floor at equal n, from the last checkpoint.
+through the solver at three carry times; the middle one with constant step sizes; and the middle one with one part of
+the recipe taken away at a time. Every arm trains for the same time: its steps are what a calibration, run first
+and to be run on a quiet machine, says fit in, so that the outcome does not depend on what runs beside the study. Ratios
+are distances over the solver-against-solver floor at equal n, from the last checkpoint. A run that diverges, or whose
+samples the solver refuses, is listed as lost.
 
     python benchmarks/ablation.py [--seconds 120] [--seeds 3] [--preset demo]
 
@@ -15,12 +17,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import platform
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ from experiments.options import to_mapping
 from experiments.runs import write_json
 from experiments.tasks.snapshot import refiner
 from gan import train
+from gan.training.loop import Diverged
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "ablation.json"
@@ -58,28 +61,36 @@ def arms(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
         carry = dataclasses.replace(config.carry, tau=tau, steps=max(1, round(tau / STEP)))
         return dataclasses.replace(config, carry=carry)
 
-    constant = dataclasses.replace(config.optimizer, schedule="constant")
+    middle = through(4.0)
+
+    def optimizer(**changes: Any) -> ExperimentConfig:
+        return dataclasses.replace(middle, optimizer=dataclasses.replace(middle.optimizer, **changes))
+
+    fixed = dataclasses.replace(middle, game=dataclasses.replace(middle.game, symmetrize=False))
+    sudden = dataclasses.replace(middle, carry=dataclasses.replace(middle.carry, start=1.0))
     return {
         "plain": through(0.0),
         "through the solver, tau 1": through(1.0),
-        "through the solver, tau 4": through(4.0),
+        "through the solver, tau 4": middle,
         "through the solver, tau 8": through(8.0),
-        "tau 4, constant step sizes": dataclasses.replace(through(4.0), optimizer=constant),
+        "tau 4, constant step sizes": optimizer(schedule="constant"),
+        "tau 4, no update limit": optimizer(update_limit=0.0),
+        "tau 4, samples not symmetrised": fixed,
+        "tau 4, no curriculum": sudden,
+        "tau 4, beta2 0.99 throughout": optimizer(beta2=0.99),
     }
 
 
-def trained(config: ExperimentConfig, problem: Any, steps: int, seed: int) -> tuple[Any, float]:
-    """Train for ``steps`` and return the generator and the seconds of the training loop, compilation included."""
+def trained(config: ExperimentConfig, problem: Any, steps: int, seed: int) -> Any:
+    """Train for ``steps`` and return the generator."""
     training = dataclasses.replace(
         config.training, steps=steps, seed=seed, log_every=10, checkpoint_every=10 * max(1, steps // 10)
     )
     folder = Path(tempfile.mkdtemp())
     try:
-        outcome = train(problem, dataclasses.replace(config, training=training), folder)
-        seconds = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]
+        return train(problem, dataclasses.replace(config, training=training), folder)
     finally:
         shutil.rmtree(folder)
-    return outcome, float(seconds)
 
 
 def seconds_per_step(config: ExperimentConfig, problem: Any) -> float:
@@ -135,67 +146,72 @@ def main() -> None:
             study["calibration"][name] = seconds_per_step(recipe, task.problem(recipe, dataset))
             print(f"{name}: {1e3 * study['calibration'][name]:.1f} ms a step", flush=True)
     done = {(run["arm"], run["seed"]) for run in study["runs"]}
-    for seed in range(asked.seeds):
-        for name, recipe in recipes.items():
+    # The question of the study first, then the parts of the recipe, so that a stopped study has answered something.
+    for group in (list(recipes)[:5], list(recipes)[5:]):
+        for seed, name in itertools.product(range(asked.seeds), group):
+            recipe = recipes[name]
             if (name, seed) in done:
                 continue
             steps = 10 * round(asked.seconds / study["calibration"][name] / 10)
-            began = time.monotonic()
-            generator, seconds = trained(recipe, task.problem(recipe, dataset), steps, seed)
-            drawn, valid = generator.draw(jax.random.key(seed), sizes.n + sizes.n // 8)
-            comparison, _ = compare_snapshot(
-                np.where(valid[:, None, None], drawn, np.nan),
-                pool,
-                fields,
-                channels=system.channels,
-                extent=system.grid.extent,
-                symmetries=system.symmetries,
-                carry_time=recipe.carry.tau,
-                sizes=sizes,
-                yardstick=yardstick,
-                refinement=RefinementInputs(refine, (recipe.carry.tau, recipe.carry.tau + REFINED)),
-            )
-            ratios = {key: entry["ratio"] for key, entry in comparison["distances"].items()}
-            curve = comparison["refinement"]["generator"]
-            later = {key: curve[key][-1] for key in ratios}
-            run = {"arm": name, "seed": seed, "steps": steps, "seconds": seconds, "ratios": ratios, "refined": later}
+            run: dict[str, Any] = {"arm": name, "seed": seed, "steps": steps}
+            try:
+                generator = trained(recipe, task.problem(recipe, dataset), steps, seed)
+                drawn, valid = generator.draw(jax.random.key(seed), sizes.n + sizes.n // 8)
+                comparison, _ = compare_snapshot(
+                    np.where(valid[:, None, None], drawn, np.nan),
+                    pool,
+                    fields,
+                    channels=system.channels,
+                    extent=system.grid.extent,
+                    symmetries=system.symmetries,
+                    carry_time=recipe.carry.tau,
+                    sizes=sizes,
+                    yardstick=yardstick,
+                    refinement=RefinementInputs(refine, (recipe.carry.tau, recipe.carry.tau + REFINED)),
+                )
+            except (Diverged, ValueError) as problem:
+                run["lost"] = str(problem)
+                print(f"{name}, seed {seed}: lost: {problem}", flush=True)
+            else:
+                curve = comparison["refinement"]["generator"]
+                run["ratios"] = {key: entry["ratio"] for key, entry in comparison["distances"].items()}
+                run["refined"] = {key: curve[key][-1] for key in run["ratios"]}
+                near, far = list(run["ratios"].values()), list(run["refined"].values())
+                print(
+                    f"{name}, seed {seed}: {steps} steps, median ratio {np.median(near):.2f}, "
+                    f"worst {max(near):.2f}; refined by {REFINED:g}: {np.median(far):.2f}",
+                    flush=True,
+                )
             study["runs"].append(run)
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
             write_json(RESULTS, study)
-            near, far = list(ratios.values()), list(later.values())
-            print(
-                f"{name}, seed {seed}: {steps} steps in {seconds:.0f} s, median ratio {np.median(near):.2f}, "
-                f"worst {max(near):.2f}; refined by {REFINED:g}: {np.median(far):.2f} "
-                f"({time.monotonic() - began:.0f} s in all)",
-                flush=True,
-            )
     write(study, list(recipes))
 
 
-def rows_of(study: dict[str, Any], names: list[str]) -> list[tuple[str, list[dict[str, float]], list[int]]]:
-    """Return (label, ratios of every seed, steps of every seed) for each line of the table."""
-    rows = []
+def rows_of(study: dict[str, Any], names: list[str]) -> list[tuple[str, list[dict[str, float] | None], int]]:
+    """Return (label, ratios of every seed or None where the run is lost, steps) for each line of the table."""
+    rows: list[tuple[str, list[dict[str, float] | None], int]] = []
     for name in names:
         runs = [run for run in study["runs"] if run["arm"] == name]
-        steps = [run["steps"] for run in runs]
-        rows.append((name, [run["ratios"] for run in runs], steps))
-        rows.append((f"{name}, refined by {REFINED:g}", [run["refined"] for run in runs], steps))
+        if runs:
+            rows.append((name, [run.get("ratios") for run in runs], runs[0]["steps"]))
+            rows.append((f"{name}, refined by {REFINED:g}", [run.get("refined") for run in runs], runs[0]["steps"]))
     return rows
 
 
 def write(study: dict[str, Any], names: list[str]) -> None:
     """Write the page and the picture."""
-    rows = [row for row in rows_of(study, names) if row[1]]
-    distances = list(rows[0][1][0])
+    rows = rows_of(study, names)
+    distances = next(list(run["ratios"]) for run in study["runs"] if "ratios" in run)
     lines = [
         "# What each part of the recipe brings",
         "",
-        f"Kuramoto-Sivashinsky, preset `{study['preset']}`, {study['seconds']:g} s of training for every run on the "
-        f"same machine ({study['machine']['cores']} cores, jax {study['versions']['jax']}), n = {study['n']} fields on "
+        f"Kuramoto-Sivashinsky, preset `{study['preset']}`, the steps that fit into {study['seconds']:g} s on a quiet "
+        f"machine ({study['machine']['cores']} cores, jax {study['versions']['jax']}), n = {study['n']} fields on "
         "each side, last checkpoint. Every entry is a distance over the solver-against-solver floor (1 is as close as "
         "two sets of solver fields come); medians and largest values over the distances are given for every seed, the "
-        "columns of single distances are "
-        "medians over seeds. Written by `python benchmarks/ablation.py`.",
+        "columns of single distances are medians over the seeds that were not lost (lost: diverged, or refused by the "
+        "solver). Written by `python benchmarks/ablation.py`.",
         "",
         "![Median ratio of every arm and seed](images/ablation.png)",
         "",
@@ -203,17 +219,18 @@ def write(study: dict[str, Any], names: list[str]) -> None:
         "|---" * (4 + len(distances)) + "|",
     ]
     for label, ratios, steps in rows:
-        medians = ", ".join(f"{np.median(list(one.values())):.2f}" for one in ratios)
-        worst = ", ".join(f"{max(one.values()):.2f}" for one in ratios)
-        single = " | ".join(f"{np.median([one[key] for one in ratios]):.2f}" for key in distances)
-        lines.append(f"| {label} | {int(np.median(steps))} | {medians} | {worst} | {single} |")
+        medians = ", ".join("lost" if one is None else f"{np.median(list(one.values())):.2f}" for one in ratios)
+        worst = ", ".join("lost" if one is None else f"{max(one.values()):.2f}" for one in ratios)
+        kept = [one for one in ratios if one is not None]
+        single = " | ".join(f"{np.median([one[key] for one in kept]):.2f}" if kept else "" for key in distances)
+        lines.append(f"| {label} | {steps} | {medians} | {worst} | {single} |")
     notes = PAGE.read_text().partition("\n## What it says\n") if PAGE.exists() else ("", "", "")
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text("\n".join(lines) + "\n" + notes[1] + notes[2])
     figure, axes = plt.subplots(figsize=(7.5, 0.42 * len(rows) + 1.1), layout="constrained")
     for place, (label, ratios, _) in enumerate(rows):
         colour = "C1" if "refined" in label else "C0"
-        values = [np.median(list(one.values())) for one in ratios]
+        values = [np.median(list(one.values())) for one in ratios if one is not None]
         axes.plot(values, [-place] * len(values), "o", color=colour, alpha=0.85)
     axes.axvline(1.0, color="0.3", lw=1)
     axes.set_yticks([-place for place in range(len(rows))], [label for label, _, _ in rows])
