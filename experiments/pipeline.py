@@ -46,9 +46,15 @@ def run(
         ValueError: anything the user can mend, in one sentence.
         gan.Diverged: the training ran away; the last good checkpoint is kept.
     """
+    with folder.claimed():
+        return _run(experiment, config, folder, resume, progress or Progress(silent=True))
+
+
+def _run(
+    experiment: Experiment, config: ExperimentConfig, folder: RunFolder, resume: bool, progress: Progress
+) -> dict[str, Any]:
     from gan import train
 
-    progress = progress or Progress(silent=True)
     dataset = make_data(experiment, config, folder, progress)
     problem = experiment.task.problem(config, dataset)
     trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
@@ -78,9 +84,10 @@ def compare(folder: RunFolder, progress: Progress | None = None) -> dict[str, An
     progress = progress or Progress(silent=True)
     _need_checkpoint(folder)
     experiment = catalog.load(folder.experiment)
-    dataset = make_data(experiment, folder.config, folder, progress)
-    trained = load_trained(experiment, folder, dataset)
-    return _compare(experiment, folder.config, folder, dataset, trained, progress)
+    with folder.claimed():
+        dataset = make_data(experiment, folder.config, folder, progress)
+        trained = load_trained(experiment, folder, dataset)
+        return _compare(experiment, folder.config, folder, dataset, trained, progress)
 
 
 def open_sampler(folder: RunFolder) -> Callable[..., Fields]:

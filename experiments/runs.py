@@ -23,13 +23,15 @@ import platform
 import shlex
 import subprocess
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from filelock import FileLock, Timeout
 
 from experiments import catalog
 from experiments.config import ExperimentConfig
@@ -143,6 +145,24 @@ class RunFolder:
     def resume_command(self) -> str:
         """Return the command that goes on with this run where it stopped."""
         return f"python -m experiments run {self.experiment} --resume {shlex.quote(str(self.path))}"
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the folder against any other process that would write into it; the operating system lets go of it
+        when the process ends, however it ends.
+
+        Raises:
+            UserError: another process holds it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"{self.path} is being written by another process; wait for it or stop it.") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _read_json(self, path: Path, remedy: str) -> dict[str, Any]:
         if not path.exists():

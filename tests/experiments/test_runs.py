@@ -133,3 +133,14 @@ def test_sampling_from_python_reaches_the_sampler_with_key_and_refinement(run_pa
         run.sample(0)
     with pytest.raises(UserError, match="refine must be a solver time"):
         run.sample(1, refine=-1.0)
+
+
+def test_a_folder_that_one_process_writes_is_refused_to_another(run_path):
+    with (
+        runs.open_folder(run_path).claimed(),
+        pytest.raises(UserError, match="is being written by another process"),
+        runs.open_folder(run_path).claimed(),
+    ):
+        pass
+    with runs.open_folder(run_path).claimed():
+        pass
