@@ -7,6 +7,8 @@ those of ``jnp.fft.rfftn`` without normalisation: u(x) = 1/N sum_n u_n exp(2 pi 
 Odd derivatives drop the Nyquist wave of even grids, see `Grid.odd_wavenumbers`.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
@@ -49,6 +51,16 @@ def inverse_transform_pair(
     zeros = jnp.zeros((*a_hat.shape[:-1], size - held - mirrored.shape[-1]), a_hat.dtype)
     both = jnp.fft.ifftn(jnp.concatenate([a_hat + 1j * b_hat, zeros, mirrored], -1), axes=tuple(range(-grid.ndim, 0)))
     return both.real, both.imag
+
+
+def apply_symbol(symbol: Any, u_hat: Array) -> Array:
+    """A function of a linear operator, given on waves, applied to a spectrum ``(C, *waves)``.
+
+    ``symbol`` is one number per channel and wave, ``(C, *waves)`` or what broadcasts to it, or one axis more: a
+    matrix between channels per wave, ``(C, C, *waves)``.
+    """
+    # Matrices of a few channels: a sum of products fuses with its neighbours and keeps full precision everywhere.
+    return (symbol * u_hat).sum(1) if jnp.ndim(symbol) > u_hat.ndim else symbol * u_hat
 
 
 def derivative(

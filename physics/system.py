@@ -1,8 +1,8 @@
 """What a dynamical system is: equation, parameters, channel names, grid, initial fields, invariants, symmetries.
 
-`System` is anything with a vector field. `SemilinearSystem` has the form u_t = L u + N(u) with L diagonal
-in Fourier space, and is written by stating the symbol of L and N on spectra; its vector field follows from
-the two.
+`System` is anything with a vector field. `SemilinearSystem` has the form u_t = L u + N(u) where L treats
+every wave by itself, and is written by stating the symbol of L and N on spectra; its vector field follows
+from the two.
 """
 
 import abc
@@ -18,7 +18,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from physics.arguments import is_concrete
 from physics.grid import Grid
-from physics.spectral import to_physical, to_spectral
+from physics.spectral import apply_symbol, to_physical, to_spectral
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,13 @@ class System(eqx.Module):
 
 
 class SemilinearSystem(System):
-    """u_t = L u + N(u) with L diagonal in Fourier space: state `linear_symbol` and `nonlinear`."""
+    """u_t = L u + N(u) with L acting on every wave by itself: state `linear_symbol` and `nonlinear`."""
 
     @abc.abstractmethod
     def linear_symbol(self) -> Any:
         """The symbol of L on ``(C, *grid.spectral_shape)`` or what broadcasts to it, complex where L has
-        odd derivatives.
+        odd derivatives; with one axis more, ``(C, C, *grid.spectral_shape)``, it is a matrix between
+        channels per wave.
 
         Write it with operators on the grid's NumPy wavenumbers and the parameters, so that it stays float64
         on the host where the parameters are plain numbers.
@@ -111,7 +112,7 @@ class SemilinearSystem(System):
         u_hat = to_spectral(u, self.grid)
         symbol = jnp.asarray(self.symbol())
         symbol = symbol.astype(u_hat.dtype if jnp.iscomplexobj(symbol) else u_hat.real.dtype)
-        return to_physical(symbol * u_hat + self.nonlinear(t, u_hat, args), self.grid)
+        return to_physical(apply_symbol(symbol, u_hat) + self.nonlinear(t, u_hat, args), self.grid)
 
     def symbol(self) -> Any:
         """`linear_symbol` in float64 NumPy where every parameter is concrete, traced otherwise."""

@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Array
 
 from physics.arguments import is_concrete
-from physics.spectral import to_physical, to_spectral
+from physics.integrators.phi import phi_functions, phi_functions_of_matrices
+from physics.spectral import apply_symbol, to_physical, to_spectral
 from physics.system import SemilinearSystem
 
 
@@ -39,7 +40,7 @@ class SemilinearTerm(diffrax.AbstractTerm):
         """dy/dt for the physical field or the spectrum."""
         if not self.spectral:
             return self.system.vector_field(t, y, args)
-        return jnp.asarray(self.system.symbol()).astype(y.dtype) * y + self.system.nonlinear(t, y, args)
+        return apply_symbol(jnp.asarray(self.system.symbol()).astype(y.dtype), y) + self.system.nonlinear(t, y, args)
 
     def contr(self, t0: Any, t1: Any, **kwargs: Any) -> Any:
         """The step in time."""
@@ -76,8 +77,8 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
     interpolation_cls: ClassVar[Callable[..., diffrax.LocalLinearInterpolation]] = diffrax.LocalLinearInterpolation
 
     @abc.abstractmethod
-    def evaluate(self, z: Any, h: Any) -> tuple[Any, ...]:
-        """The method's coefficients for z = h L."""
+    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+        """The method's coefficients; ``phi(c, k)`` are phi_0 ... phi_k of c h L."""
 
     @abc.abstractmethod
     def stages(self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]) -> Any:
@@ -91,12 +92,13 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
         """
         symbol, real = system.symbol(), jnp.finfo(dtype).dtype
         if isinstance(symbol, np.ndarray) and is_concrete(h):
-            values = self.evaluate(float(h) * symbol, float(h))
+            h = float(h)
         else:
             symbol = jnp.asarray(symbol)
             symbol = symbol.astype(jnp.result_type(real, 1j) if jnp.iscomplexobj(symbol) else real)
             h = jnp.asarray(h, real)
-            values = self.evaluate(h * symbol, h)
+        functions = phi_functions_of_matrices if symbol.ndim > system.grid.ndim + 1 else phi_functions
+        values = self.evaluate(lambda c, highest: functions(c * h * symbol, highest), h)
         cast = [jnp.asarray(v, jnp.result_type(real, 1j) if np.iscomplexobj(v) else real) for v in values]
         return Coefficients(None, tuple(cast))
 

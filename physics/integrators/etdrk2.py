@@ -1,11 +1,12 @@
 """ETDRK2: the second-order exponential time-differencing Runge-Kutta method of Cox and Matthews."""
 
+from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Array
 
 from physics.integrators.etdrk import AbstractETDRK, SemilinearTerm
-from physics.integrators.phi import phi_functions
+from physics.spectral import apply_symbol
 
 
 class ETDRK2(AbstractETDRK):
@@ -21,15 +22,15 @@ class ETDRK2(AbstractETDRK):
         """Two."""
         return 2
 
-    def evaluate(self, z: Any, h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
         """e^z, h phi_1, h phi_2."""
-        exp, phi1, phi2 = phi_functions(z, 2)
+        exp, phi1, phi2 = phi(1.0, 2)
         return exp, h * phi1, h * phi2
 
     def stages(self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]) -> Any:
         """Both stages and the embedded error."""
         exp, p1, p2 = values
         n_u = term.system.nonlinear(t0, u_hat, args)
-        a = exp * u_hat + p1 * n_u
-        error = p2 * (term.system.nonlinear(t0 + h, a, args) - n_u)
+        a = apply_symbol(exp, u_hat) + apply_symbol(p1, n_u)
+        error = apply_symbol(p2, term.system.nonlinear(t0 + h, a, args) - n_u)
         return a + error, error

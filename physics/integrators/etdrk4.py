@@ -1,11 +1,12 @@
 """ETDRK4: the fourth-order exponential time-differencing Runge-Kutta method of Cox and Matthews."""
 
+from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Array
 
 from physics.integrators.etdrk import AbstractETDRK, SemilinearTerm
-from physics.integrators.phi import phi_functions
+from physics.spectral import apply_symbol
 
 
 class ETDRK4(AbstractETDRK):
@@ -26,10 +27,10 @@ class ETDRK4(AbstractETDRK):
         """Four."""
         return 4
 
-    def evaluate(self, z: Any, h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
         """e^z, e^{z/2}, the half-step weight and the three final weights."""
-        exp_half, phi1_half = phi_functions(0.5 * z, 1)
-        exp, phi1, phi2, phi3 = phi_functions(z, 3)
+        exp_half, phi1_half = phi(0.5, 1)
+        exp, phi1, phi2, phi3 = phi(1.0, 3)
         return (
             exp,
             exp_half,
@@ -44,11 +45,11 @@ class ETDRK4(AbstractETDRK):
         exp, exp_half, q, f1, f2, f3 = values
         n = term.system.nonlinear
         n_u = n(t0, u_hat, args)
-        half = exp_half * u_hat
-        a = half + q * n_u
+        half = apply_symbol(exp_half, u_hat)
+        a = half + apply_symbol(q, n_u)
         n_a = n(t0 + h / 2, a, args)
-        n_b = n(t0 + h / 2, half + q * n_a, args)
-        n_c = n(t0 + h, exp_half * a + q * (2 * n_b - n_u), args)
-        new = exp * u_hat + f1 * n_u + f2 * (n_a + n_b) + f3 * n_c
-        error = f3 * (n_c - n(t0 + h, new, args))
+        n_b = n(t0 + h / 2, half + apply_symbol(q, n_a), args)
+        n_c = n(t0 + h, apply_symbol(exp_half, a) + apply_symbol(q, 2 * n_b - n_u), args)
+        new = apply_symbol(exp, u_hat) + apply_symbol(f1, n_u) + apply_symbol(f2, n_a + n_b) + apply_symbol(f3, n_c)
+        error = apply_symbol(f3, n_c - n(t0 + h, new, args))
         return new, error
