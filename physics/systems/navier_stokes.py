@@ -10,8 +10,9 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
-from physics.spectral import inverse_transform_pair, to_physical, to_spectral, transform
+from physics.spectral import to_spectral
 from physics.system import Reflection, SemilinearSystem, Symmetries
+from physics.vorticity import advection, energy_and_enstrophy, velocity
 
 
 class NavierStokes2D(SemilinearSystem):
@@ -25,8 +26,7 @@ class NavierStokes2D(SemilinearSystem):
     enstrophy fast; forced, a chain of vortices over sheared bands, with bursts once the Reynolds number is
     past a few tens.
 
-    The nonlinear term takes four transforms, two of them done as one (Basdevant, 1983): with p = u v and d = v^2 - u^2,
-    u w_x + v w_y = p_xx - p_yy + d_xy.
+    The nonlinear term takes four transforms, two of them done as one (Basdevant, 1983; `physics.vorticity`).
 
     Good values to start with: box 2 pi x 2 pi; decaying with 64 x 64 points, nu = 1e-3, dt = 0.01;
     Kolmogorov with forcing 1, mode 4, nu = 1e-2, drag 0.1, 64 x 64 points, dt = 0.01.
@@ -62,34 +62,11 @@ class NavierStokes2D(SemilinearSystem):
         self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
     ) -> Complex[Array, "c *spectrum"]:
         """-(u w_x + v w_y) + curl F."""
-        real = u_hat.real.dtype
-        kx, ky = self.grid.wavenumbers
-        keep = self.grid.dealias_mask
-        to_u, to_v = self._velocity_multipliers()
-        kept_y = int(keep[0].sum())
-        w = u_hat[0, :, :kept_y]
-        u, v = inverse_transform_pair(
-            jnp.asarray((1j * to_u * keep)[:, :kept_y], w.dtype) * w,
-            jnp.asarray((1j * to_v * keep)[:, :kept_y], w.dtype) * w,
-            self.grid,
-        )
-        products = transform(jnp.stack([u * v, v * v - u * u]), self.grid)
-        of_p = jnp.asarray((kx**2 - ky**2) * keep, real)
-        of_d = jnp.asarray(kx * ky * keep, real)
-        advection = of_p * products[0] + of_d * products[1]
-        return (advection + self._force_spectrum(u_hat.dtype))[None]
+        return (advection(u_hat[0], self.grid) + self._force_spectrum(u_hat.dtype))[None]
 
     def velocity(self, w: Float[Array | np.ndarray, "nx ny 1"]) -> Float[Array, "nx ny 2"]:
         """The divergence-free velocity (u, v) of a vorticity field."""
-        w_hat = to_spectral(w, self.grid)
-        return to_physical(jnp.asarray(1j * np.stack(self._velocity_multipliers()), w_hat.dtype) * w_hat, self.grid)
-
-    def _velocity_multipliers(self) -> tuple[np.ndarray, np.ndarray]:
-        """ky/|k|^2 and -kx/|k|^2: u = i ky psi, v = -i kx psi, |k|^2 psi = w."""
-        kx, ky = self.grid.odd_wavenumbers
-        k2 = self.grid.wavenumber_squared
-        inverse = np.divide(1.0, k2, out=np.zeros(k2.shape), where=k2 > 0)
-        return ky * inverse, -kx * inverse
+        return velocity(w, self.grid)
 
     def _force_spectrum(self, dtype: Any) -> Any:
         """The transform of curl F = -forcing q cos(q y)."""
@@ -115,22 +92,13 @@ class NavierStokes2D(SemilinearSystem):
 
     def budgets(self, u: Float[Array | np.ndarray, "*shape c"]) -> dict[str, dict[str, Float[Array, ""]]]:
         """Energy |u|^2/2 and enstrophy w^2/2 per unit area: dissipation, drag and forcing of each."""
-        w_hat = to_spectral(u, self.grid)
-        weights = jnp.asarray(self.grid.parseval_weights / self.grid.size**2, w_hat.real.dtype)
-        k2 = self.grid.wavenumber_squared
-        inverse = np.divide(1.0, k2, out=np.zeros(k2.shape), where=k2 > 0)
-        force = jnp.broadcast_to(self._force_spectrum(w_hat.dtype), k2.shape)
-        result = {}
-        for name, weight in (("energy", inverse), ("enstrophy", np.ones(k2.shape))):
-            metric = weights * jnp.asarray(weight, weights.dtype)
-            square = metric * jnp.abs(w_hat[0]) ** 2
-            result[name] = {
-                "value": 0.5 * square.sum(),
-                "dissipation": -self.viscosity * (jnp.asarray(k2, weights.dtype) * square).sum(),
-                "drag": -self.drag * square.sum(),
-                "forcing": (metric * (jnp.conj(w_hat[0]) * force).real).sum(),
-            }
-        return result
+        w_hat = to_spectral(u, self.grid)[0]
+        rates = {
+            "dissipation": -self.viscosity * jnp.asarray(self.grid.wavenumber_squared, w_hat.real.dtype) * w_hat,
+            "drag": -self.drag * w_hat,
+            "forcing": self._force_spectrum(w_hat.dtype),
+        }
+        return energy_and_enstrophy(w_hat, rates, self.grid)
 
     @property
     def symmetries(self) -> Symmetries:

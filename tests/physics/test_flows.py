@@ -1,0 +1,132 @@
+"""What every flow of the suite keeps: closed budgets, invariants, declared symmetries, gradients, clear refusals."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physics import BarotropicVorticity, Grid, NavierStokes2D, advance
+
+TAU = 2 * np.pi
+PLANE = Grid((16, 12), (TAU, TAU))
+FLOWS = [
+    pytest.param(lambda: NavierStokes2D(PLANE, 0.05, drag=0.1, forcing=0.3, forcing_mode=2), id="navier_stokes_2d"),
+    pytest.param(lambda: BarotropicVorticity(PLANE, 3.0, 0.05, 0.1), id="barotropic_vorticity"),
+]
+EVERY_FLOW = pytest.mark.parametrize("make", FLOWS)
+DT, STEPS = 0.02, 4
+
+
+def _mirrored(u, mirror):
+    """u at -x: point 0 stays, so that the mirror is one of the grid's own."""
+    return jnp.roll(jnp.flip(u, mirror.axis), 1, mirror.axis) * jnp.asarray(mirror.signs)
+
+
+@pytest.mark.float64
+@EVERY_FLOW
+def test_budgets_give_the_rate_of_change_along_the_vector_field(make, key):
+    system = make()
+    u = system.sample_initial(key)
+
+    @jax.jit
+    def values_and_slopes(u):
+        def values(u):
+            return {name: budget["value"] for name, budget in system.budgets(u).items()}
+
+        return jax.jvp(values, (u,), (system.vector_field(0.0, u),))[1], system.budgets(u)
+
+    slopes, budgets = values_and_slopes(u)
+    assert budgets
+    for name, budget in budgets.items():
+        terms = [float(term) for part, term in budget.items() if part != "value"]
+        assert max(map(abs, terms)) > 1e-4, f"{name} does not change, so its budget says nothing"
+        assert np.isclose(slopes[name], sum(terms), rtol=1e-9, atol=1e-10 * max(map(abs, terms))), name
+
+
+@pytest.mark.float64
+@EVERY_FLOW
+def test_invariants_stay_while_the_field_moves(make, key):
+    system = make()
+    u = system.sample_initial(key)
+    later = advance(system, u, DT, STEPS)
+    assert np.abs(later - u).max() > 1e-3 * np.abs(u).max()
+    before, after = system.invariants(u), system.invariants(later)
+    for name in before:
+        assert np.isclose(after[name], before[name], rtol=1e-10, atol=1e-10), name
+
+
+@pytest.mark.float64
+@EVERY_FLOW
+def test_declared_symmetries_commute_with_the_flow(make, key):
+    system = make()
+    u = system.sample_initial(key)
+    end = advance(system, u, DT, STEPS)
+    size = np.abs(end).max()
+    for axis in system.symmetries.shift_axes:
+        assert np.allclose(advance(system, jnp.roll(u, 5, axis), DT, STEPS), jnp.roll(end, 5, axis), atol=1e-10 * size)
+    for mirror in system.symmetries.reflections:
+        got = advance(system, _mirrored(u, mirror), DT, STEPS)
+        assert np.allclose(got, _mirrored(end, mirror), atol=1e-10 * size)
+
+
+def _check_gradients(system, key):
+    names = [f.name for f in dataclasses.fields(system) if not f.metadata.get("static", False)]
+    values = {name: jnp.asarray(getattr(system, name)) for name in names}
+    u, direction = system.sample_initial(key), system.sample_initial(jax.random.fold_in(key, 1))
+
+    @jax.jit
+    def loss(u, values):
+        return (advance(dataclasses.replace(system, **values), u, DT, STEPS) ** 3).mean()
+
+    in_field, in_values = jax.jit(jax.grad(loss, (0, 1)))(u, values)
+    h = 1e-5
+
+    def slope(along):
+        return (along(h) - along(-h)) / (2 * h)
+
+    wanted = slope(lambda e: loss(u + e * direction, values))
+    assert np.isclose((in_field * direction).sum(), wanted, rtol=1e-6, atol=1e-9)
+    for name in names:
+        wanted = slope(lambda e, name=name: loss(u, values | {name: values[name] + e}))
+        assert np.abs(wanted) > 1e-9, f"{name} does not matter here, so its gradient says nothing"
+        assert np.isclose(in_values[name], wanted, rtol=1e-5, atol=1e-9), name
+
+
+@pytest.mark.float64
+def test_gradients_of_a_flow_match_finite_differences_in_field_and_every_parameter(key):
+    _check_gradients(BarotropicVorticity(Grid((8, 12), (TAU, TAU)), 3.0, 0.05, 0.1), key)
+
+
+@pytest.mark.slow
+@pytest.mark.float64
+@EVERY_FLOW
+def test_gradients_of_every_flow_match_finite_differences_in_field_and_every_parameter(make, key):
+    _check_gradients(make(), key)
+
+
+@EVERY_FLOW
+def test_a_second_draw_differs_from_the_first_and_single_precision_stays_single(make, key):
+    system = make()
+    first, second = (system.sample_initial(one) for one in jax.random.split(key))
+    assert first.shape == system.field_shape and first.dtype == jnp.float32
+    assert np.abs(first - second).max() > 0.1 * np.abs(first).max()
+    assert advance(system, first, DT, 1).dtype == jnp.float32 and 0 < system.recommended_dt < 1
+
+
+LINE = Grid((16,), (TAU,))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: BarotropicVorticity(LINE), "BarotropicVorticity needs 2 axes, not 1"),
+        (lambda: BarotropicVorticity(PLANE, viscosity=-1.0), "viscosity must not be negative, but is -1.0"),
+        (lambda: BarotropicVorticity(PLANE, beta=np.inf), "beta must be finite, not inf"),
+        (lambda: BarotropicVorticity(PLANE, drag=-0.1), "drag must not be negative"),
+    ],
+)
+def test_what_a_flow_cannot_be_is_refused_in_one_sentence(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
