@@ -19,6 +19,7 @@ _WRITTEN_IN = {
     "KuramotoSivashinsky": "physics.systems.kuramoto_sivashinsky",
     "KortewegDeVries": "physics.systems.korteweg_de_vries",
     "NavierStokes2D": "physics.systems.navier_stokes",
+    "NavierStokes3D": "physics.systems.navier_stokes_3d",
     "BarotropicVorticity": "physics.systems.barotropic",
     "Lorenz63": "physics.systems.lorenz63",
     "ETDRK2": "physics.integrators.etdrk2",

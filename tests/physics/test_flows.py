@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import BarotropicVorticity, Grid, NavierStokes2D, advance
+from physics import BarotropicVorticity, Grid, NavierStokes2D, NavierStokes3D, advance
 
 TAU = 2 * np.pi
 PLANE = Grid((16, 12), (TAU, TAU))
 FLOWS = [
     pytest.param(lambda: NavierStokes2D(PLANE, 0.05, drag=0.1, forcing=0.3, forcing_mode=2), id="navier_stokes_2d"),
     pytest.param(lambda: BarotropicVorticity(PLANE, 3.0, 0.05, 0.1), id="barotropic_vorticity"),
+    pytest.param(lambda: NavierStokes3D(Grid((12, 8, 10), (TAU, 5.0, TAU)), 0.05), id="navier_stokes_3d"),
 ]
 EVERY_FLOW = pytest.mark.parametrize("make", FLOWS)
 DT, STEPS = 0.02, 4
@@ -122,6 +123,8 @@ LINE = Grid((16,), (TAU,))
     ("make", "sentence"),
     [
         (lambda: BarotropicVorticity(LINE), "BarotropicVorticity needs 2 axes, not 1"),
+        (lambda: NavierStokes3D(PLANE), "NavierStokes3D needs 3 axes, not 2"),
+        (lambda: NavierStokes3D(Grid((8, 8, 8), (1.0, 1.0, 1.0)), -0.1), "viscosity must not be negative"),
         (lambda: BarotropicVorticity(PLANE, viscosity=-1.0), "viscosity must not be negative, but is -1.0"),
         (lambda: BarotropicVorticity(PLANE, beta=np.inf), "beta must be finite, not inf"),
         (lambda: BarotropicVorticity(PLANE, drag=-0.1), "drag must not be negative"),
