@@ -34,6 +34,16 @@ def check_parameter(what: str, value: Any, *, positive: bool = True) -> None:
         raise ValueError(f"{what} must not be negative, but is {value}: use a value of 0 or more.")
 
 
+def check_boundaries(system: str, grid: Any, allowed: tuple[str, ...]) -> None:
+    """Raise ``ValueError`` unless the boundary of every axis of ``grid`` is among ``allowed``."""
+    for axis, kind in enumerate(grid.boundary):
+        if kind not in allowed:
+            raise ValueError(
+                f"{system} has no form for the {kind} boundary of axis {axis}: give a grid whose boundary is "
+                f"{' or '.join(map(repr, allowed))} on every axis."
+            )
+
+
 def check_step(dt: Any) -> None:
     """Raise ``ValueError`` unless the concrete step ``dt`` is a positive, finite number."""
     if is_concrete(dt) and not (np.ndim(dt) == 0 and np.isfinite(dt) and dt > 0):

@@ -136,7 +136,7 @@ class Dataset:
     def grid(self) -> Grid:
         """The grid of the fields."""
         described = self.description["grid"]
-        return Grid(tuple(described["shape"]), tuple(described["extent"]))
+        return Grid(tuple(described["shape"]), tuple(described["extent"]), described["boundary"])
 
     @property
     def channels(self) -> tuple[str, ...]:

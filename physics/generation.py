@@ -366,7 +366,7 @@ def _description(
         "grid": {
             "shape": list(system.grid.shape),
             "extent": list(system.grid.extent),
-            "boundary": "periodic",
+            "boundary": list(system.grid.boundary),
         },
         "times": plan.times.tolist(),
         "dt": plan.dt,

@@ -1,7 +1,14 @@
-"""Uniform periodic boxes: where the points are, which waves they carry, which of them survive a product.
+"""Uniform boxes: where the points are, which waves they carry, which of them survive a product.
 
-On an axis of extent L with N points x_j = j L / N the resolved waves are exp(2 pi i n x / L), n = -N/2 ..
-N/2. The last spatial axis is the one that the real-input transform halves: it carries n = 0 .. N/2 only.
+An axis of extent L with N points and spacing h = L / N is, by its boundary,
+
+- ``"periodic"``: points x_j = j h, waves exp(2 pi i n x / L) with n = -N/2 .. N/2;
+- ``"dirichlet"`` (values given at 0 and L): points x_j = (j + 1/2) h, waves sin(pi n x / L) with n = 1 .. N;
+- ``"neumann"`` (slopes given at 0 and L): points x_j = (j + 1/2) h, waves cos(pi n x / L) with n = 0 .. N - 1.
+
+Off periodic axes the points are thus the centres of N cells, with both boundaries on cell faces: a finite-volume
+operator and the trigonometric series of spectral methods live on the same points, Dirichlet and Neumann axes too.
+The last periodic axis is the one that the real-input transform halves: it carries n = 0 .. N/2 only.
 """
 
 from dataclasses import dataclass
@@ -10,23 +17,27 @@ from math import prod
 
 import numpy as np
 
+BOUNDARIES = ("periodic", "dirichlet", "neumann")
 _SMALLEST_AXIS = 4
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A uniform periodic box in any number of dimensions; hashable, so it may be a static argument of ``jit``.
+    """A uniform box in any number of dimensions; hashable, so it may be a static argument of ``jit``.
 
     **Arguments:**
 
     - ``shape``: points per axis, each at least 4 (odd sizes are allowed). ``()`` is a single point: an ODE.
     - ``extent``: length per axis, in the units of the system (non-dimensional where the system is).
+    - ``boundary``: ``"periodic"``, ``"dirichlet"`` or ``"neumann"``, one for all axes or one per axis (kept as
+      one per axis). What is given there, values or slopes, belongs to the system.
 
-    Raises ``ValueError`` for a size below 4, an extent that is not positive, or lengths that differ.
+    Raises ``ValueError`` for a size below 4, an extent that is not positive, lengths that differ, or another boundary.
     """
 
     shape: tuple[int, ...]
     extent: tuple[float, ...]
+    boundary: str | tuple[str, ...] = "periodic"
 
     def __post_init__(self):
         sizes, extents = tuple(self.shape), tuple(self.extent)
@@ -42,8 +53,16 @@ class Grid:
             raise ValueError(f"Grid shape {shape} is too small: every axis needs at least {_SMALLEST_AXIS} points.")
         if not all(np.isfinite(length) and length > 0 for length in extent):
             raise ValueError(f"Grid extent {extent} must be positive and finite on every axis.")
+        boundary = self.boundary
+        boundary = (boundary,) * len(shape) if isinstance(boundary, str) else tuple(boundary)
+        if len(boundary) != len(shape) or any(kind not in BOUNDARIES for kind in boundary):
+            raise ValueError(
+                f"Grid boundary {self.boundary!r} does not fit the {len(shape)} axes: give one of "
+                f"{', '.join(map(repr, BOUNDARIES))}, or one per axis."
+            )
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "extent", extent)
+        object.__setattr__(self, "boundary", boundary)
 
     @property
     def ndim(self) -> int:
@@ -65,9 +84,20 @@ class Grid:
         """Length, area or volume of the box."""
         return prod(self.extent)
 
+    @property
+    def periodic_axes(self) -> tuple[int, ...]:
+        """The axes with periodic boundaries, counted from 0."""
+        return tuple(axis for axis, kind in enumerate(self.boundary) if kind == "periodic")
+
+    @property
+    def periodic(self) -> bool:
+        """Whether every axis is periodic."""
+        return len(self.periodic_axes) == self.ndim
+
     def coordinates(self) -> tuple[np.ndarray, ...]:
-        """One float64 array of positions per axis, starting at 0 and leaving out the periodic image of 0."""
-        return tuple(np.arange(size) * step for size, step in zip(self.shape, self.spacing))
+        """One float64 array of positions per axis: from 0 on without its image on periodic axes, else cell centres."""
+        offsets = [0.0 if kind == "periodic" else 0.5 for kind in self.boundary]
+        return tuple((np.arange(size) + first) * step for size, step, first in zip(self.shape, self.spacing, offsets))
 
     def mesh(self) -> tuple[np.ndarray, ...]:
         """Positions as full arrays of ``shape``, one per axis."""
@@ -75,38 +105,52 @@ class Grid:
 
     def refined(self, factor: int) -> "Grid":
         """The same box with ``factor`` times the points on every axis."""
-        return Grid(tuple(size * factor for size in self.shape), self.extent)
+        return Grid(tuple(size * factor for size in self.shape), self.extent, self.boundary)
+
+    @property
+    def _halved_axis(self) -> int | None:
+        return self.periodic_axes[-1] if self.periodic_axes else None
 
     @property
     def spectral_shape(self) -> tuple[int, ...]:
-        """Shape of the real-input transform: the last axis is halved."""
-        return (*self.shape[:-1], self.shape[-1] // 2 + 1) if self.shape else ()
+        """Shape of the real-input transform: the last periodic axis is halved."""
+        halved = self._halved_axis
+        return tuple(size // 2 + 1 if axis == halved else size for axis, size in enumerate(self.shape))
 
     @cached_property
     def mode_numbers(self) -> tuple[np.ndarray, ...]:
-        """Whole waves per box, n, one array per axis, shaped so that they broadcast to ``spectral_shape``."""
+        """n, one array per axis, shaped so that they broadcast to ``spectral_shape``.
+
+        Whole waves per box on periodic axes, half waves per box on the others.
+        """
         numbers = []
-        for axis, size in enumerate(self.shape):
-            last = axis == self.ndim - 1
-            n = np.arange(size // 2 + 1) if last else np.round(np.fft.fftfreq(size, 1 / size)).astype(int)
+        for axis, (size, kind) in enumerate(zip(self.shape, self.boundary)):
+            if kind == "periodic":
+                halved = axis == self._halved_axis
+                n = np.arange(size // 2 + 1) if halved else np.round(np.fft.fftfreq(size, 1 / size)).astype(int)
+            else:
+                n = np.arange(size) + (kind == "dirichlet")
             numbers.append(n.reshape([-1 if other == axis else 1 for other in range(self.ndim)]))
         return tuple(numbers)
 
     @cached_property
     def wavenumbers(self) -> tuple[np.ndarray, ...]:
-        """k = 2 pi n / L per axis, broadcastable; for even powers, where Nyquist's sign is no matter."""
-        return tuple(2 * np.pi * n / length for n, length in zip(self.mode_numbers, self.extent))
+        """k = 2 pi n / L (periodic) or pi n / L per axis, broadcastable; for even powers, where Nyquist's sign is no
+        matter."""
+        waves = [2 * np.pi if kind == "periodic" else np.pi for kind in self.boundary]
+        return tuple(wave * n / length for wave, n, length in zip(waves, self.mode_numbers, self.extent))
 
     @cached_property
     def odd_wavenumbers(self) -> tuple[np.ndarray, ...]:
-        """``wavenumbers`` with the Nyquist wave of even sizes put to zero: for odd powers of k.
+        """``wavenumbers`` with the Nyquist wave of even sizes put to zero: for odd powers of k on periodic axes.
 
         A real field samples cos(pi j) at Nyquist; its derivative -sin vanishes on every point, and keeping
-        it would break the symmetry that makes the field real.
+        it would break the symmetry that makes the field real. Off periodic axes, where an odd derivative turns
+        sines into cosines and no multiplier exists, the numbers are NaN.
         """
         return tuple(
-            np.where((size % 2 == 0) & (np.abs(n) == size // 2), 0.0, k)
-            for size, n, k in zip(self.shape, self.mode_numbers, self.wavenumbers)
+            np.where((size % 2 == 0) & (np.abs(n) == size // 2), 0.0, k) if kind == "periodic" else np.nan * k
+            for size, n, k, kind in zip(self.shape, self.mode_numbers, self.wavenumbers, self.boundary)
         )
 
     @cached_property
@@ -116,19 +160,22 @@ class Grid:
 
     @cached_property
     def dealias_mask(self) -> np.ndarray:
-        """The waves kept by the 2/3 rule, |n| < N/3 on every axis, as booleans on ``spectral_shape``.
+        """The waves kept by the 2/3 rule, |n| < N/3 on periodic axes, n < 2N/3 on the others, on ``spectral_shape``.
 
         Strictly below: with n = N/3 kept, the product of two such waves folds back onto -N/3 itself
         (Orszag, 1971). What is kept is symmetric under n -> -n and never holds Nyquist.
         """
         kept = np.ones(self.spectral_shape, bool)
-        for size, n in zip(self.shape, self.mode_numbers):
-            kept = kept & (3 * np.abs(n) < size)
+        for size, n, kind in zip(self.shape, self.mode_numbers, self.boundary):
+            kept = kept & (3 * np.abs(n) < (size if kind == "periodic" else 2 * size))
         return kept
 
     @cached_property
     def parseval_weights(self) -> np.ndarray:
         """How many waves of the full transform each coefficient stands for, 1 or 2: for sums over waves."""
-        n, size = self.mode_numbers[-1], self.shape[-1]
+        axis = self._halved_axis
+        if axis is None:
+            return np.ones(self.spectral_shape)
+        n, size = self.mode_numbers[axis], self.shape[axis]
         own_mirror = (n == 0) | ((size % 2 == 0) & (n == size // 2))
         return np.broadcast_to(np.where(own_mirror, 1.0, 2.0), self.spectral_shape)

@@ -1,9 +1,10 @@
-r"""Gaussian random fields on periodic grids, and their exact conditioning on noisy point observations.
+r"""Gaussian random fields on grids, and their exact conditioning on noisy point observations.
 
 A stationary Gaussian field on N points has the circulant covariance C = F^-1 diag(S) F: white noise of unit
 variance, its transform multiplied by sqrt(S), transformed back (Dietrich and Newsam, 1997). S is the
-*spectrum*: the variance at every point is the mean of S over all N waves. Non-dimensional, or in the units
-of the field squared.
+*spectrum*: the variance at every point is the mean of S over all N waves. On Dirichlet and Neumann axes the
+waves are those of the sine and cosine series, the field obeys the boundary condition, and its variance depends on
+the place: the mean of S is its mean over the points. Non-dimensional, or in the units of the field squared.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from physics.arguments import is_concrete
 from physics.grid import Grid
+from physics.spectral import inverse_transform, transform
 
 
 class GaussianField(eqx.Module):
@@ -29,7 +31,8 @@ class GaussianField(eqx.Module):
     - ``spectrum``: S >= 0 on ``grid.spectral_shape``, or a function of the modulus \\|k\\| of the
       wavenumber (radians per length, float64) that returns it. Waves and their mirror images share one
       value.
-    - ``std``: if given, S is rescaled so that this is the standard deviation at every point.
+    - ``std``: if given, S is rescaled so that this is the standard deviation at every point (its root mean square
+      over the points on grids that are not periodic).
     - ``channels``: independent copies, stacked last.
 
     Raises ``ValueError`` for a spectrum of the wrong shape, or with negative or non-finite values.
@@ -88,9 +91,13 @@ class GaussianField(eqx.Module):
         - ``values``: what was measured there, ``(n, channels)``.
         - ``noise``: standard deviation of the measurement error, positive.
 
-        Raises ``ValueError`` for shapes that do not fit, values that are not finite or noise that is not
-        positive.
+        Raises ``ValueError`` for shapes that do not fit, values that are not finite, noise that is not positive,
+        or a grid that is not periodic.
         """
+        if not self.grid.periodic:
+            raise ValueError(
+                f"condition needs a periodic grid, but its boundary is {self.grid.boundary}: draw without points there."
+            )
         if np.ndim(points) != 2 or np.shape(points)[1] != self.grid.ndim:
             raise ValueError(
                 f"points has shape {np.shape(points)}, but needs (n, {self.grid.ndim}): one row per position."
@@ -110,9 +117,8 @@ class GaussianField(eqx.Module):
 
     def _multiply(self, multiplier: Any, fields: Array) -> Array:
         """Multiply the spectra of fields ``(n, *grid.shape)``."""
-        axes = tuple(range(1, self.grid.ndim + 1))
-        spectra = jnp.fft.rfftn(fields, axes=axes)
-        return jnp.fft.irfftn(spectra * jnp.asarray(multiplier, fields.dtype), s=self.grid.shape, axes=axes)
+        spectra = transform(fields, self.grid)
+        return inverse_transform(spectra * jnp.asarray(multiplier, fields.dtype), self.grid)
 
 
 class ConditionedGaussianField(eqx.Module):

@@ -1,39 +1,105 @@
-"""Fourier transforms and derivatives of real fields on periodic grids.
+"""Transforms and derivatives of real fields: Fourier series on periodic axes, sine and cosine series on the others.
 
-Physical fields are real with channels last, ``(*grid.shape, C)``; their spectra are complex with channels
-first, ``(C, *grid.spectral_shape)``, so that every transform runs over contiguous memory. Coefficients are
-those of ``jnp.fft.rfftn`` without normalisation: u(x) = 1/N sum_n u_n exp(2 pi i n x / L).
+Physical fields are real with channels last, ``(*grid.shape, C)``; their spectra have channels first,
+``(C, *grid.spectral_shape)``, so that every transform runs over contiguous memory, and are complex where an axis is
+periodic. Coefficients of periodic axes are those of ``jnp.fft.rfftn`` without normalisation:
+u(x) = 1/N sum_n u_n exp(2 pi i n x / L). On Dirichlet and Neumann axes they are the sine and cosine coefficients of
+the discrete transforms of type II, scaled so that N sum_j u_j^2 = sum_n u_n^2: such a spectrum stands for a field that
+vanishes, or whose slope vanishes, on both boundaries.
 
 Odd derivatives drop the Nyquist wave of even grids, see `Grid.odd_wavenumbers`.
 """
 
+from functools import cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Inexact
 
 from physics.grid import Grid
 
+# Up to this size a product with the matrix of a sine or cosine transform beats the fast transform.
+_LARGEST_MATRIX = 256
 
-def to_spectral(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Complex[Array, "c *spectrum"]:
+
+def to_spectral(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Inexact[Array, "c *spectrum"]:
     """The spectrum of one field: ``(*grid.shape, C)`` to ``(C, *grid.spectral_shape)``."""
-    return jnp.fft.rfftn(jnp.moveaxis(jnp.asarray(u), -1, 0), axes=tuple(range(1, grid.ndim + 1)))
+    return transform(jnp.moveaxis(jnp.asarray(u), -1, 0), grid)
 
 
-def to_physical(u_hat: Complex[Array, "c *spectrum"], grid: Grid) -> Float[Array, "*shape c"]:
+def to_physical(u_hat: Inexact[Array, "c *spectrum"], grid: Grid) -> Float[Array, "*shape c"]:
     """The field of one spectrum, the inverse of `to_spectral`."""
     return jnp.moveaxis(inverse_transform(u_hat, grid), 0, -1)
 
 
-def transform(u: Float[Array, "c *shape"], grid: Grid) -> Complex[Array, "c *spectrum"]:
+def transform(u: Float[Array, "c *shape"], grid: Grid) -> Inexact[Array, "c *spectrum"]:
     """`to_spectral` for fields with channels first, as nonlinear terms use it between two transforms."""
-    return jnp.fft.rfftn(u, axes=tuple(range(-grid.ndim, 0)))
+    for axis, kind in enumerate(grid.boundary):
+        if kind != "periodic":
+            u = _series(u, axis - grid.ndim, kind)
+    return jnp.fft.rfftn(u, axes=_periodic(grid)) if grid.periodic_axes else u
 
 
-def inverse_transform(u_hat: Complex[Array, "c *spectrum"], grid: Grid) -> Float[Array, "c *shape"]:
+def inverse_transform(u_hat: Inexact[Array, "c *spectrum"], grid: Grid) -> Float[Array, "c *shape"]:
     """`to_physical` for fields with channels first."""
-    return jnp.fft.irfftn(u_hat, s=grid.shape, axes=tuple(range(-grid.ndim, 0)))
+    if grid.periodic_axes:
+        sizes = [grid.shape[axis] for axis in grid.periodic_axes]
+        u_hat = jnp.fft.irfftn(u_hat, s=sizes, axes=_periodic(grid))
+    for axis, kind in enumerate(grid.boundary):
+        if kind != "periodic":
+            u_hat = _inverse_series(u_hat, axis - grid.ndim, kind)
+    return u_hat
+
+
+def _periodic(grid: Grid) -> tuple[int, ...]:
+    """The periodic axes, counted from the last."""
+    return tuple(axis - grid.ndim for axis in grid.periodic_axes)
+
+
+def _series(u: Array, axis: int, kind: str) -> Array:
+    """Cosine ("neumann") or sine ("dirichlet") coefficients along one axis.
+
+    sin(pi n (j + 1/2) / N) = (-1)^j cos(pi (N - n) (j + 1/2) / N) makes the one transform of the other.
+    """
+    size = u.shape[axis]
+    if size <= _LARGEST_MATRIX:
+        return _along(_series_matrix(size, kind), u, axis)
+    if kind == "dirichlet":
+        return jnp.flip(_series(u * _alternating(u, axis), axis, "neumann"), axis)
+    return jax.scipy.fft.dct(u, axis=axis, norm="ortho") * np.sqrt(size)
+
+
+def _inverse_series(coefficients: Array, axis: int, kind: str) -> Array:
+    size = coefficients.shape[axis]
+    if size <= _LARGEST_MATRIX:
+        return _along(_series_matrix(size, kind).T / size, coefficients, axis)
+    if kind == "dirichlet":
+        u = _inverse_series(jnp.flip(coefficients, axis), axis, "neumann")
+        return u * _alternating(u, axis)
+    return jax.scipy.fft.idct(coefficients, axis=axis, norm="ortho") / np.sqrt(size)
+
+
+@cache
+def _series_matrix(size: int, kind: str) -> np.ndarray:
+    """Rows are the waves of one axis, each of norm sqrt(size)^2 = size over its points."""
+    (n,), (x,) = Grid((size,), (np.pi,), kind).mode_numbers, Grid((size,), (np.pi,), kind).coordinates()
+    waves = (np.sin if kind == "dirichlet" else np.cos)(np.outer(n, x)) * np.sqrt(2.0)
+    waves[(n == 0) | (n == size)] /= np.sqrt(2.0)
+    return waves
+
+
+def _along(matrix: np.ndarray, u: Array, axis: int) -> Array:
+    """The matrix applied along one axis, in full precision on every device."""
+    product = jnp.tensordot(u, jnp.asarray(matrix, u.dtype), axes=[[axis], [1]], precision="highest")
+    return jnp.moveaxis(product, -1, axis)
+
+
+def _alternating(u: Array, axis: int) -> np.ndarray:
+    """(-1)^j along one axis."""
+    sign = (1 - 2 * (np.arange(u.shape[axis]) % 2)).astype(u.dtype)
+    return sign.reshape([-1 if other == axis % u.ndim else 1 for other in range(u.ndim)])
 
 
 def inverse_transform_pair(
@@ -66,14 +132,24 @@ def apply_symbol(symbol: Any, u_hat: Array) -> Array:
 def derivative(
     u: Float[Array | np.ndarray, "*shape c"], grid: Grid, axis: int = 0, order: int = 1
 ) -> Float[Array, "*shape c"]:
-    """The ``order``-th derivative of every channel along one spatial axis, exact for resolved waves."""
+    """The ``order``-th derivative of every channel along one spatial axis, exact for resolved waves.
+
+    Raises ``ValueError`` for an axis that is not there, a negative order, and odd orders along an axis that is not
+    periodic: the derivative of a sine series is a cosine series.
+    """
     if not 0 <= axis < grid.ndim:
         raise ValueError(f"axis {axis} is not one of this grid's {grid.ndim} spatial axes, counted from 0.")
     if order < 0:
         raise ValueError(f"order {order} of a derivative must be 0 or more.")
+    if order % 2 and grid.boundary[axis] != "periodic":
+        raise ValueError(
+            f"order {order} of a derivative along axis {axis} is odd, but that axis is {grid.boundary[axis]}: "
+            "only even orders keep its sine or cosine series."
+        )
     k = grid.odd_wavenumbers[axis] if order % 2 else grid.wavenumbers[axis]
     u_hat = to_spectral(u, grid)
-    return to_physical(u_hat * jnp.asarray((1j * k) ** order, u_hat.dtype), grid)
+    multiplier = (1j * k) ** order if order % 2 else (-1.0) ** (order // 2) * k**order
+    return to_physical(u_hat * jnp.asarray(multiplier, u_hat.dtype), grid)
 
 
 def gradient(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Float[Array, "*shape c d"]:
@@ -114,15 +190,24 @@ def resample(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, onto: Grid) -
 
     Waves that both grids resolve strictly (below either Nyquist) are copied, the others are zero.
     """
-    if grid.extent != onto.extent:
-        raise ValueError(f"resample needs one box, but the extents are {grid.extent} and {onto.extent}.")
+    if (grid.extent, grid.boundary) != (onto.extent, onto.boundary):
+        raise ValueError(
+            f"resample needs one box, but the extents are {grid.extent} and {onto.extent}, the boundaries "
+            f"{grid.boundary} and {onto.boundary}."
+        )
     u_hat = to_spectral(u, grid)
     out = jnp.zeros((u_hat.shape[0], *onto.spectral_shape), u_hat.dtype)
     source, target = [np.arange(u_hat.shape[0])], [np.arange(u_hat.shape[0])]
     for axis in range(grid.ndim):
         size = min(grid.shape[axis], onto.shape[axis])
+        if grid.boundary[axis] != "periodic":
+            # A sine series ends with the wave n = size, which is a zigzag on the coarser points.
+            kept = np.arange(size - (grid.boundary[axis] == "dirichlet"))
+            source.append(kept)
+            target.append(kept)
+            continue
         n = np.arange((size + 1) // 2)
-        if axis < grid.ndim - 1:
+        if axis != grid.periodic_axes[-1]:
             n = np.concatenate([n, -n[:0:-1]])
         source.append(n % grid.shape[axis])
         target.append(n % onto.shape[axis])

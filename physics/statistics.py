@@ -57,6 +57,8 @@ def energy_spectrum(
     values = _as_float64(fields)
     if grid.ndim == 0 or values.shape[values.ndim - 1 - grid.ndim : -1] != grid.shape:
         raise ValueError(f"fields have shape {values.shape}, which does not end in the grid {grid.shape}, channels")
+    if not grid.periodic:
+        raise ValueError(f"energy_spectrum needs a periodic grid, but its boundary is {grid.boundary}")
     axes = tuple(range(values.ndim - 1 - grid.ndim, values.ndim - 1))
     power = np.abs(np.fft.rfftn(values, axes=axes) / grid.size) ** 2 * grid.parseval_weights[..., None] / 2
     width = 2 * np.pi / max(grid.extent)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
-from physics.arguments import is_concrete
+from physics.arguments import check_boundaries, is_concrete
 from physics.grid import Grid
 from physics.spectral import apply_symbol, to_physical, to_spectral
 
@@ -42,7 +42,7 @@ class System(eqx.Module):
 
     The grid is static, numeric parameters are leaves: ``jax.grad`` and ``jax.vmap`` reach them.
     Plain-number parameters stay Python floats, exact on the host; ``equinox.filter_grad`` wants them as
-    arrays.
+    arrays. ``boundaries`` names the boundaries of a grid that the system has a form for; others are refused.
     """
 
     grid: eqx.AbstractVar[Grid]
@@ -50,6 +50,10 @@ class System(eqx.Module):
     channels: ClassVar[tuple[str, ...]]
     chaotic: ClassVar[bool] = False
     dissipative: ClassVar[bool] = False
+    boundaries: ClassVar[tuple[str, ...]] = ("periodic",)
+
+    def __check_init__(self):
+        check_boundaries(type(self).__name__, self.grid, self.boundaries)
 
     @abc.abstractmethod
     def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
@@ -89,7 +93,11 @@ class System(eqx.Module):
 
 
 class SemilinearSystem(System):
-    """u_t = L u + N(u) with L acting on every wave by itself: state `linear_symbol` and `nonlinear`."""
+    """u_t = L u + N(u) with L acting on every wave by itself: state `linear_symbol` and `nonlinear`.
+
+    On grids that are not periodic, for systems whose ``boundaries`` allow them, both see sine and cosine series
+    (`physics.spectral`): L holds even derivatives only, and N must keep the boundary condition.
+    """
 
     @abc.abstractmethod
     def linear_symbol(self) -> Any:
