@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from physics.arguments import check_adjoint, check_field, check_step, is_concrete
-from physics.integrators.etdrk import AbstractETDRK, SemilinearTerm
+from physics.integrators.exponential import AbstractExponentialSolver, SemilinearTerm
 from physics.meshes import away_from_meshes
 from physics.spectral import to_physical, to_spectral
 from physics.system import SemilinearSystem, System
@@ -163,7 +163,7 @@ def _fixed_steps(
     """Fields after each of the given numbers of further steps."""
     solver = system.default_solver if solver is None else solver
     coefficients = None
-    if isinstance(solver, AbstractETDRK):
+    if isinstance(solver, AbstractExponentialSolver):
         coefficients = solver.coefficients(_semilinear(system), dt, u0.dtype)
     # Parameters enter the compiled solve as arrays, so another value does not compile it again.
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
@@ -173,7 +173,7 @@ def _fixed_steps(
 
 def is_exponential(solver: Any) -> bool:
     """Whether a solver is one of this project's exponential integrators."""
-    return isinstance(solver, AbstractETDRK)
+    return isinstance(solver, AbstractExponentialSolver)
 
 
 def _semilinear(system: System) -> SemilinearSystem:

@@ -1,1 +1,1 @@
-"""Exponential time-differencing Runge-Kutta solvers for semilinear systems, as diffrax solvers."""
+"""Exponential integrators for semilinear systems, as diffrax solvers."""

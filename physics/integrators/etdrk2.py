@@ -5,11 +5,11 @@ from typing import Any
 
 from jaxtyping import Array
 
-from physics.integrators.etdrk import AbstractETDRK, SemilinearTerm
+from physics.integrators.exponential import AbstractExponentialSolver, Stages
 from physics.spectral import apply_symbol
 
 
-class ETDRK2(AbstractETDRK):
+class ETDRK2(AbstractExponentialSolver):
     r"""Second-order exponential time differencing (Cox and Matthews, 2002, equations 20 and 22).
 
         a  = e^z u + h phi_1(z) N(u)
@@ -27,10 +27,12 @@ class ETDRK2(AbstractETDRK):
         exp, phi1, phi2 = phi(1.0, 2)
         return exp, h * phi1, h * phi2
 
-    def stages(self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]) -> Any:
+    def stages(
+        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+    ) -> Stages:
         """Both stages and the embedded error."""
         exp, p1, p2 = values
-        n_u = term.system.nonlinear(t0, u_hat, args)
         a = apply_symbol(exp, u_hat) + apply_symbol(p1, n_u)
-        error = apply_symbol(p2, term.system.nonlinear(t0 + h, a, args) - n_u)
-        return a + error, error
+        error = apply_symbol(p2, nonlinear(1.0, a) - n_u)
+        new = a + error
+        return Stages(new, nonlinear(1.0, new), error)

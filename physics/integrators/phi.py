@@ -60,7 +60,7 @@ def phi_functions_of_matrices(z: Any, highest: int) -> tuple[Any, ...]:
     Right to about |z| units in the last place, which is as far as z itself is known, and e^z at best to one of 1.
     Traced matrices with a row sum above 5e11 give NaN.
     """
-    on_host = not isinstance(z, jax.Array)
+    on_host, wanted, highest = not isinstance(z, jax.Array), highest, max(highest, 1)
     xp: ModuleType = np if on_host else jnp
     z = xp.asarray(z)
     single = z.dtype in (np.dtype(np.float32), np.dtype(np.complex64))
@@ -93,7 +93,7 @@ def phi_functions_of_matrices(z: Any, highest: int) -> tuple[Any, ...]:
             functions = double(i, functions)
     else:
         functions = jax.lax.fori_loop(0, passes, double, functions)
-    return functions[0] + one, *functions[1:]
+    return functions[0] + one, *functions[1 : wanted + 1]
 
 
 def _product(a: Any, b: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What the exponential time-differencing solvers share: the term they integrate, and their coefficients.
+"""What the exponential integrators share: the term they integrate, their coefficients, their state between steps.
 
 A semilinear system u_t = L u + N(u) reaches the solver as a `SemilinearTerm`. Its state is the physical
 field under `diffrax.diffeqsolve` (diffrax's complex support is unfinished), and the spectrum inside the
@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import diffrax
 import equinox as eqx
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +25,7 @@ from physics.system import SemilinearSystem
 
 
 class SemilinearTerm(diffrax.AbstractTerm):
-    """A semilinear system as a diffrax term, for `ETDRK2` and `ETDRK4`.
+    """A semilinear system as a diffrax term, for the exponential integrators.
 
     **Arguments:**
 
@@ -59,6 +60,14 @@ class SemilinearTerm(diffrax.AbstractTerm):
         return u_hat if self.spectral else to_physical(u_hat, self.system.grid)
 
 
+class Stages(NamedTuple):
+    """What one step makes: the next spectrum, its nonlinear term, and the embedded error."""
+
+    new: Array
+    n_new: Array
+    error: Array
+
+
 class Coefficients(NamedTuple):
     """The functions of h L for one step of length ``step``, which is None where it can never change."""
 
@@ -66,11 +75,20 @@ class Coefficients(NamedTuple):
     values: tuple[Any, ...]
 
 
-class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
-    """Base of the exponential time-differencing Runge-Kutta solvers.
+class Memory(NamedTuple):
+    """What an adaptive solve carries from step to step: coefficients, and the spectrum and N of its state."""
 
-    Coefficients are computed once, in ``init``, and reused while the step stays the same; when an adaptive
-    controller changes the step they are computed again.
+    coefficients: Coefficients
+    u_hat: Array
+    n_u: Array
+
+
+class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
+    """Base of the exponential integrators.
+
+    With a constant step the coefficients are computed once for the whole solve. Under an adaptive controller they are
+    computed again, directly and without contour integrals, when the step has changed (under ``vmap``: when that of
+    any lane has, and then for all), and the last evaluation of a step is the first of the next one.
     """
 
     term_structure: ClassVar = SemilinearTerm
@@ -81,8 +99,10 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
         """The method's coefficients; ``phi(c, k)`` are phi_0 ... phi_k of c h L."""
 
     @abc.abstractmethod
-    def stages(self, term: SemilinearTerm, t0: Any, h: Any, u_hat: Array, args: Any, values: tuple[Any, ...]) -> Any:
-        """The next spectrum and an estimate of its error."""
+    def stages(
+        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+    ) -> Stages:
+        """One step from the spectrum ``u_hat`` with N(u) = ``n_u``; ``nonlinear(c, v_hat)`` is N(v) at t + c h."""
 
     def coefficients(self, system: SemilinearSystem, h: Any, dtype: Any) -> Coefficients:
         """Coefficients for the constant step ``h``, cast to the precision of fields of ``dtype``.
@@ -102,11 +122,13 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
         cast = [jnp.asarray(v, jnp.result_type(real, 1j) if np.iscomplexobj(v) else real) for v in values]
         return Coefficients(None, tuple(cast))
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Array, args: Any) -> Coefficients:
-        """The coefficients of the first step."""
-        h = jnp.asarray(terms.contr(t0, t1))
-        system = getattr(terms, "term", terms).system
-        return Coefficients(h, self.coefficients(system, h, y0.dtype).values)
+    def init(self, terms: Any, t0: Any, t1: Any, y0: Array, args: Any) -> Memory:
+        """The coefficients of the first step, the spectrum and its nonlinear term."""
+        h, t = jnp.asarray(terms.contr(t0, t1)), getattr(terms, "direction", 1) * t0
+        term = getattr(terms, "term", terms)
+        u_hat = term.spectrum(y0)
+        values = self.coefficients(term.system, h, y0.dtype).values
+        return Memory(Coefficients(h, values), u_hat, term.system.nonlinear(t, u_hat, args))
 
     def step(
         self,
@@ -115,25 +137,36 @@ class AbstractETDRK(diffrax.AbstractAdaptiveSolver):
         t1: Any,
         y0: Array,
         args: Any,
-        solver_state: Coefficients,
+        solver_state: Memory | Coefficients,
         made_jump: Any,
-    ) -> tuple[Array, Array, dict[str, Array], Coefficients, Any]:
+    ) -> tuple[Array, Array, dict[str, Array], Any, Any]:
         """One step from ``t0`` to ``t1``."""
         # Under diffeqsolve the term comes wrapped; backwards in time the wrapper turns the sign of h and t.
         h, t = terms.contr(t0, t1), getattr(terms, "direction", 1) * t0
-        terms = getattr(terms, "term", terms)
-        if solver_state.step is not None:
-            # Times far from zero round, so equal steps differ in their last digits.
-            rounding = 8 * jnp.finfo(jnp.result_type(t0, t1)).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
-            same = jnp.abs(h - solver_state.step) <= rounding
-            solver_state = jax.lax.cond(
-                same,
-                lambda: solver_state,
-                lambda: Coefficients(h, self.coefficients(terms.system, h, y0.dtype).values),
-            )
-        u_hat, error = self.stages(terms, t, h, terms.spectrum(y0), args, solver_state.values)
-        y1 = terms.state(u_hat)
-        return y1, terms.state(error), {"y0": y0, "y1": y1}, solver_state, diffrax.RESULTS.successful
+        term = getattr(terms, "term", terms)
+
+        def nonlinear(c: float, v_hat: Array) -> Array:
+            return term.system.nonlinear(t + c * h if c else t, v_hat, args)
+
+        if isinstance(solver_state, Coefficients):
+            u_hat = term.spectrum(y0)
+            new, _, error = self.stages(nonlinear, h, u_hat, nonlinear(0.0, u_hat), solver_state.values)
+            y1 = term.state(new)
+            return y1, term.state(error), {"y0": y0, "y1": y1}, solver_state, diffrax.RESULTS.successful
+        (step, values), u_hat, n_u = solver_state
+        # Times far from zero round, so equal steps differ in their last digits.
+        rounding = 8 * jnp.finfo(jnp.result_type(t0, t1)).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
+        coefficients = jax.lax.cond(
+            eqxi.unvmap_any(jnp.abs(h - step) > rounding),
+            lambda: Coefficients(h, self.coefficients(term.system, h, y0.dtype).values),
+            lambda: Coefficients(step, values),
+        )
+        if made_jump is not False:
+            n_u = jax.lax.cond(eqxi.unvmap_any(made_jump), lambda: nonlinear(0.0, u_hat), lambda: n_u)
+        new, n_new, error = self.stages(nonlinear, h, u_hat, n_u, coefficients.values)
+        y1, y_error = term.state(new), term.state(error)
+        memory = Memory(coefficients, new, n_new)
+        return y1, y_error, {"y0": y0, "y1": y1}, memory, diffrax.RESULTS.successful
 
     def func(self, terms: Any, t0: Any, y0: Array, args: Any) -> Array:
         """The vector field."""

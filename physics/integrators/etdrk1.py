@@ -1,0 +1,41 @@
+"""ETDRK1: exponential time differencing of first order, the exponential Euler method."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxtyping import Array
+
+from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.spectral import apply_symbol
+
+
+class ETDRK1(AbstractExponentialSolver):
+    r"""First-order exponential time differencing (Cox and Matthews, 2002, equation 4).
+
+        u' = e^z u + h phi_1(z) N(u)
+
+    with z = h L. The error estimate is the correction of `ETDRK2`, h phi_2(z) (N(u') - N(u)); its evaluation
+    is the first of the next step.
+    """
+
+    def order(self, terms: Any) -> int:
+        """One."""
+        return 1
+
+    def error_order(self, terms: Any) -> int:
+        """Two, that of the local error."""
+        return 2
+
+    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+        """e^z, h phi_1, h phi_2."""
+        exp, phi1, phi2 = phi(1.0, 2)
+        return exp, h * phi1, h * phi2
+
+    def stages(
+        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+    ) -> Stages:
+        """One stage and the second-order correction it lacks."""
+        exp, p1, p2 = values
+        new = apply_symbol(exp, u_hat) + apply_symbol(p1, n_u)
+        n_new = nonlinear(1.0, new)
+        return Stages(new, n_new, apply_symbol(p2, n_u - n_new))

@@ -1,0 +1,47 @@
+"""IFRK4: the classical Runge-Kutta method behind an integrating factor, for comparison."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxtyping import Array
+
+from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.spectral import apply_symbol
+
+
+class IFRK4(AbstractExponentialSolver):
+    r"""The classical fourth-order Runge-Kutta method for v = e^{-t L} u (Lawson, 1967; Cox and Matthews, 2002,
+    section 3).
+
+    With z = h L, N_u = N(u):
+
+        a  = e^{z/2} (u + h/2 N_u)
+        b  = e^{z/2} u + h/2 N_a
+        c  = e^z u + h e^{z/2} N_b
+        u' = e^z u + h/6 [e^z N_u + 2 e^{z/2} (N_a + N_b) + N_c]
+
+    The embedded third-order solution puts N_{u'} in the place of N_c (Whalen, Brio and Moloney, 2015). The
+    method does not keep the equation's steady states and its error constant grows with the stiffness, so `ETDRK4`
+    is the one to use.
+    """
+
+    def order(self, terms: Any) -> int:
+        """Four."""
+        return 4
+
+    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+        """e^z and e^{z/2}."""
+        return *phi(1.0, 0), *phi(0.5, 0)
+
+    def stages(
+        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+    ) -> Stages:
+        """The four stages and the embedded error."""
+        exp, exp_half = values
+        n_a = nonlinear(0.5, apply_symbol(exp_half, u_hat + h / 2 * n_u))
+        n_b = nonlinear(0.5, apply_symbol(exp_half, u_hat) + h / 2 * n_a)
+        n_c = nonlinear(1.0, apply_symbol(exp, u_hat) + h * apply_symbol(exp_half, n_b))
+        ends, middle = apply_symbol(exp, u_hat + h / 6 * n_u), apply_symbol(exp_half, h / 3 * (n_a + n_b))
+        new = ends + middle + h / 6 * n_c
+        n_new = nonlinear(1.0, new)
+        return Stages(new, n_new, h / 6 * (n_c - n_new))
