@@ -44,6 +44,15 @@ def check_boundaries(system: str, grid: Any, allowed: tuple[str, ...]) -> None:
             )
 
 
+def check_point(system: Any) -> None:
+    """Raise ``ValueError`` unless the system's grid is a single point: an ordinary differential equation."""
+    if system.grid.ndim != 0:
+        raise ValueError(
+            f"{type(system).__name__} lives on a single point, not on a grid with {system.grid.ndim} axes: "
+            "Grid((), ())."
+        )
+
+
 def check_step(dt: Any) -> None:
     """Raise ``ValueError`` unless the concrete step ``dt`` is a positive, finite number."""
     if is_concrete(dt) and not (np.ndim(dt) == 0 and np.isfinite(dt) and dt > 0):

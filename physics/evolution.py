@@ -31,8 +31,9 @@ from jaxtyping import Array, Float
 from physics.arguments import check_adjoint, check_field, check_step, is_concrete
 from physics.integrators.exponential import AbstractExponentialSolver, SemilinearTerm
 from physics.meshes import away_from_meshes
+from physics.noise import NoisePath, check_noise, kicks, stochastic_terms
 from physics.spectral import to_physical, to_spectral
-from physics.system import SemilinearSystem, System
+from physics.system import SemilinearSystem, StochasticSystem, System
 
 # Runs of equal save intervals compiled one by one; more of them share their greatest common divisor.
 _MOST_RUNS = 6
@@ -46,6 +47,7 @@ def advance(
     *,
     solver: diffrax.AbstractSolver | None = None,
     adjoint: str | int | None = None,
+    noise: NoisePath | None = None,
 ) -> Float[Array, "*shape c"]:
     """The field after ``steps`` fixed steps of length ``dt``.
 
@@ -57,11 +59,13 @@ def advance(
     - ``solver``: any diffrax solver; the system's default if None.
     - ``adjoint``: what the reverse pass keeps: ``"stages"``, ``"steps"``, ``"sqrt"`` or an integer (module
       docstring).
+    - ``noise``: the noise path of a stochastic system.
 
     A field that blows up comes back non-finite, by itself: other fields of a batch are not touched.
 
     Raises ``ValueError`` for fields of another shape or with non-finite values, steps that are not
-    positive, unknown adjoints (checked where values are concrete).
+    positive, unknown adjoints (checked where values are concrete), noise or a solver that do not fit the
+    system.
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
@@ -69,7 +73,7 @@ def advance(
     check_adjoint(adjoint)
     if int(steps) != steps or steps < 0:
         raise ValueError(f"steps must be a whole number, 0 or more, not {steps}.")
-    return _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint)[0]
+    return _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint, noise)[0]
 
 
 def solve(
@@ -82,6 +86,7 @@ def solve(
     adjoint: diffrax.AbstractAdjoint | str | int | None = None,
     stepsize_controller: diffrax.AbstractAdaptiveStepSizeController | None = None,
     max_steps: int = 4096,
+    noise: NoisePath | None = None,
 ) -> Float[Array, "time *shape c"]:
     """The fields at ``times`` of the trajectory that is ``u0`` at time 0.
 
@@ -99,6 +104,7 @@ def solve(
     - ``stepsize_controller``: for adaptive steps, e.g. ``diffrax.PIDController(rtol=1e-5, atol=1e-6)``.
     - ``max_steps``: the most adaptive steps; running out of them is an error where diffrax can raise it, and
       infinite values at the times not reached inside ``pmap`` and ``shard_map``.
+    - ``noise``: the noise path of a stochastic system; fixed steps only.
 
     **Returns:** ``(len(times), *grid.shape, C)``.
 
@@ -109,6 +115,10 @@ def solve(
     check_field("u0", u0, system.field_shape, system.channels)
     instants = _instants(times)
     if stepsize_controller is not None:
+        if noise is not None or isinstance(system, StochasticSystem):
+            raise ValueError(
+                "stepsize_controller does not go with noise, whose paths have fixed steps: give dt instead."
+            )
         return _adaptive_steps(system, u0, instants, dt, solver, adjoint, stepsize_controller, max_steps)
     check_adjoint(adjoint)
     assert not isinstance(adjoint, diffrax.AbstractAdjoint)
@@ -116,7 +126,7 @@ def solve(
         raise ValueError("dt of solve must be concrete, it decides the number of steps: use advance for a traced dt.")
     check_step(1.0 if dt is None else dt)
     step, counts = _whole_steps(instants, system.recommended_dt, dt)
-    return _fixed_steps(system, u0, step, counts, solver, adjoint)
+    return _fixed_steps(system, u0, step, counts, solver, adjoint, noise)
 
 
 def _floating(u: Any) -> Array:
@@ -158,17 +168,26 @@ def _whole_steps(instants: np.ndarray, recommended: float, dt: float | None) -> 
 
 
 def _fixed_steps(
-    system: System, u0: Array, dt: Any, counts: tuple[int, ...], solver: Any, adjoint: str | int | None
+    system: System,
+    u0: Array,
+    dt: Any,
+    counts: tuple[int, ...],
+    solver: Any,
+    adjoint: str | int | None,
+    noise: NoisePath | None,
 ) -> Array:
     """Fields after each of the given numbers of further steps."""
     solver = system.default_solver if solver is None else solver
+    check_noise(system, solver, noise, is_exponential(solver))
     coefficients = None
     if isinstance(solver, AbstractExponentialSolver):
         coefficients = solver.coefficients(_semilinear(system), dt, u0.dtype)
     # Parameters enter the compiled solve as arrays, so another value does not compile it again.
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
-    run: Callable = _run_fixed if is_exponential(solver) else away_from_meshes(_run_fixed)
-    return run(system, solver, coefficients, u0, jnp.asarray(dt, u0.dtype), counts, adjoint or "steps")
+    # Neither exponential nor stochastic solvers hold a loop that compares shardings.
+    plain = is_exponential(solver) or noise is not None
+    run: Callable = _run_fixed if plain else away_from_meshes(_run_fixed)
+    return run(system, solver, coefficients, u0, jnp.asarray(dt, u0.dtype), counts, adjoint or "steps", noise)
 
 
 def is_exponential(solver: Any) -> bool:
@@ -184,7 +203,9 @@ def _semilinear(system: System) -> SemilinearSystem:
     return system
 
 
-def _stepper(system: System, solver: Any, coefficients: Any, u0: Array, dt: Array) -> tuple[Any, Callable, Callable]:
+def _stepper(
+    system: System, solver: Any, coefficients: Any, u0: Array, dt: Array, noise: NoisePath | None
+) -> tuple[Any, Callable, Callable]:
     """The first carry of the scan, one step of it, and the field in a carry."""
     if coefficients is not None:
         # The carry is the spectrum alone: reverse mode would store coefficients in it at every step.
@@ -192,11 +213,18 @@ def _stepper(system: System, solver: Any, coefficients: Any, u0: Array, dt: Arra
 
         def exponential_step(u_hat: Array, i: Array) -> Array:
             t = i * dt
-            return solver.step(spectral, t, t + dt, u_hat, None, coefficients, False)[0]
+            if noise is None:
+                return solver.step(spectral, t, t + dt, u_hat, None, coefficients, False)[0]
+            before, after = (to_spectral(kick, system.grid) for kick in kicks(system, noise, i, dt, u0))
+            return solver.step(spectral, t, t + dt, u_hat + before, None, coefficients, False)[0] + after
 
         return to_spectral(u0, system.grid), exponential_step, lambda u_hat: to_physical(u_hat, system.grid)
 
-    term = diffrax.ODETerm(system.vector_field)
+    def term(i: Any) -> diffrax.AbstractTerm:
+        if noise is None:
+            return diffrax.ODETerm(system.vector_field)
+        return stochastic_terms(system, noise, i, dt, u0.dtype)
+
     if getattr(solver, "scan_kind", "lax") is None:
         # Left open, the stages run in a loop that has no forward mode; this one has both.
         solver = eqx.tree_at(lambda s: s.scan_kind, solver, "bounded", is_leaf=lambda leaf: leaf is None)
@@ -204,10 +232,10 @@ def _stepper(system: System, solver: Any, coefficients: Any, u0: Array, dt: Arra
     def ordinary_step(carry: Any, i: Array) -> Any:
         y, state = carry
         t = i * dt
-        y, _, _, state, _ = solver.step(term, t, t + dt, y, None, state, False)
+        y, _, _, state, _ = solver.step(term(i), t, t + dt, y, None, state, False)
         return y, state
 
-    state = solver.init(term, jnp.zeros_like(dt), dt, u0, None)
+    state = solver.init(term(0), jnp.zeros_like(dt), dt, u0, None)
     return (u0, state), ordinary_step, lambda carry: carry[0]
 
 
@@ -220,9 +248,10 @@ def _run_fixed(
     dt: Array,
     counts: tuple[int, ...],
     adjoint: Any,
+    noise: NoisePath | None,
 ) -> Array:
     """Fields after each of the given numbers of further steps; the first number may be 0."""
-    carry, one_step, observe = _stepper(system, solver, coefficients, u0, dt)
+    carry, one_step, observe = _stepper(system, solver, coefficients, u0, dt, noise)
     saved = [u0[None]] if counts[0] == 0 else []
     counts = counts[1:] if counts[0] == 0 else counts
     runs, picked = [(n, len(list(same))) for n, same in groupby(counts)], None

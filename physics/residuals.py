@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from physics.arguments import check_field, check_step
 from physics.evolution import advance
+from physics.noise import NoisePath
 from physics.system import System
 
 # Central differences of first derivatives, for offsets 1, 2, ... (antisymmetric).
@@ -31,6 +32,7 @@ def defect(
     solver: diffrax.AbstractSolver | None = None,
     steps: int = 1,
     adjoint: str | int | None = None,
+    noise: NoisePath | None = None,
 ) -> Float[Array, "*shape c"]:
     """(Phi^steps(u_before) - u_after) / (steps dt), with Phi one step ``dt`` of the solver that made the data.
 
@@ -38,6 +40,8 @@ def defect(
 
     - ``u_before``, ``u_after``: fields ``(*grid.shape, C)``, ``steps`` steps apart.
     - ``dt``: the solver's step, may be traced; ``solver`` and ``adjoint`` as in `physics.advance`.
+    - ``noise``: for a stochastic system the path that made the data, from the first field on:
+      ``path.after(k)`` where that field is k steps from the start of the path.
 
     **Returns:** a field, in units of the system per unit of time.
 
@@ -46,7 +50,7 @@ def defect(
     if steps < 1:
         raise ValueError(f"steps must be 1 or more between the two fields of a defect, not {steps}.")
     check_field("u_after", u_after, system.field_shape, system.channels)
-    carried = advance(system, u_before, dt, steps, solver=solver, adjoint=adjoint)
+    carried = advance(system, u_before, dt, steps, solver=solver, adjoint=adjoint, noise=noise)
     return (carried - u_after) / (steps * dt)
 
 

@@ -2,7 +2,7 @@
 
 `System` is anything with a vector field. `SemilinearSystem` has the form u_t = L u + N(u) where L treats
 every wave by itself, and is written by stating the symbol of L and N on spectra; its vector field follows
-from the two.
+from the two. `StochasticSystem` adds noise to either.
 """
 
 import abc
@@ -135,3 +135,31 @@ class SemilinearSystem(System):
         from physics.integrators.etdrk4 import ETDRK4
 
         return ETDRK4()
+
+
+class StochasticSystem(System):
+    """du = f(t, u) dt + g(t, u) dW in the sense of Ito: `vector_field` is the drift f, `diffusion` is g.
+
+    The product is point by point. W is one Brownian motion for every entry of the field, unless
+    `noise_shape` and `noise_field` say otherwise. Solved, advanced and checked with a `physics.NoisePath`.
+    """
+
+    additive: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def diffusion(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+        """g. Where it depends on ``u``, the class says ``additive = False``."""
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Shape of the independent Brownian motions w."""
+        return self.field_shape
+
+    def noise_field(self, w: Float[Array, "*noise"]) -> Float[Array, "*shape c"]:
+        """The field W, a linear function of independent Brownian motions: where noise is correlated in space."""
+        return w
+
+    @property
+    def default_solver(self) -> diffrax.AbstractSolver:
+        """ShARK (strong order 1.5) for additive noise, Milstein's method (strong order 1) for any other."""
+        return diffrax.ShARK() if self.additive else diffrax.ItoMilstein()

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import check_parameter, check_point, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -35,10 +35,7 @@ class Lorenz63(System):
     dissipative: ClassVar[bool] = True
 
     def __check_init__(self):
-        if self.grid.ndim != 0:
-            raise ValueError(
-                f"Lorenz63 lives on a single point, not on a grid with {self.grid.ndim} axes: Grid((), ())."
-            )
+        check_point(self)
         for name in ("sigma", "rho", "beta"):
             check_parameter(name, getattr(self, name))
 

@@ -1,0 +1,132 @@
+"""Noise of stochastic systems: paths that are known by a key, and the terms that diffrax's solvers step with.
+
+A path is a Brownian motion for every entry of the noise. What it does within step i is drawn from the key
+and i alone, so the same path can be followed again, from any step on, and at half the step: what `solve`
+made with a path, `defect` checks with the same path.
+
+Drawn for every step of length h are the increment W and the space-time Levy area
+
+    H = 1/h int_0^h (W_s - s/h W) ds,      W ~ N(0, h),  H ~ N(0, h/12),  independent,
+
+and for the halves of a step their exact distribution given W and H of the whole (J. Foster, T. Lyons and
+H. Oberhauser, SIAM J. Numer. Anal. 58, 2020, theorem 5.4; D. Jelincic, J. Foster and P. Kidger, 2024).
+"""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from physics.system import StochasticSystem, System
+
+_ITO_OR_STRATONOVICH = (diffrax.AbstractItoSolver, diffrax.AbstractStratonovichSolver)
+
+
+def _step_number(step: Any) -> Array:
+    return jnp.asarray(step, jnp.uint32)
+
+
+class NoisePath(eqx.Module):
+    """One realisation of the noise, for fixed steps; batches by ``jax.vmap`` over independent keys.
+
+    The path belongs to the step that it is first used with: another step is another realisation, but half
+    the step with `halved` is the same one. float32 and float64 draw different paths.
+
+    **Arguments:**
+
+    - ``key``: a random key of ``jax.random.key``.
+    """
+
+    key: Key[Array, "..."]
+    first: Any = eqx.field(converter=_step_number, default=0)
+    halvings: int = eqx.field(static=True, default=0)
+
+    def after(self, steps: Any) -> "NoisePath":
+        """The path from ``steps`` steps on, for a solve that starts there; may be traced."""
+        return NoisePath(self.key, self.first + steps, self.halvings)
+
+    def halved(self) -> "NoisePath":
+        """The same path for steps of half the length, twice as many of them."""
+        return NoisePath(self.key, 2 * self.first, self.halvings + 1)
+
+    def increments(self, step: Any, dt: Any, shape: tuple[int, ...], dtype: Any) -> diffrax.SpaceTimeLevyArea:
+        """W and H of step number ``step``, counted from the start of this path, each of the given shape."""
+        number = _step_number(self.first + step)
+        dt = jnp.asarray(dt, dtype)
+        length = dt * 2**self.halvings
+        node = jax.random.fold_in(self.key, number >> self.halvings)
+        w = jnp.sqrt(length) * _normal(node, 0, shape, dtype)
+        h = jnp.sqrt(length / 12) * _normal(node, 1, shape, dtype)
+        for level in reversed(range(self.halvings)):
+            second_half = (number >> level) & 1
+            z = jnp.sqrt(length / 16) * _normal(node, 2, shape, dtype)
+            n = jnp.sqrt(length / 12) * _normal(node, 3, shape, dtype)
+            first_w = w / 2 + 1.5 * h + z
+            w = jnp.where(second_half, w - first_w, first_w)
+            h = h / 4 - z / 2 + jnp.where(second_half, -n, n) / 2
+            node = jax.random.fold_in(node, 4 + second_half)
+            length = length / 2
+        return diffrax.SpaceTimeLevyArea(dt=dt, W=w, H=h)
+
+
+def _normal(node: Any, which: int, shape: tuple[int, ...], dtype: Any) -> Array:
+    return jax.random.normal(jax.random.fold_in(node, which), shape, dtype)
+
+
+class NoiseTerm(diffrax.AbstractTerm):
+    """g(u) dW over one step, whose increment is given: what Ito and Stratonovich solvers of diffrax step with."""
+
+    system: Any
+    increment: diffrax.SpaceTimeLevyArea
+
+    def vf(self, t: Any, y: Any, args: Any) -> Any:
+        """g."""
+        return self.system.diffusion(t, y, args)
+
+    def contr(self, t0: Any, t1: Any, **kwargs: Any) -> Any:
+        """The increment of the step, with its Levy area where the solver asks for it."""
+        return self.increment if kwargs.get("use_levy", False) else self.increment.W
+
+    def prod(self, vf: Any, control: Any) -> Any:
+        """g dW."""
+        return vf * self.system.noise_field(control)
+
+
+def stochastic_terms(system: Any, noise: NoisePath, step: Any, dt: Any, dtype: Any) -> diffrax.MultiTerm:
+    """Drift and noise of step number ``step``."""
+    increment = noise.increments(step, dt, system.noise_shape, dtype)
+    return diffrax.MultiTerm(diffrax.ODETerm(system.vector_field), NoiseTerm(system, increment))
+
+
+def kicks(
+    system: Any, noise: NoisePath, step: Any, dt: Any, u: Float[Array, "*shape c"]
+) -> tuple[Float[Array, "*shape c"], Float[Array, "*shape c"]]:
+    """Additive noise of one step in two independent halves W/2 +- sqrt(3) H, given before and after the drift.
+
+    The symmetric splitting keeps statistics to second order in the step and paths to first.
+    """
+    increment = noise.increments(step, dt, system.noise_shape, u.dtype)
+    term, offset = NoiseTerm(system, increment), jnp.sqrt(3.0).astype(u.dtype) * increment.H
+    g = term.vf(step * dt, u, None)
+    return term.prod(g, increment.W / 2 + offset), term.prod(g, increment.W / 2 - offset)
+
+
+def check_noise(system: System, solver: diffrax.AbstractSolver, noise: NoisePath | None, exponential: bool) -> None:
+    """Raise ``ValueError`` unless the noise, the system and the solver belong together."""
+    name, solver_name = type(system).__name__, type(solver).__name__
+    if not isinstance(system, StochasticSystem):
+        if noise is not None:
+            raise ValueError(f"noise is given, but {name} is deterministic: leave noise out.")
+        return
+    if noise is None:
+        raise ValueError(f"noise is missing, but {name} is stochastic: give noise=NoisePath(jax.random.key(0)).")
+    if not exponential and not isinstance(solver, _ITO_OR_STRATONOVICH):
+        raise ValueError(f"solver {solver_name} knows no noise, but {name} is stochastic: use diffrax.ShARK().")
+    if not system.additive and not isinstance(solver, diffrax.AbstractItoSolver):
+        raise ValueError(
+            f"solver {solver_name} does not converge to the Ito solution of {name}, whose noise depends on the "
+            "state: use diffrax.ItoMilstein() or diffrax.Euler()."
+        )
