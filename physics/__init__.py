@@ -22,6 +22,7 @@ _WRITTEN_IN = {
     "KortewegDeVries": "physics.systems.korteweg_de_vries",
     "NavierStokes2D": "physics.systems.navier_stokes",
     "NavierStokes3D": "physics.systems.navier_stokes_3d",
+    "ShallowWater": "physics.systems.shallow_water",
     "BarotropicVorticity": "physics.systems.barotropic",
     "Lorenz63": "physics.systems.lorenz63",
     "ETDRK1": "physics.integrators.etdrk1",

@@ -30,7 +30,7 @@ class NavierStokes3D(SemilinearSystem):
     is the same as the rotational form, and conserves energy and helicity.
 
     Good values to start with: box (2 pi)^3, Taylor-Green start, viscosity 1e-2 with 32^3 points (enstrophy peak near
-    t = 4), 1/400 with 96^3, 1/1600 with 256^3, dt = 0.02.
+    t = 5), 1/400 with 96^3, 1/1600 with 256^3, dt = 0.02.
 
     Source: Orszag, 1971, Stud. Appl. Math. 50; Taylor and Green, 1937, Proc. R. Soc. A 158.
     """
