@@ -53,6 +53,12 @@ def check_point(system: Any) -> None:
         )
 
 
+def check_axes(system: str, ndim: int) -> None:
+    """Raise ``ValueError`` unless a field lives on one, two or three axes."""
+    if ndim not in (1, 2, 3):
+        raise ValueError(f"{system} needs a grid with 1, 2 or 3 axes, not {ndim}: Grid((64, 64), (10.0, 10.0)).")
+
+
 def check_step(dt: Any) -> None:
     """Raise ``ValueError`` unless the concrete step ``dt`` is a positive, finite number."""
     if is_concrete(dt) and not (np.ndim(dt) == 0 and np.isfinite(dt) and dt > 0):

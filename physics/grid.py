@@ -160,14 +160,19 @@ class Grid:
 
     @cached_property
     def dealias_mask(self) -> np.ndarray:
-        """The waves kept by the 2/3 rule, |n| < N/3 on periodic axes, n < 2N/3 on the others, on ``spectral_shape``.
+        """The waves kept by the 2/3 rule, |n| < N/3 on periodic axes, n < 2N/3 on the others: `kept_waves` for two."""
+        return self.kept_waves(2)
 
-        Strictly below: with n = N/3 kept, the product of two such waves folds back onto -N/3 itself
-        (Orszag, 1971). What is kept is symmetric under n -> -n and never holds Nyquist.
+    def kept_waves(self, degree: int) -> np.ndarray:
+        """The waves |n| < N / (degree + 1), on axes that are not periodic 2 N / (degree + 1), on ``spectral_shape``.
+
+        A product of ``degree`` of them is right on these waves: what it has beyond the grid folds back outside.
+        Strictly below: with n = N/3 kept, the product of two such waves folds back onto -N/3 itself (Orszag, 1971).
+        What is kept is symmetric under n -> -n and never holds Nyquist.
         """
         kept = np.ones(self.spectral_shape, bool)
         for size, n, kind in zip(self.shape, self.mode_numbers, self.boundary):
-            kept = kept & (3 * np.abs(n) < (size if kind == "periodic" else 2 * size))
+            kept = kept & ((degree + 1) * np.abs(n) < (size if kind == "periodic" else 2 * size))
         return kept
 
     @cached_property

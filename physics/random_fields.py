@@ -209,3 +209,52 @@ class BandLimitedField(eqx.Module):
     def sample(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:
         """One draw, ``(*grid.shape, channels)``."""
         return self.field.sample(key)
+
+
+class RandomBumps(eqx.Module):
+    """Round bumps of height 1 at independent, uniformly random places, values in [0, 1]: seeds and pulses.
+
+    One bump is prod_a exp((cos(2 pi (x_a - c_a) / P_a) - 1) / s_a^2) with s_a = 2 pi width / P_a and the period
+    P_a = L_a: smooth on the periodic box, and near its centre exp(-|x - c|^2 / (2 width^2)). On Neumann and Dirichlet
+    axes P_a = 2 L_a and the mirror image of the bump in the boundary is joined or subtracted. Several are joined as
+    1 - prod_i (1 - bump_i).
+
+    **Arguments:**
+
+    - ``grid``: where they live.
+    - ``count``: how many.
+    - ``width``: standard deviation of one, in the units of the grid; a sixteenth of the shortest side if None.
+
+    Raises ``ValueError`` for a count below 1 or a width that the grid does not resolve.
+    """
+
+    grid: Grid = eqx.field(static=True)
+    count: int = eqx.field(static=True)
+    width: float = eqx.field(static=True)
+
+    def __init__(self, grid: Grid, count: int, *, width: float | None = None):
+        width = min(grid.extent) / 16 if width is None else width
+        if count < 1:
+            raise ValueError(f"count must be 1 bump or more, not {count}.")
+        if not width >= 0.5 * max(grid.spacing):
+            raise ValueError(
+                f"width {width} of a bump is not resolved by a spacing of {max(grid.spacing):.3g}: "
+                "make it half a spacing or more."
+            )
+        self.grid, self.count, self.width = grid, count, width
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, "*shape 1"]:
+        """One draw, ``(*grid.shape, 1)``."""
+        places = jax.random.uniform(key, (self.count, self.grid.ndim))
+        bumps = jnp.ones((self.count, *self.grid.shape))
+        for axis, (x, length, kind) in enumerate(zip(self.grid.mesh(), self.grid.extent, self.grid.boundary)):
+            centre = places[:, axis].reshape(-1, *[1] * self.grid.ndim) * length
+            period = length if kind == "periodic" else 2 * length
+            here, image = (self._along(x - c, period) for c in (centre, -centre))
+            if kind == "neumann":
+                here = 1 - (1 - here) * (1 - image)
+            bumps *= here - image if kind == "dirichlet" else here
+        return (1 - jnp.prod(1 - bumps, axis=0))[..., None]
+
+    def _along(self, distance: Any, period: float) -> Array:
+        return jnp.exp((period / (2 * np.pi * self.width)) ** 2 * (jnp.cos(2 * np.pi / period * distance) - 1))

@@ -10,6 +10,7 @@ vanishes, or whose slope vanishes, on both boundaries.
 Odd derivatives drop the Nyquist wave of even grids, see `Grid.odd_wavenumbers`.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -171,10 +172,25 @@ def inverse_laplacian(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> F
     return to_physical(u_hat * jnp.asarray(inverse, u_hat.real.dtype), grid)
 
 
-def dealias(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Float[Array, "*shape c"]:
-    """The part of a field that the 2/3 rule keeps."""
+def dealias(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, degree: int = 2) -> Float[Array, "*shape c"]:
+    """The part of a field that enters products of ``degree`` factors: the 2/3 rule for 2, the 1/2 rule for 3."""
     u_hat = to_spectral(u, grid)
-    return to_physical(u_hat * jnp.asarray(grid.dealias_mask, u_hat.real.dtype), grid)
+    return to_physical(u_hat * jnp.asarray(grid.kept_waves(degree), u_hat.real.dtype), grid)
+
+
+def polynomial(
+    function: Callable[[Float[Array, "c *shape"]], Float[Array, "d *shape"]],
+    u_hat: Inexact[Array, "c *spectrum"],
+    grid: Grid,
+    degree: int,
+) -> Inexact[Array, "d *spectrum"]:
+    """The dealiased spectrum of a polynomial of the fields whose spectrum is ``u_hat``.
+
+    ``function`` takes the fields, channels first, and multiplies at most ``degree`` of them at a point. Of both the
+    fields and the result only the waves of `Grid.kept_waves` count, and on those the product is exact.
+    """
+    mask = jnp.asarray(grid.kept_waves(degree), u_hat.real.dtype)
+    return mask * transform(function(inverse_transform(mask * u_hat, grid)), grid)
 
 
 def derivative_of_square(u_hat: Complex[Array, "c n"], grid: Grid, factor: float) -> Complex[Array, "c n"]:

@@ -36,6 +36,11 @@ class Symmetries:
     shift_axes: tuple[int, ...] = ()
     reflections: tuple[Reflection, ...] = ()
 
+    @classmethod
+    def of_scalars(cls, grid: Grid, channels: int = 1) -> "Symmetries":
+        """Shifts along the periodic axes, and the mirror images along all under which no channel changes its sign."""
+        return cls(grid.periodic_axes, tuple(Reflection(axis, (1.0,) * channels) for axis in range(grid.ndim)))
+
 
 class System(eqx.Module):
     """A dynamical system on fields ``(*grid.shape, C)``; ordinary differential equations have a grid of shape ().

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import BandLimitedField, GaussianField, Grid
+from physics import BandLimitedField, GaussianField, Grid, RandomBumps
 
 GRID = Grid((12, 8), (2.0, 1.0))
 
@@ -116,3 +116,20 @@ def test_spectra_that_make_no_sense_are_refused():
         GaussianField(GRID, np.ones(3))
     with pytest.raises(ValueError, match="highest_mode 4 is not resolved"):
         BandLimitedField(GRID, 4)
+
+
+def test_random_bumps_are_periodic_gaussians_of_height_one(key):
+    grid = Grid((48, 40), (3.0, 2.0))
+    one = np.asarray(RandomBumps(grid, 1, width=0.15).sample(key))[..., 0]
+    assert one.min() >= 0 and 0.95 < one.max() <= 1
+    # A Gaussian of standard deviation w in two dimensions integrates to 2 pi w^2, up to w^2 / L^2.
+    assert np.isclose(one.mean() * 6.0, 2 * np.pi * 0.15**2, rtol=0.06)
+    draws = jax.vmap(RandomBumps(grid, 4).sample)(jax.random.split(key, 200))
+    assert draws.shape == (200, 48, 40, 1) and draws.max() <= 1
+    # Places are uniform: means over draws differ between points by their standard error alone.
+    assert np.std(draws.mean(0)) < 1.5 * np.mean(np.std(draws, axis=0)) / np.sqrt(200)
+    walled = Grid((256,), (3.0,), "neumann"), Grid((256,), (3.0,), "dirichlet")
+    flat, empty = (np.asarray(RandomBumps(wall, 20, width=0.3).sample(key)) for wall in walled)
+    assert np.isclose(flat[0], flat[1], rtol=1e-3) and np.isclose(3 * empty[0], empty[1], rtol=0.1)
+    with pytest.raises(ValueError, match="is not resolved by a spacing"):
+        RandomBumps(grid, 1, width=0.01)

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.signal import convolve
 
 from physics import Grid
 from physics.spectral import (
@@ -12,6 +13,7 @@ from physics.spectral import (
     inverse_laplacian,
     inverse_transform_pair,
     laplacian,
+    polynomial,
     resample,
     to_physical,
     to_spectral,
@@ -85,6 +87,37 @@ def test_dealiasing_keeps_waves_below_a_third_and_removes_the_others():
     (x,) = grid.coordinates()
     low, high = np.cos(3 * x)[:, None], np.cos(4 * x)[:, None]
     assert np.allclose(dealias(jnp.asarray(low + high), grid), low, atol=1e-13)
+
+
+@pytest.mark.parametrize("degree", [2, 3])
+@pytest.mark.parametrize("shape", [(16,), (15,), (9, 8)])
+def test_products_are_exact_on_the_waves_that_are_kept(degree, shape):
+    # The spectrum of a product is the convolution of spectra, which never folds back. All waves are excited.
+    grid = Grid(shape, (2.0,) * len(shape))
+    noise = np.random.default_rng(degree).normal(size=(*shape, 2))
+    spectra = np.fft.fftn(noise, axes=range(len(shape))) / grid.size
+    kept = [np.arange(-((size - 1) // (degree + 1)), (size - 1) // (degree + 1) + 1) for size in shape]
+    a, b = (spectra[np.ix_(*kept, [channel])][..., 0] for channel in (0, 1))
+    exact = a if degree == 2 else convolve(a, b)
+    exact = convolve(exact, b)
+    got = polynomial(lambda w: w[:1] * w[1:] ** (degree - 1), to_spectral(noise, grid), grid, degree)
+    middle = tuple(slice((n - len(k)) // 2, (n + len(k)) // 2) for n, k in zip(exact.shape, kept))
+    full = np.fft.fftn(to_physical(got, grid)[..., 0]) / grid.size
+    assert np.allclose(full[np.ix_(*kept)], exact[middle], atol=1e-13) and np.abs(exact[middle]).max() > 0.01
+    full[np.ix_(*kept)] = 0
+    assert np.abs(full).max() < 1e-14
+
+
+@pytest.mark.parametrize("size", [12, 16])
+def test_cubes_need_the_half_rule_where_the_two_thirds_rule_folds_them_back(size):
+    grid = Grid((size,), (2 * np.pi,))
+    highest = np.flatnonzero(grid.dealias_mask).max()
+    # cos^3 = (3 cos + cos 3) / 4, and the third harmonic folds back onto a wave that the 2/3 rule keeps.
+    u = np.cos(highest * grid.coordinates()[0])[:, None]
+    assert np.abs(dealias(u**3, grid) - 0.75 * u).max() > 0.2
+    low = np.cos((size // 4 - 1) * grid.coordinates()[0])[:, None]
+    cube = to_physical(polynomial(lambda v: v**3, to_spectral(low, grid), grid, 3), grid)
+    assert np.allclose(cube, 0.75 * low, atol=1e-13)
 
 
 def test_an_axis_that_is_not_there_is_refused():

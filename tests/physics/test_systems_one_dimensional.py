@@ -40,6 +40,20 @@ def test_kdv_soliton_keeps_its_shape_over_one_period():
 
 
 @pytest.mark.float64
+def test_kdv_solitons_pass_through_each_other_and_are_only_displaced():
+    # The faster one gains ln((k1 + k2) / (k1 - k2)) / k1, the slower one loses the same over k2 (Gardner, Greene,
+    # Kruskal and Miura, 1967; Drazin and Johnson, 1989, section 4.5).
+    fast, slow, time = 1.0, 0.6, 15.0
+    system = KortewegDeVries(Grid((256,), (50.0,)))
+    u0 = system.soliton(fast, 5.0) + system.soliton(slow, 25.0)
+    end = advance(system, u0, time / 9000, 9000)
+    logarithm = np.log((fast + slow) / (fast - slow))
+    moved = system.soliton(fast, 5.0 + logarithm / fast, time) + system.soliton(slow, 25.0 - logarithm / slow, time)
+    assert np.abs(end - moved).max() < 5e-6
+    assert np.abs(end - system.soliton(fast, 5.0, time) - system.soliton(slow, 25.0, time)).max() > 0.9
+
+
+@pytest.mark.float64
 def test_kdv_conserves_mass_momentum_and_energy(key):
     system = KortewegDeVries(Grid((64,), (20.0,)))
     u0 = system.sample_initial(key) + 0.3
