@@ -23,6 +23,7 @@ OBJECTIVES = (
     "hinge",
     "wasserstein",
 )
+PLAYS = ("alternating", "simultaneous", "optimistic", "extragradient", "consensus", "symplectic")
 TRANSFORMS = ("adam", "sgd")
 SCHEDULES = ("cosine", "constant")
 PARALLEL = ("pmap", "shard_map", "jit")
@@ -105,8 +106,12 @@ class GameConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How the two players move: an optax transform each, with decayed step sizes, alternating."""
+    """How the two players move: an optax transform each, with decayed step sizes, in a play that joins them."""
 
+    play: str = option("alternating", "game optimizer: how the two players' steps go together")
+    adjustment: float = option(1.0, "weight of the change of the gradients (consensus, symplectic)")
+    lookahead_steps: int = option(0, "updates between two pulls to slow parameters (0: none)", "updates")
+    lookahead_share: float = option(0.5, "how far the slow parameters go towards the fast ones at a pull", "share")
     transform: str = option("adam", "optax transform of both players")
     generator_rate: float = option(1.5e-3, "first step size of the generator")
     discriminator_rate: float = option(1.5e-3, "first step size of the discriminator")
@@ -124,12 +129,14 @@ class OptimizerConfig:
     average_half_life: float = option(10_000.0, "half-life of the averaged generator", "samples")
 
     def __post_init__(self) -> None:
+        _among("optimizer", "play", self.play, PLAYS)
         _among("optimizer", "transform", self.transform, TRANSFORMS)
         _among("optimizer", "schedule", self.schedule, SCHEDULES)
         _positive("optimizer", self, "generator_rate", "discriminator_rate")
-        _within("optimizer", self, 0.0, 1.0, "final_rate", "warmup", "beta2_until")
+        _within("optimizer", self, 0.0, 1.0, "final_rate", "warmup", "beta2_until", "lookahead_share")
         _within("optimizer", self, 0.0, 0.9999999, "beta1", "beta2", "beta2_final")
         _at_least("optimizer", self, clip=0, update_limit=0, average_half_life=0)
+        _at_least("optimizer", self, adjustment=0, lookahead_steps=0)
 
 
 @dataclass(frozen=True)

@@ -44,25 +44,33 @@ def second_moment_memory(config: OptimizerConfig, steps: int) -> optax.Schedule:
 
 
 def player_transform(config: OptimizerConfig, first: float, steps: int) -> optax.GradientTransformation:
-    """Return the optax transform of a player that makes ``steps`` updates from the step size ``first``."""
+    """Return the optax transform of a player that makes ``steps`` updates from the step size ``first``.
+
+    In optimistic play it goes along twice the present direction minus the one before (Daskalakis et al. 2018).
+    """
     rate = step_size(config, first, steps)
+    optimistic = config.play == "optimistic"
     if config.transform == "sgd":
-        main = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
+        plain = optax.optimistic_gradient_descent if optimistic else optax.sgd
+        main = optax.inject_hyperparams(plain)(learning_rate=rate)
     else:
-        main = optax.inject_hyperparams(_limited_adam, static_args=("limit",))(
+        main = optax.inject_hyperparams(_limited_adam, static_args=("limit", "optimistic"))(
             learning_rate=rate,
             b1=config.beta1,
             b2=second_moment_memory(config, steps),
             limit=config.update_limit,
+            optimistic=optimistic,
         )
     if config.clip > 0:
         return optax.chain(optax.clip_by_global_norm(config.clip), main)
     return main
 
 
-def _limited_adam(learning_rate: Any, b1: Any, b2: Any, limit: float) -> optax.GradientTransformation:
-    """Adam whose update of every array has a root mean square of at most ``limit`` step sizes (0: any)."""
-    limited = optax.clip_by_block_rms(limit) if limit > 0 else optax.identity()
+def _limited_adam(learning_rate: Any, b1: Any, b2: Any, limit: float, optimistic: bool) -> optax.GradientTransformation:
+    """Adam whose direction in every array has a root mean square of at most ``limit`` (0: any)."""
     return optax.chain(
-        optax.scale_by_adam(b1=b1, b2=b2, eps=1e-8), limited, optax.scale_by_learning_rate(learning_rate)
+        optax.scale_by_adam(b1=b1, b2=b2, eps=1e-8),
+        optax.clip_by_block_rms(limit) if limit > 0 else optax.identity(),
+        optax.scale_by_optimistic_gradient() if optimistic else optax.identity(),
+        optax.scale_by_learning_rate(learning_rate),
     )

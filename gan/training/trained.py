@@ -16,8 +16,7 @@ from gan.adversarial import sampler
 from gan.config import Recipe
 from gan.networks.players import Networks, SampleSpec, build
 from gan.normalizer import Normalizer
-from gan.optimizers.alternating import Alternating
-from gan.optimizers.transforms import player_transform
+from gan.optimizers.selection import game_optimizer
 from gan.training.checkpoint import Checkpoints, read_description
 from gan.training.step import TrainingState, first_state
 
@@ -235,14 +234,9 @@ def bound_of(recipe: Recipe) -> float | None:
     return recipe.carry.bound if recipe.carry.tau > 0 else None
 
 
-def optimizer_of(recipe: Recipe) -> Alternating:
+def optimizer_of(recipe: Recipe) -> Any:
     """Return the game optimizer of a recipe."""
-    steps, critic = recipe.training.steps, recipe.game.critic_steps
-    return Alternating(
-        player_transform(recipe.optimizer, recipe.optimizer.generator_rate, steps),
-        player_transform(recipe.optimizer, recipe.optimizer.discriminator_rate, steps * critic),
-        critic,
-    )
+    return game_optimizer(recipe.optimizer, recipe.game, recipe.training.steps)
 
 
 def load(

@@ -1,8 +1,10 @@
-"""The Dirac game, whose linearised dynamics are known in closed form, played by the alternating optimizer.
+"""The Dirac game, whose linearised dynamics are known in closed form, played by every non-adaptive optimizer.
 
 Data at 0, one sample at theta, discriminator D(x) = psi x. With R1 the continuous-time eigenvalues at the
 equilibrium are -gamma/2 +- sqrt(gamma^2/4 - f'(0)^2) (Mescheder, Geiger and Nowozin 2018, lemma 4.3).
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +13,12 @@ import optax
 import pytest
 
 from gan import regularizers
+from gan.config import GameConfig, OptimizerConfig
 from gan.game import Batch, Draw, Game, Judgement, Player, Players
 from gan.objectives import objective
 from gan.optimizers.alternating import Alternating
+from gan.optimizers.lookahead import Lookahead
+from gan.optimizers.selection import game_optimizer
 
 pytestmark = pytest.mark.float64
 
@@ -45,17 +50,52 @@ def batch(critic_steps: int = 1) -> Batch:
     return Batch(jnp.zeros((critic_steps, 1, 1)), {}, jnp.zeros((critic_steps, 1), int), jnp.zeros(critic_steps))
 
 
-def linearised(name: str, gamma: float, rate: float, critic_steps: int = 1) -> np.ndarray:
-    """Eigenvalues of one update of (theta, psi) at the equilibrium."""
+def players_at(point: Any) -> Players:
+    return Players(Player(point[0], {}), Player(point[1], {}))
+
+
+def sorted_pair(half_trace: complex, determinant: complex) -> np.ndarray:
+    """Eigenvalues of a 2 x 2 matrix."""
+    root = np.sqrt(complex(half_trace**2 - determinant))
+    return np.sort_complex(np.array([half_trace - root, half_trace + root]))
+
+
+def linearised(name: str, gamma: float, optimizer: Any, critic_steps: int = 1, updates: int = 1) -> np.ndarray:
+    """Eigenvalues of some updates of (theta, psi) and of what the optimizer remembers, at the equilibrium."""
     game = dirac_game(name, gamma)
-    optimizer = Alternating(optax.sgd(rate), optax.sgd(rate), critic_steps)
+    start = optimizer.init(Players(Player(jnp.zeros(()), {}), Player(jnp.zeros(()), {})))
+    # What the first update treats in another way than all others (optimism has no past there) is behind.
+    start = optimizer.update(game, players_at(jnp.zeros(2)), start, batch(critic_steps), jax.random.key(0))[1]
+    paths, structure = jax.tree_util.tree_flatten_with_path(start)
+    leaves = [leaf for _, leaf in paths]
+    moving = [i for i, (path, _) in enumerate(paths) if "previous_gradient" in jax.tree_util.keystr(path)]
 
     def update(point):
-        players = Players(Player(point[0], {}), Player(point[1], {}))
-        players, _, _ = optimizer.update(game, players, optimizer.init(players), batch(critic_steps), jax.random.key(0))
-        return jnp.stack([players.generator.params, players.discriminator.params])
+        players, state = players_at(point[:2]), list(leaves)
+        for place, value in zip(moving, point[2:]):
+            state[place] = value
+        state = jax.tree.unflatten(structure, state)
+        for _ in range(updates):
+            players, state, _ = optimizer.update(game, players, state, batch(critic_steps), jax.random.key(0))
+        memory = [jax.tree.leaves(state)[place] for place in moving]
+        return jnp.stack([players.generator.params, players.discriminator.params, *memory])
 
-    return np.sort_complex(np.linalg.eigvals(jax.jacobian(update)(jnp.zeros(2))))
+    point = jnp.concatenate([jnp.zeros(2), jnp.stack([leaves[i] for i in moving])]) if moving else jnp.zeros(2)
+    # Rounded, because sorting goes by the real part first and conjugates may differ there in the last bit.
+    return np.sort_complex(np.round(np.linalg.eigvals(jax.jit(jax.jacobian(update))(point)), 12))
+
+
+def alternating(rate: float, critic_steps: int = 1) -> Alternating:
+    return Alternating(optax.sgd(rate), optax.sgd(rate), critic_steps)
+
+
+def play(name: str, rate: float, **options: Any) -> Any:
+    """The game optimizer that a configuration names, with plain steps of a constant size."""
+    return game_optimizer(constant(rate, play=name, transform="sgd", **options), GameConfig(), 1000)
+
+
+def constant(rate: float, **options: Any) -> OptimizerConfig:
+    return OptimizerConfig(schedule="constant", generator_rate=rate, discriminator_rate=rate, **options)
 
 
 @pytest.mark.parametrize(
@@ -68,28 +108,132 @@ def test_alternating_play_has_the_eigenvalues_of_its_closed_form(name, slope, ga
     rate = 0.2
     trace = 2 - rate * gamma - (rate * slope) ** 2
     determinant = 1 - rate * gamma
-    root = np.sqrt(complex(trace**2 / 4 - determinant))
-    expected = np.sort_complex(np.array([trace / 2 - root, trace / 2 + root]))
-    np.testing.assert_allclose(linearised(name, gamma, rate), expected, atol=1e-12)
+    expected = sorted_pair(trace / 2, determinant)
+    np.testing.assert_allclose(linearised(name, gamma, alternating(rate)), expected, atol=1e-12)
 
 
 def test_small_steps_follow_the_continuous_game():
     gamma, slope, rate = 0.6, 0.5, 1e-4
     root = np.sqrt(complex(gamma**2 / 4 - slope**2))
     expected = np.sort_complex(np.array([-gamma / 2 - root, -gamma / 2 + root]))
-    found = np.sort_complex((linearised("minimax", gamma, rate) - 1) / rate)
+    found = np.sort_complex((linearised("minimax", gamma, alternating(rate)) - 1) / rate)
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
 def test_without_r1_alternating_play_circles_for_ever_and_with_r1_it_converges():
-    assert np.allclose(np.abs(linearised("minimax", 0.0, 0.2)), 1.0)
-    assert np.all(np.abs(linearised("minimax", 0.6, 0.2)) < 1.0)
+    assert np.allclose(np.abs(linearised("minimax", 0.0, alternating(0.2))), 1.0)
+    assert np.all(np.abs(linearised("minimax", 0.6, alternating(0.2))) < 1.0)
 
 
 def test_more_critic_steps_multiply_the_critics_contraction():
     """With two critic steps psi contracts twice before the generator moves: the determinant is (1 - h gamma)^2."""
-    values = linearised("minimax", 0.6, 0.2, critic_steps=2)
+    values = linearised("minimax", 0.6, alternating(0.2, 2), critic_steps=2)
     np.testing.assert_allclose(np.prod(values), (1 - 0.12) ** 2, atol=1e-12)
+
+
+RATE, SLOPE = 0.2, 0.5
+GAMMAS = [0.0, 0.6, 3.0]
+
+
+def continuous(gamma: float) -> np.ndarray:
+    """lambda: eigenvalues of the continuous game (Mescheder, Geiger and Nowozin 2018, lemma 4.3)."""
+    return sorted_pair(-gamma / 2, SLOPE**2)
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+@pytest.mark.parametrize("name", ["minimax", "non_saturating"])
+def test_simultaneous_play_has_the_eigenvalues_of_an_explicit_step(name, gamma):
+    expected = np.sort_complex(1 + RATE * continuous(gamma))
+    np.testing.assert_allclose(linearised(name, gamma, play("simultaneous", RATE)), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_extragradient_has_the_eigenvalues_of_the_quadratic_of_its_step(gamma):
+    step = RATE * continuous(gamma)
+    expected = np.sort_complex(1 + step + step**2)
+    np.testing.assert_allclose(linearised("minimax", gamma, play("extragradient", RATE)), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_optimistic_play_has_two_eigenvalues_for_each_of_the_game(gamma):
+    """mu^2 = (1 + 2 h lambda) mu - h lambda."""
+    step = RATE * continuous(gamma)
+    roots = np.concatenate([0.5 * (1 + 2 * step + sign * np.sqrt(1 + 4 * step**2)) for sign in (-1, 1)])
+    found = linearised("minimax", gamma, play("optimistic", RATE))
+    np.testing.assert_allclose(found, np.sort_complex(np.round(roots, 12)), atol=1e-7)
+
+
+def game_matrix(gamma: float) -> np.ndarray:
+    """J of the vector field F = J (theta, psi): the generator's loss is -slope theta psi."""
+    return np.array([[0.0, -SLOPE], [SLOPE, gamma]])
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_consensus_adds_the_gradient_of_half_the_squared_field(gamma):
+    matrix, weight = game_matrix(gamma), 1.5
+    expected = np.sort_complex(np.linalg.eigvals(np.eye(2) - RATE * (matrix + weight * matrix.T @ matrix)))
+    found = linearised("minimax", gamma, play("consensus", RATE, adjustment=weight))
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
+def test_symplectic_adjustment_adds_the_field_turned_by_the_antisymmetric_part(gamma):
+    matrix, weight = game_matrix(gamma), 1.5
+    skew = 0.5 * (matrix - matrix.T)
+    expected = np.sort_complex(np.linalg.eigvals(np.eye(2) - RATE * (matrix + weight * skew.T @ matrix)))
+    found = linearised("minimax", gamma, play("symplectic", RATE, adjustment=weight))
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+def test_adjusted_fields_have_their_closed_form_without_a_penalty():
+    """J is a rotation by a right angle: both adjustments contract by h c slope^2 and leave the turning alone."""
+    expected = sorted_pair(1 - RATE * 1.5 * SLOPE**2, (1 - RATE * 1.5 * SLOPE**2) ** 2 + (RATE * SLOPE) ** 2)
+    for name in ("consensus", "symplectic"):
+        found = linearised("minimax", 0.0, play(name, RATE, adjustment=1.5))
+        np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.6])
+def test_lookahead_averages_the_power_of_what_it_wraps(gamma):
+    """A round of k updates, which ends with a pull, has the eigenvalues 1 - a + a mu^k."""
+    steps, share = 5, 0.4
+    wrapped = linearised("minimax", gamma, alternating(RATE))
+    expected = np.sort_complex(1 - share + share * wrapped**steps)
+    found = round_of_lookahead("minimax", gamma, Lookahead(alternating(RATE), steps, share))
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+def round_of_lookahead(name: str, gamma: float, optimizer: Lookahead) -> np.ndarray:
+    game = dirac_game(name, gamma)
+
+    def update(point):
+        players = players_at(point)
+        state = optimizer.init(players)
+        for _ in range(optimizer.steps):
+            players, state, _ = optimizer.update(game, players, state, batch(), jax.random.key(0))
+        return jnp.stack([players.generator.params, players.discriminator.params])
+
+    return np.sort_complex(np.linalg.eigvals(jax.jit(jax.jacobian(update))(jnp.zeros(2))))
+
+
+def test_only_simultaneous_play_spirals_out_of_the_game_without_a_penalty():
+    largest = {
+        name: np.abs(linearised("minimax", 0.0, play(name, RATE, lookahead_steps=0))).max()
+        for name in ("simultaneous", "alternating", "optimistic", "extragradient", "consensus", "symplectic")
+    }
+    assert largest["simultaneous"] > 1.004
+    np.testing.assert_allclose(largest["alternating"], 1.0, atol=1e-7)
+    assert max(largest[name] for name in ("optimistic", "extragradient", "consensus", "symplectic")) < 0.9999
+
+
+@pytest.mark.parametrize("name", ["simultaneous", "optimistic", "extragradient", "consensus", "symplectic"])
+def test_critic_steps_are_refused_where_both_players_move_at_once(name):
+    with pytest.raises(ValueError, match=r"critic_steps = 2.*alternating"):
+        game_optimizer(OptimizerConfig(play=name), GameConfig(critic_steps=2), 10)
+    optimizer = play(name, 0.1)
+    players = players_at(jnp.ones(2))
+    with pytest.raises(ValueError, match=r"critic_steps = 2.*alternating"):
+        optimizer.update(dirac_game("minimax", 0.0), players, optimizer.init(players), batch(2), jax.random.key(0))
 
 
 @pytest.mark.parametrize("name", ["minimax", "wasserstein", "relativistic_minimax"])
@@ -98,13 +242,10 @@ def test_the_shared_term_is_what_the_players_play_for(name):
     seen = jax.tree.map(lambda x: x[0], batch())
     point = jnp.asarray([0.7, -1.3])
 
-    def players(p):
-        return Players(Player(p[0], {}), Player(p[1], {}))
-
     key = jax.random.key(0)
-    shared = jax.grad(lambda p: game.shared(players(p), seen, key))(point)
-    generator = jax.grad(lambda p: game.losses(players(p), seen, key)[0])(point)
-    discriminator = jax.grad(lambda p: game.losses(players(p), seen, key)[1])(point)
+    shared = jax.grad(lambda p: game.shared(players_at(p), seen, key))(point)
+    generator = jax.grad(lambda p: game.losses(players_at(p), seen, key)[0])(point)
+    discriminator = jax.grad(lambda p: game.losses(players_at(p), seen, key)[1])(point)
     np.testing.assert_allclose(shared[0], generator[0], atol=1e-12)
     np.testing.assert_allclose(-shared[1] + 0.6 * point[1], discriminator[1], atol=1e-12)
 

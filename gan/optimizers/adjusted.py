@@ -1,0 +1,103 @@
+"""Consensus optimization and symplectic gradient adjustment: the vector field bent towards equilibria.
+
+With w = (theta, psi), F(w) = (grad_theta L_G, grad_psi L_D) and its Jacobian J, both players move against
+
+    F + c J^T F                       consensus: a gradient step on c |F|^2 / 2 added (Mescheder, Nowozin and
+                                      Geiger 2017, eq. 13, their gamma is c)
+    F + s c A^T F, A = (J - J^T)/2    symplectic gradient adjustment (Balduzzi et al. 2018, algorithm 1, their
+                                      lambda is s c), s = sign(<F, J^T F> <A^T F, J^T F> / d + 1/10), d numbers in w
+
+At an equilibrium around which F = J w, an update w <- w - h (...) has the eigenvalues of 1 - h (J + c J^T J) and of
+1 - h (J + c A^T J): for J = [[0, b], [-b, 0]] both are 1 - h c b^2 +- i h b, inside the unit circle for h b^2 (1 + c^2
+b^2) < 2 c b^2. Consensus is also drawn to points where F vanishes without being an equilibrium; the adjustment leaves
+potential games alone (there A = 0).
+
+Matrix-free: J^T F and J F are products with the linearised field, taken with the same samples. Cost of a step: the
+gradient and one (consensus) or two (adjustment) products, each two to three times a gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from gan.game import Batch, Game, Players
+from gan.optimizers.gradients import (
+    Pair,
+    first_states,
+    mean_over_devices,
+    only_slice,
+    parameters,
+    stepped,
+    vector_field,
+    with_parameters,
+)
+
+ADJUSTMENTS = ("consensus", "symplectic")
+ALIGNMENT = 0.1
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """Simultaneous play against an adjusted field.
+
+    Attributes:
+        generator: optax transform of the generator, applied to its part of the adjusted field.
+        discriminator: optax transform of the discriminator, applied to its part.
+        weight: of the adjustment, c above.
+        adjustment: "consensus" or "symplectic".
+    """
+
+    generator: optax.GradientTransformation
+    discriminator: optax.GradientTransformation
+    weight: float
+    adjustment: str
+
+    def __post_init__(self) -> None:
+        if self.adjustment not in ADJUSTMENTS:
+            raise ValueError(f"adjustment = {self.adjustment!r} is not known: choose one of {', '.join(ADJUSTMENTS)}.")
+
+    def init(self, players: Players) -> Pair:
+        """Return the first state of both transforms."""
+        return first_states(self.generator, self.discriminator, players)
+
+    def update(
+        self,
+        game: Game,
+        players: Players,
+        state: Pair,
+        batch: Batch,
+        key: Array,
+        axis_name: str | None = None,
+    ) -> tuple[Players, Pair, dict[str, Array]]:
+        """Move both players at once; arguments and results as in :meth:`Alternating.update`.
+
+        Raises:
+            ValueError: the batch holds several critic steps.
+        """
+        part, point = only_slice(batch, self.adjustment), parameters(players)
+        field = vector_field(game, players, part, key, axis_name)
+
+        def local(params: Pair) -> Pair:
+            return vector_field(game, with_parameters(players, params), part, key, None).gradients
+
+        # The products are averaged over devices, not the linearised field: nothing is differentiated through a mean.
+        _, product = jax.linearize(local, point)
+        (pulled,) = jax.linear_transpose(product, point)(field.gradients)
+        pulled = mean_over_devices(pulled, axis_name)
+        if self.adjustment == "consensus":
+            change = optax.tree.scale(self.weight, pulled)
+        else:
+            pushed = mean_over_devices(product(field.gradients), axis_name)
+            skew = optax.tree.scale(0.5, optax.tree.sub(pulled, pushed))
+            size = optax.tree.size(point)
+            along = optax.tree.vdot(field.gradients, pulled) * optax.tree.vdot(skew, pulled) / size
+            change = optax.tree.scale(self.weight * jnp.sign(along + ALIGNMENT), skew)
+        direction = optax.tree.add(field.gradients, change)
+        params, state = stepped(Pair(self.generator, self.discriminator), direction, state, point)
+        metrics = field.metrics | {"gradient_adjustment": optax.global_norm(change)}
+        return with_parameters(players, params, field.rests), state, mean_over_devices(metrics, axis_name)
