@@ -50,6 +50,19 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class SamplesConfig:
+    """Training samples of a law that is sampled exactly, or of a file: no solver makes them."""
+
+    samples: tuple[int, int, int] = setting(
+        (2**19, 20_000, 8192), "independent samples for training, validation and test", minimum=1
+    )
+    seed: int = setting(0, "seed of the data alone, so that runs with other --seed share them", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+
+
+@dataclass(frozen=True)
 class SystemConfig:
     """Values that belong to one system or task. An experiment with such values subclasses this in its own
     file."""
@@ -97,7 +110,8 @@ class CompareConfig:
 class ExperimentConfig:
     """Everything that determines a run; two runs with equal configurations do the same."""
 
-    data: DataConfig = field(default_factory=DataConfig, metadata={"help": "the training fields"})
+    # A DataConfig, or a SamplesConfig where no solver makes the data.
+    data: Any = field(default_factory=DataConfig, metadata={"help": "the training fields"})
     system: SystemConfig = field(default_factory=SystemConfig, metadata={"help": "values that belong to this system"})
     network: NetworkConfig = field(default_factory=NetworkConfig, metadata={"help": "generator and discriminator"})
     game: GameConfig = field(default_factory=GameConfig, metadata={"help": "losses, regularisers and penalties"})

@@ -39,9 +39,11 @@ def build(folder: RunFolder) -> str:
     comparison = folder.comparison() if folder.comparison_file.exists() else {}
     figures, metrics, data = folder.figures(), folder.metrics(), folder.data()
     system = catalog.names()[folder.experiment].system.partition(",")[0]
-    title = f"{system[:1].upper()}{system[1:]}, generator against solver"
+    against = "exact samples" if comparison.get("task") == "modes" else "solver"
+    title = f"{system[:1].upper()}{system[1:]}, generator against {against}"
     sections = [
         _head(folder, comparison, metrics, title),
+        _modes(folder, comparison, figures, metrics),
         _distances(comparison),
         _fields(comparison, figures),
         _refinement(comparison),
@@ -116,11 +118,15 @@ def _distances(comparison: Mapping[str, Any]) -> str:
     if comparison.get("task") == "forecast":
         between = f"ensembles of {number(comparison.get('n'))} members, over {number(comparison.get('cases'))} cases"
         against = "two halves of the solver's posterior ensemble"
+    told = "the solver"
+    if comparison.get("task") == "modes":
+        between, told = f"two sets of {number(comparison['n'])} samples", "exact samples"
+        against = "exact sets against exact sets"
     level = comparison.get("level") or 0.05
     text = (
         f"<p>Every distance is between {between}. Its floor is the median, its null band ends at the 95% quantile, "
-        f"of {against}{draws}; a ratio of 1 is what a second solver set has. <b>Inside</b> means: it cannot be told "
-        f"from the solver, at the {100 * level:g}% level corrected over all distances (Holm).</p>"
+        f"of {against}{draws}; a ratio of 1 is what a second such set has. <b>Inside</b> means: it cannot be told "
+        f"from {told}, at the {100 * level:g}% level corrected over all distances (Holm).</p>"
     )
     more, forest = definitions(comparison.get("definitions") or {}), gallery(plots.forest(comparison), "one")
     return f"<section><h2>Distances</h2>{text}{_distance_table(distances)}{more}{forest}</section>"
@@ -149,6 +155,21 @@ def _distance_table(distances: Mapping[str, Any]) -> str:
 def _fields(comparison: Mapping[str, Any], figures: Arrays) -> str:
     shown = plots.evolution(figures, comparison) + plots.samples(figures, comparison)
     return f"<section><h2>Fields</h2>{gallery(shown, 'one')}</section>" if shown else ""
+
+
+def _modes(
+    folder: RunFolder, comparison: Mapping[str, Any], figures: Arrays, metrics: Sequence[Mapping[str, Any]]
+) -> str:
+    if comparison.get("task") != "modes":
+        return ""
+    frames = folder.film()
+    kept, steps = [samples for _, samples in frames], [step for step, _ in frames]
+    wide = [*plots.beside(figures), *plots.shares(figures), *plots.strip(kept, steps, figures)]
+    cards: list[plots.Picture | plots.Film] = [
+        *plots.modes_course(metrics, comparison),
+        *plots.film(kept, steps, figures),
+    ]
+    return f"<section><h2>Modes</h2>{gallery(wide, 'one')}{gallery(cards)}</section>"
 
 
 _DASHES = {"-": "none", "--": "7 4", ":": "2 3"}
@@ -205,6 +226,11 @@ def _forecast(comparison: Mapping[str, Any], figures: Arrays) -> str:
 
 
 _SCORES = {
+    "modes_found": "modes to which at least one sample of high quality belongs",
+    "high_quality": "share of samples within their mode: within three standard deviations of a Gaussian's centre, or "
+    "recognised by the classifier with confidence",
+    "total_variation": "half the sum over the modes of |share of the samples - true weight|",
+    "kl": "relative entropy of the samples' shares of the modes with respect to the true weights, in nats",
     "diversity": "distance of a field to its nearest neighbour in its own set, over the same for solver fields; "
     "copies and clumps bring it towards 0, noise lifts it above 1",
     "memorising": "share of samples nearer to the training fields, at whatever shift or reflection, than all but 5% "

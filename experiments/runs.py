@@ -8,6 +8,7 @@
     comparison.json    generator against solver
     figures.npz        arrays behind the report's pictures
     samples.npz        a few samples
+    film/              samples and the generator's weights along the training, where asked for
     report.html        the report
     preview.png        the run at a glance
 
@@ -141,6 +142,14 @@ class RunFolder:
             raise UserError(
                 f"{self.figures_file} cannot be read; `python -m experiments compare {self.path}` writes it again."
             ) from error
+
+    def film(self) -> list[tuple[int, np.ndarray]]:
+        """Read the samples kept along the training, with their steps, in order; empty where none were kept."""
+        frames = []
+        for path in sorted((self.path / "film").glob("*.npz")):
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                frames.append((int(path.stem), archive["samples"]))
+        return frames
 
     def resume_command(self) -> str:
         """Return the command that goes on with this run where it stopped."""

@@ -50,21 +50,39 @@ def outside_sentences(regions: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def distances_sentence(comparison: Mapping[str, Any], what: str = "fields") -> str:
-    """Which distances tell the generator from the solver, and by how much."""
+def modes_verdict(comparison: Mapping[str, Any]) -> str:
+    """Modes, quality and weights beside exact samples, then distances and cost."""
+    scores = comparison["scores"]
+    found, high, weights = (scores[name] for name in ("modes_found", "high_quality", "total_variation"))
+    sentences = [
+        f"Over {comparison['counted']:,} samples, {found['value']:.0f} of {comparison['modes']} modes are found "
+        f"(exact samples: {found['target']:.0f}), {high['value']:.1%} of the samples are of high quality "
+        f"({high['target']:.1%}), and the total variation of the weights is {weights['value']:.3f} "
+        f"({weights['target']:.3f}).",
+        distances_sentence(comparison, "samples", "exact samples"),
+    ]
+    return " ".join(sentences)
+
+
+def distances_sentence(comparison: Mapping[str, Any], what: str = "fields", reference: str = "the solver") -> str:
+    """Which distances tell the generator from the solver, or another reference, and by how much."""
     distances = comparison["distances"]
     ratios = {name: entry["ratio"] for name, entry in distances.items()}
     outside = sorted((n for n, e in distances.items() if not e["inside"]), key=lambda n: -ratios[n])
     median, worst = float(np.median(list(ratios.values()))), max(ratios, key=lambda n: ratios[n])
     size = (
-        f"Over {comparison['n']} {what}, the median distance is {median:.2f} times the solver's own floor, "
+        f"Over {comparison['n']} {what}, the median distance is {median:.2f} times {_own(reference)} floor, "
         f"the largest {ratios[worst]:.2f} times ({_words(worst)})."
     )
     if not outside:
-        return f"The samples cannot be told from the solver by any of the {len(distances)} distances. {size}"
+        return f"The samples cannot be told from {reference} by any of the {len(distances)} distances. {size}"
     named = ", ".join(f"{_words(n)} ({ratios[n]:.1f} times the floor)" for n in outside)
     share = f"{len(outside)} of {len(distances)} distances"
-    return f"The samples can be told from the solver by {share}: {named}. {size}"
+    return f"The samples can be told from {reference} by {share}: {named}. {size}"
+
+
+def _own(reference: str) -> str:
+    return f"{reference}' own" if reference.endswith("s") else f"{reference}'s own"
 
 
 def scores_sentences(comparison: Mapping[str, Any]) -> list[str]:

@@ -82,6 +82,9 @@ def adversarial_game(
     r1 = regularizers.gamma_of(game.r1, spec.shape)
     r2 = regularizers.gamma_of(game.r2, spec.shape)
 
+    def fall(progress: Float[Array, ""]) -> Float[Array, ""]:
+        return game.penalty_final ** jnp.clip(progress / game.penalty_until, 0.0, 1.0)
+
     def draw(params: Any, rest: Any, batch: Batch, key: Array) -> tuple[Draw, Any]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch.place)
         pairs = jax.vmap(lambda k: jax.random.split(k, draws + 1))(keys)
@@ -107,8 +110,9 @@ def adversarial_game(
         own = jnp.zeros(())
         if r1 > 0 or r2 > 0:
             logits, gradient = regularizers.logits_and_gradient(critic, stacked)
-            metrics["r1"] = regularizers.zero_centred(gradient[:count], r1, jnp.ones_like(weight))
-            metrics["r2"] = regularizers.zero_centred(gradient[count:], r2, weight)
+            left = fall(seen.progress)
+            metrics["r1"] = left * regularizers.zero_centred(gradient[:count], r1, jnp.ones_like(weight))
+            metrics["r2"] = left * regularizers.zero_centred(gradient[count:], r2, weight)
             own = own + metrics["r1"] + metrics["r2"]
         else:
             logits = critic(stacked)

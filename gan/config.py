@@ -75,12 +75,17 @@ class NetworkConfig:
     blocks: int = option(1, "residual blocks at each resolution, or hidden layers of the mlp", "blocks")
     kernel: int = option(3, "points that a convolution spans along each axis, odd", "grid points")
     latent: int = option(64, "length of the generator's random input", "numbers")
+    fourier: int = option(0, "random Fourier features of the dense discriminator's input (mlp; 0: none)", "features")
+    fourier_scale: float = option(10.0, "largest typical frequency of these features, normalised input")
+    latent_fourier: int = option(0, "random Fourier features of the dense generator's input (mlp; 0: none)", "features")
+    latent_fourier_scale: float = option(5.0, "largest typical frequency of these features")
     constraint: str = option("none", "linear hard constraint as the generator's output layer")
 
     def __post_init__(self) -> None:
         _among("network", "kind", self.kind, NETWORKS)
         _among("network", "constraint", self.constraint, CONSTRAINTS)
-        _at_least("network", self, width=1, levels=1, blocks=1, kernel=1, latent=1)
+        _at_least("network", self, width=1, levels=1, blocks=1, kernel=1, latent=1, fourier=0, latent_fourier=0)
+        _positive("network", self, "fourier_scale", "latent_fourier_scale")
         if self.kernel % 2 == 0:
             _refuse("network", "kernel", self.kernel, "a convolution needs an odd number of points")
 
@@ -92,6 +97,10 @@ class GameConfig:
     objective: str = option("relativistic", "adversarial loss of both players")
     r1: float = option(0.01, "weight of the gradient penalty at data (R1), per grid point and channel")
     r2: float = option(0.01, "weight of the gradient penalty at samples (R2), per grid point and channel")
+    penalty_final: float = option(
+        1.0, "share of the weights of R1 and R2 that is left at the end; they fall geometrically", "share"
+    )
+    penalty_until: float = option(1.0, "share of the training over which they fall", "share")
     gradient_penalty: float = option(0.0, "weight of the WGAN-GP penalty |grad| = 1 between data and samples")
     critic_steps: int = option(1, "discriminator updates for each generator update", "updates")
     ensemble_weight: float = option(0.0, "weight of the fair ensemble score of several draws per condition")
@@ -102,6 +111,7 @@ class GameConfig:
         _among("game", "objective", self.objective, OBJECTIVES)
         _at_least("game", self, r1=0, r2=0, gradient_penalty=0, critic_steps=1, ensemble_weight=0)
         _at_least("game", self, ensemble_draws=2)
+        _positive("game", self, "penalty_final", "penalty_until")
 
 
 @dataclass(frozen=True)
@@ -166,10 +176,16 @@ class TrainingConfig:
     parallel: str = option("pmap", "how the step is spread over devices")
     devices: int = option(0, "devices to use (0: all that are visible)", "devices")
     precision: str = option("highest", "matrix precision of networks on accelerators (default: TF32 where it is)")
+    steps_per_call: int = option(
+        1, "updates compiled into one call; more than 1 pays for small networks without convolutions", "updates"
+    )
     log_every: int = option(20, "steps between two lines of metrics.jsonl", "updates")
     checkpoint_every: int = option(1000, "steps between two checkpoints, a multiple of log_every", "updates")
     keep: int = option(2, "latest checkpoints to keep beside the best one", "checkpoints")
     validation_samples: int = option(2048, "samples drawn for the validation metric", "samples")
+    film: int = option(
+        0, "validation samples kept at every checkpoint, with the generator's weights (0: none)", "samples"
+    )
     sample_chunk: int = option(256, "samples drawn at once", "samples")
     loss_limit: float = option(1e4, "loss of either player past which the training has diverged")
     gradient_limit: float = option(1e6, "gradient norm of either player past which the training has diverged")
@@ -178,7 +194,7 @@ class TrainingConfig:
         _among("training", "parallel", self.parallel, PARALLEL)
         _among("training", "precision", self.precision, PRECISIONS)
         _at_least("training", self, steps=1, batch=1, seed=0, devices=0, log_every=1, checkpoint_every=1)
-        _at_least("training", self, keep=1, validation_samples=2, sample_chunk=1)
+        _at_least("training", self, keep=1, validation_samples=2, sample_chunk=1, steps_per_call=1, film=0)
         _positive("training", self, "loss_limit", "gradient_limit")
         if self.checkpoint_every % self.log_every:
             _refuse(
@@ -187,6 +203,14 @@ class TrainingConfig:
                 self.checkpoint_every,
                 f"it must be a multiple of log_every = {self.log_every}, because only a checked state is worth keeping",
             )
+        for name in ("log_every", "steps"):
+            if getattr(self, name) % self.steps_per_call:
+                _refuse(
+                    "training",
+                    name,
+                    getattr(self, name),
+                    f"make it a multiple of steps_per_call = {self.steps_per_call}",
+                )
         if self.seed >= 2**32:
             _refuse("training", "seed", self.seed, "it must be smaller than 2**32")
 

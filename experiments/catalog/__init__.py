@@ -32,6 +32,12 @@ _SUMMARIES = {
         line="the invariant measure of spatio-temporal chaos, learned through the solver",
         cost="about 10 minutes on 2 cores",
     ),
+    "gaussians": Summary(
+        system="Gaussian mixtures in the plane",
+        task="modes",
+        line="a ring of 8, a grid of 25, an unbalanced grid of 100: modes, quality and weights counted",
+        cost="about 3 minutes on 2 cores",
+    ),
     "burgers": Summary(
         system="viscous Burgers, 1D, periodic",
         task="forecast",

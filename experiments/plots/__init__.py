@@ -9,25 +9,33 @@ from __future__ import annotations
 from experiments.plots.course import refinement, search, training
 from experiments.plots.fields import evolution, samples
 from experiments.plots.forecast import forecasts, rank_histogram
+from experiments.plots.modes import Film, beside, film, shares, strip
+from experiments.plots.modes import course as modes_course
 from experiments.plots.preview import preview
 from experiments.plots.statistics import correlation, forest, histograms, spectrum
 from experiments.plots.style import Picture, is_inside, null_limit, unit_of, words
 
 __all__ = [
+    "Film",
     "Picture",
+    "beside",
     "correlation",
     "evolution",
+    "film",
     "forecasts",
     "forest",
     "histograms",
     "is_inside",
+    "modes_course",
     "null_limit",
     "preview",
     "rank_histogram",
     "refinement",
     "samples",
     "search",
+    "shares",
     "spectrum",
+    "strip",
     "training",
     "unit_of",
     "words",

@@ -2,6 +2,7 @@
 
 ``features``      what is kept of each field so that sets can be resampled cheaply;
 ``distribution``  distances between two sets, with the floor and null band that the solver itself sets;
+``modes``         modes found, sharpness and weights, where the modes are known;
 ``neighbours``    nearest neighbours modulo shifts and reflections: diversity and memorising;
 ``ensemble``      scores of forecasts: CRPS, energy score, spread-skill, ranks, coverage.
 """
@@ -16,11 +17,13 @@ from gan.metrics.ensemble import (
     spread_skill_ratio,
 )
 from gan.metrics.features import FieldFeatures, Frame
+from gan.metrics.modes import Labels, mode_scores, nearest_centre
 from gan.metrics.neighbours import diversity, memorising
 
 __all__ = [
     "FieldFeatures",
     "Frame",
+    "Labels",
     "Yardstick",
     "coverage",
     "crps",
@@ -28,6 +31,8 @@ __all__ = [
     "energy_score",
     "holm",
     "memorising",
+    "mode_scores",
+    "nearest_centre",
     "rank_flatness",
     "rank_histogram",
     "spread_skill_ratio",

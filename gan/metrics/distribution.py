@@ -3,7 +3,7 @@
 All distances compare a set of ``n`` fields with another of the same size, one field per independent
 trajectory; all are non-negative and fall as ``n**-1/2`` between two sets of one distribution. Quantities are
 in units of the reference's standard deviation of that very quantity, and averaged over channels (increments:
-over axes too).
+over axes too). Spectrum, increments and correlation are for homogeneous fields on a periodic grid alone.
 
 - ``spectrum``: mean over the resolved shells of ``|log(E_a(k) / E_b(k))|``, natural logarithm, ``E`` the mean
   energy of a shell of integer ``|k| / k_min >= 1`` over the set. Resolved: up to the first shell below 1e-6
@@ -79,7 +79,7 @@ class Yardstick:
             could never reject by rank.
         level: of the Holm-corrected test over the distances.
         quantiles: levels of the quantiles that are compared.
-        extent, separations, directions, resolved, seed: see `gan.metrics.features.Frame`.
+        extent, separations, directions, resolved, homogeneous, seed: see `gan.metrics.features.Frame`.
         progress: called with (done, total, what).
 
     Attributes:
@@ -104,6 +104,7 @@ class Yardstick:
         quantiles: tuple[float, ...] = QUANTILES,
         directions: int = DIRECTIONS,
         resolved: float = RESOLVED,
+        homogeneous: bool = True,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> None:
@@ -113,16 +114,23 @@ class Yardstick:
                 f"needs two disjoint sets. Make at least {2 * n} independent trajectories or lower n."
             )
         self.frame = Frame(
-            pool, extent=extent, separations=separations, directions=directions, resolved=resolved, seed=seed
+            pool,
+            extent=extent,
+            separations=separations,
+            directions=directions,
+            resolved=resolved,
+            homogeneous=homogeneous,
+            seed=seed,
         )
         # Quantiles that rest on a few values would be the pool's own extremes, which fresh sets exceed.
         tail = min(TAIL / (n * int(np.prod(self.frame.shape))), 0.25)
         self.quantiles = tuple(dict.fromkeys(float(np.clip(q, tail, 1 - tail)) for q in quantiles))
+        spatial = self.frame.homogeneous
         self.names: tuple[str, ...] = (
-            "spectrum",
+            *(("spectrum",) if spatial else ()),
             *self.frame.histograms,
             "quantiles",
-            "correlation",
+            *(("correlation",) if spatial else ()),
             "sliced",
             "kernel",
         )
@@ -170,9 +178,10 @@ class Yardstick:
         """All distances but ``sliced`` from averaged rows ``(..., columns)`` that broadcast against each other."""
         frame, part = self.frame, self.frame.part
         out: dict[str, np.ndarray] = {}
-        logs = np.log(np.maximum(part(a, "energy"), 1e-37)) - np.log(np.maximum(part(b, "energy"), 1e-37))
-        bands = [np.abs(logs[..., c, 1 : top + 1]).mean(-1) for c, top in enumerate(frame.resolved)]
-        out["spectrum"] = np.mean(bands, axis=0)
+        if frame.homogeneous:
+            logs = np.log(np.maximum(part(a, "energy"), 1e-37)) - np.log(np.maximum(part(b, "energy"), 1e-37))
+            bands = [np.abs(logs[..., c, 1 : top + 1]).mean(-1) for c, top in enumerate(frame.resolved)]
+            out["spectrum"] = np.mean(bands, axis=0)
         for name in frame.histograms:
             pa, pb = part(a, name), part(b, name)
             steps = np.abs(np.cumsum(pa[..., :-2] - pb[..., :-2], axis=-1)).sum(-1)
@@ -180,15 +189,18 @@ class Yardstick:
             out[name] = (steps * (frame.width(name) / frame.scale[name])).mean(-1)
         qa, qb = self._quantiles(part(a, "values")), self._quantiles(part(b, "values"))
         out["quantiles"] = np.abs(qa - qb).mean(axis=(-1, -2))
-        gaps = []
-        for axis in range(len(frame.shape)):
-            ca, cb = part(a, f"covariance_{axis}"), part(b, f"covariance_{axis}")
-            rho = [c / np.maximum(c[..., :1], 1e-37) for c in (ca, cb)]
-            gaps.append(np.abs(rho[0] - rho[1])[..., 1:].mean(axis=(-1, -2)))
-        out["correlation"] = np.mean(gaps, axis=0)
+        if frame.homogeneous:
+            out["correlation"] = np.mean(
+                [self._correlation_gap(a, b, axis) for axis in range(len(frame.shape))], axis=0
+            )
         gap = part(a, "kernel") - part(b, "kernel")
         out["kernel"] = np.sqrt((gap**2).sum(-1) / (gap.shape[-1] // 2))
         return out
+
+    def _correlation_gap(self, a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+        covariances = (self.frame.part(rows, f"covariance_{axis}") for rows in (a, b))
+        first, second = (c / np.maximum(c[..., :1], 1e-37) for c in covariances)
+        return np.abs(first - second)[..., 1:].mean(axis=(-1, -2))
 
     def _quantiles(self, shares: np.ndarray) -> np.ndarray:
         """Quantiles of the pooled values ``(..., channels, levels)``, linear within a bin, in standard deviations."""
@@ -206,7 +218,6 @@ class Yardstick:
         """What each distance is, in a sentence for readers of a report; the module has the details."""
         spacing = [length / n for length, n in zip(self.frame.extent, self.frame.shape)]
         words = {
-            "spectrum": f"mean |log ratio| of the energy spectra over shells 1 to {self.frame.resolved.max()}",
             "values": "Wasserstein-1 distance of the pooled values, in standard deviations",
             "quantiles": "mean absolute difference of the quantiles "
             + ", ".join(f"{q:g}" for q in self.quantiles)
@@ -215,6 +226,9 @@ class Yardstick:
             "sliced": f"Wasserstein-1 distance of whole fields along {len(self.pool.projections)} random directions",
             "kernel": "kernel two-sample statistic of whole fields (biased maximum mean discrepancy)",
         }
+        if self.frame.homogeneous:
+            top = self.frame.resolved.max()
+            words["spectrum"] = f"mean |log ratio| of the energy spectra over shells 1 to {top}"
         for name in self.frame.histograms[1:]:
             s = int(name.rsplit("_", 1)[1])
             words[name] = (

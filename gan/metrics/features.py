@@ -59,6 +59,8 @@ class Frame:
         frequencies: random frequencies of the kernel statistic.
         resolved: shells are resolved up to the first whose mean energy is below this share of the strongest
             one's.
+        homogeneous: whether the law is the same everywhere on a periodic grid. Where it is not, as for images, and
+            for points, which have no grid, energy, covariances and increments are not kept.
         seed: of directions and frequencies.
 
     Raises:
@@ -77,28 +79,20 @@ class Frame:
         directions: int = DIRECTIONS,
         frequencies: int = FREQUENCIES,
         resolved: float = RESOLVED,
+        homogeneous: bool = True,
         seed: int = 0,
     ) -> None:
         reference = _checked(reference, None)
         self.shape = reference.shape[1:-1]
         self.channels = reference.shape[-1]
+        self.homogeneous = homogeneous and bool(self.shape)
         self.extent = tuple(float(n) for n in self.shape) if extent is None else tuple(map(float, extent))
         if len(self.extent) != len(self.shape):
             raise ValueError(
                 f"extent={self.extent} has {len(self.extent)} lengths, the fields {len(self.shape)} axes; "
                 "give one per axis."
             )
-        shortest = min(self.shape)
-        self.separations = (
-            tuple(dict.fromkeys(max(1, s) for s in (1, shortest // 16, shortest // 4)))
-            if separations is None
-            else tuple(separations)
-        )
-        for s in self.separations:
-            if not 1 <= s < shortest:
-                raise ValueError(
-                    f"separations={self.separations}: {s} is no distance on {shortest} points; use 1 to {shortest - 1}."
-                )
+        self.separations = self._separations(separations) if self.homogeneous else ()
         axes = tuple(range(reference.ndim - 1))
         self.mean = reference.mean(axis=axes, dtype=np.float64).astype(np.float32)
         self.std = reference.std(axis=axes, dtype=np.float64).astype(np.float32)
@@ -107,12 +101,25 @@ class Frame:
                 f"the reference fields are constant in channel {int(np.argmin(self.std))}; there is nothing to compare."
             )
         self.bins = bins
-        self._set_shells()
+        if self.homogeneous:
+            self._set_shells()
         self._set_bins(reference)
         self._set_directions(reference, directions, frequencies, seed)
         self._lay_out_columns()
-        self.resolved = resolved_shells(self.energy(reference).mean(axis=0, dtype=np.float64), resolved)
-        """Highest resolved shell of each channel."""
+        if self.homogeneous:
+            self.resolved = resolved_shells(self.energy(reference).mean(axis=0, dtype=np.float64), resolved)
+            """Highest resolved shell of each channel."""
+
+    def _separations(self, given: tuple[int, ...] | None) -> tuple[int, ...]:
+        shortest = min(self.shape)
+        if given is None:
+            return tuple(dict.fromkeys(max(1, s) for s in (1, shortest // 16, shortest // 4)))
+        for s in given:
+            if not 1 <= s < shortest:
+                raise ValueError(
+                    f"separations={given}: {s} is no distance on {shortest} points; use 1 to {shortest - 1}."
+                )
+        return tuple(given)
 
     def _set_shells(self) -> None:
         fundamental = [2 * np.pi / length for length in self.extent]
@@ -166,9 +173,11 @@ class Frame:
         return ("values", *(f"increments_{s}" for s in self.separations))
 
     def _lay_out_columns(self) -> None:
-        shapes: dict[str, tuple[int, ...]] = {"energy": (self.channels, len(self.wavenumbers))}
-        for axis, n in enumerate(self.shape):
-            shapes[f"covariance_{axis}"] = (self.channels, n // 2 + 1)
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.homogeneous:
+            shapes["energy"] = (self.channels, len(self.wavenumbers))
+            for axis, n in enumerate(self.shape):
+                shapes[f"covariance_{axis}"] = (self.channels, n // 2 + 1)
         for name in self.histograms:
             shapes[name] = (len(self._low[name]), self.bins + 2)
         shapes["kernel"] = (2 * self._frequencies.shape[1],)
@@ -226,15 +235,8 @@ class Frame:
     def _rows(self, fields: np.ndarray, flat: np.ndarray | None = None) -> np.ndarray:
         n = len(fields)
         rows = np.empty((n, self.columns), np.float32)
-        power = self._power(fields)
-        self._write(rows, "energy", power.reshape(n, self.channels, -1) @ self._shells)
-        spatial = tuple(range(2, 2 + len(self.shape)))
-        covariance = np.fft.irfftn(power, s=self.shape, axes=spatial) / np.prod(self.shape)
-        for axis, points in enumerate(self.shape):
-            line = np.moveaxis(covariance, 2 + axis, -1)[..., : points // 2 + 1]
-            while line.ndim > 3:
-                line = line[:, :, 0]
-            self._write(rows, f"covariance_{axis}", line)
+        if self.homogeneous:
+            self._write_spectra(rows, self._power(fields))
         for name in self.histograms:
             counts = [
                 self._histogram(x, self._low[name][i], self._width[name][i])
@@ -244,6 +246,16 @@ class Frame:
         angles = (self._flat(fields) if flat is None else flat) @ self._frequencies
         self._write(rows, "kernel", np.concatenate([np.cos(angles), np.sin(angles)], axis=1))
         return rows
+
+    def _write_spectra(self, rows: np.ndarray, power: np.ndarray) -> None:
+        self._write(rows, "energy", power.reshape(len(rows), self.channels, -1) @ self._shells)
+        spatial = tuple(range(2, 2 + len(self.shape)))
+        covariance = np.fft.irfftn(power, s=self.shape, axes=spatial) / np.prod(self.shape)
+        for axis, points in enumerate(self.shape):
+            line = np.moveaxis(covariance, 2 + axis, -1)[..., : points // 2 + 1]
+            while line.ndim > 3:
+                line = line[:, :, 0]
+            self._write(rows, f"covariance_{axis}", line)
 
     def _write(self, rows: np.ndarray, name: str, values: np.ndarray) -> None:
         rows[:, self._parts[name][0]] = values.reshape(len(rows), -1)
@@ -282,7 +294,7 @@ def resolved_shells(energy: Float[np.ndarray, "*sets shells"], share: float = RE
 
 def _checked(fields: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
     fields = np.asarray(fields, np.float32)
-    if fields.ndim < 3 or len(fields) < 2:
+    if fields.ndim < 2 or len(fields) < 2:
         raise ValueError(
             f"fields of shape {fields.shape}: at least two fields (n, *grid, channels) are needed "
             "to compare distributions."

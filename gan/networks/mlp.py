@@ -35,6 +35,23 @@ def flatten(*parts: Array | None) -> Float[Array, "batch numbers"]:
     return jnp.concatenate([p.reshape((p.shape[0], -1)) for p in parts if p is not None], axis=-1)
 
 
+class FourierFeatures(nnx.Module):
+    """Appends the cosine and sine of random projections, so that small networks see fine detail.
+
+    After Tancik et al. (2020, section 4), with frequencies of normal direction and scales spread geometrically from
+    1 to ``scale``. They are drawn once and not trained.
+    """
+
+    def __init__(self, inputs: int, features: int, scale: float, rng: np.random.Generator):
+        scales = np.geomspace(1.0, scale, features)
+        self.frequencies = nnx.Variable(jnp.asarray(rng.standard_normal((inputs, features)) * scales, jnp.float32))
+
+    def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
+        """Return the input with its features, (batch, inputs + 2 features)."""
+        angles = x @ self.frequencies[...]
+        return jnp.concatenate([x, jnp.cos(angles), jnp.sin(angles)], axis=-1)
+
+
 class DenseGenerator(nnx.Module):
     """Latent vector (and flattened condition) to a field of ``channels`` on ``shape``, normalised units."""
 
@@ -48,11 +65,14 @@ class DenseGenerator(nnx.Module):
         blocks: int,
         vector: int,
         field: int,
+        fourier: int,
+        fourier_scale: float,
         rng: np.random.Generator,
     ):
         self.output = (*shape, channels)
         inputs = latent + vector + field
-        self.chain = DenseChain((inputs, *(width,) * blocks, math.prod(self.output)), rng)
+        self.features = FourierFeatures(inputs, fourier, fourier_scale, rng) if fourier else None
+        self.chain = DenseChain((inputs + 2 * fourier, *(width,) * blocks, math.prod(self.output)), rng)
 
     def __call__(
         self,
@@ -61,11 +81,13 @@ class DenseGenerator(nnx.Module):
         field: Float[Array, "batch *coarse k"] | None,
     ) -> Float[Array, "batch *grid channels"]:
         """Return a batch of normalised fields ``(batch, *shape, channels)``."""
-        return self.chain(flatten(latent, vector, field)).reshape((latent.shape[0], *self.output))
+        inputs = flatten(latent, vector, field)
+        x = self.chain(inputs if self.features is None else self.features(inputs))
+        return x.reshape((latent.shape[0], *self.output))
 
 
 class DenseDiscriminator(nnx.Module):
-    """Flattened normalised field (and condition) to one logit per sample."""
+    """Flattened normalised field (and condition), perhaps with Fourier features, to one logit per sample."""
 
     def __init__(
         self,
@@ -76,10 +98,13 @@ class DenseDiscriminator(nnx.Module):
         blocks: int,
         vector: int,
         field: int,
+        fourier: int,
+        fourier_scale: float,
         rng: np.random.Generator,
     ):
         inputs = math.prod(shape) * channels + vector + field
-        self.chain = DenseChain((inputs, *(width,) * blocks, 1), rng)
+        self.features = FourierFeatures(inputs, fourier, fourier_scale, rng) if fourier else None
+        self.chain = DenseChain((inputs + 2 * fourier, *(width,) * blocks, 1), rng)
 
     def __call__(
         self,
@@ -88,4 +113,5 @@ class DenseDiscriminator(nnx.Module):
         field: Float[Array, "batch *coarse k"] | None,
     ) -> Float[Array, " batch"]:
         """Return the logits of a batch."""
-        return self.chain(flatten(x, vector, field))[:, 0]
+        inputs = flatten(x, vector, field)
+        return self.chain(inputs if self.features is None else self.features(inputs))[:, 0]

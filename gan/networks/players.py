@@ -191,6 +191,11 @@ def build(
         ValueError: the networks, the constraint or the padding do not fit the shape of the samples.
     """
     grid = spec.grid
+    if not grid and (config.kind != "mlp" or config.constraint != "none"):
+        raise ValueError(
+            f"network.kind = {config.kind!r} with network.constraint = {config.constraint!r} needs a grid, and samples "
+            f"of shape {spec.shape} have none: choose mlp and none."
+        )
     rules = per_axis(spec.padding, len(grid))
     outputs = spec.channels
     if config.constraint == "divergence_free":
@@ -207,8 +212,19 @@ def build(
     if config.kind == "mlp":
         dense = {"shape": grid, "width": config.width, "blocks": config.blocks, "vector": vector}
         dense |= {"field": spec.field_numbers(), "rng": rng}
-        generator = DenseGenerator(channels=outputs * spec.times, latent=config.latent, **dense)  # type: ignore[arg-type]
-        discriminator = DenseDiscriminator(channels=spec.channels * spec.times, **dense)  # type: ignore[arg-type]
+        generator = DenseGenerator(
+            channels=outputs * spec.times,
+            latent=config.latent,
+            fourier=config.latent_fourier,
+            fourier_scale=config.latent_fourier_scale,
+            **dense,  # type: ignore[arg-type]
+        )
+        discriminator = DenseDiscriminator(
+            channels=spec.channels * spec.times,
+            fourier=config.fourier,
+            fourier_scale=config.fourier_scale,
+            **dense,  # type: ignore[arg-type]
+        )
     else:
         conv = {"shape": grid, "width": config.width, "levels": config.levels, "blocks": config.blocks}
         conv |= {"kernel": config.kernel, "rules": rules, "vector": vector, "field": field, "rng": rng}

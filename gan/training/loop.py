@@ -28,12 +28,13 @@ from gan.optimizers.transforms import step_size
 from gan.training.batches import Batches, advance
 from gan.training.checkpoint import METRIC, Checkpoints, difference, read_description, write_description
 from gan.training.problem import Problem
-from gan.training.step import TrainingState, first_state, make_step, parallel
+from gan.training.step import TrainingState, first_state, make_step, parallel, repeated
 from gan.training.trained import Trained, bound_of, describe, optimizer_of
 from gan.training.validation import normalized_distance
 
 Progress = Callable[[int, int, dict[str, float]], None]
 RECORD = "metrics.jsonl"
+FILM = "film"
 SUMS = ("generator_loss", "discriminator_loss", "gradient_generator", "gradient_discriminator")
 
 
@@ -97,18 +98,19 @@ class Trainer:
         optimizer = optimizer_of(self.recipe)
         self.state = first_state(players, optimizer, training.seed)
         axis = {} if training.parallel != "jit" else {"axis_name": None}
-        self.per_device = make_step(self.game, optimizer, self.recipe, len(problem.train), **axis)
+        step = make_step(self.game, optimizer, self.recipe, len(problem.train), **axis)
+        self.per_device = repeated(step, training.steps_per_call)
         self.step = parallel(self.per_device, training.parallel, self.devices)
         self.batches = Batches(problem.train, problem.condition, training.seed)
         self.description = describe(self.recipe, self.networks)
         self._sampler: Trained | None = None
 
     def next_batch(self, cursor: tuple[int, int]) -> tuple[Any, Any]:
-        """Return the batch at a place in the data, with axes (devices, critic steps, share of the batch)."""
+        """Return the data of one call, with axes (devices, steps, critic steps, share of the batch)."""
         count, critic = len(self.devices), self.recipe.game.critic_steps
-        share = self.recipe.training.batch // count
-        fields, condition = self.batches.take(cursor, (critic, count, share))
-        return np.swapaxes(fields, 0, 1), {k: np.swapaxes(v, 0, 1) for k, v in condition.items()}
+        share, steps = self.recipe.training.batch // count, self.recipe.training.steps_per_call
+        fields, condition = self.batches.take(cursor, (steps, critic, count, share))
+        return np.moveaxis(fields, 2, 0), {k: np.moveaxis(v, 2, 0) for k, v in condition.items()}
 
     def trained(self, state: TrainingState, validation: float | None = None) -> Trained:
         """Return the generator of a state."""
@@ -125,9 +127,17 @@ class Trainer:
 
     def validate(self, state: TrainingState) -> float | None:
         """Return the validation metric of the averaged generator, ``None`` without held-out samples."""
+        return self.examine(state).get(METRIC)
+
+    def examine(self, state: TrainingState, film: Path | None = None) -> dict[str, float]:
+        """Return the validation metric and the problem's own measures of the averaged generator's samples.
+
+        Every call draws from the same latents. The first of the samples and the generator's parameters are written
+        to ``film``, where that is given.
+        """
         problem = self.problem
         if problem.validation is None:
-            return None
+            return {}
         count = min(self.recipe.training.validation_samples, len(problem.validation))
         held_out = np.asarray(problem.validation[:count])
         condition = {k: np.asarray(v[:count]) for k, v in (problem.validation_condition or {}).items()}
@@ -135,11 +145,14 @@ class Trainer:
             self._sampler = self.trained(state)
         self._sampler.params = jax.device_get(state.average)
         fields, valid = self._sampler.draw(jax.random.key(self.recipe.training.seed), count, condition)
+        if film is not None:
+            write_frame(film, fields[: self.recipe.training.film], self._sampler.params)
         if not valid.any():
-            return math.inf
+            return {METRIC: math.inf}
+        measured = {} if problem.measure is None else dict(problem.measure(fields[valid]))
         if problem.validate is not None:
-            return float(problem.validate(fields, held_out))
-        return normalized_distance(fields, held_out, self.networks.normalizer)
+            return {METRIC: float(problem.validate(fields, held_out)), **measured}
+        return {METRIC: normalized_distance(fields, held_out, self.networks.normalizer), **measured}
 
     def check(self, step: int, metrics: list[dict[str, Any]]) -> dict[str, float]:
         """Return the means of the metrics since the last check.
@@ -187,7 +200,8 @@ class Trainer:
             state = jax.device_put(state, place)
             first = step = int(state.step)
             cursor = (int(state.cursor[0]), int(state.cursor[1]))
-            taken = training.batch * self.recipe.game.critic_steps
+            several = training.steps_per_call
+            taken = training.batch * self.recipe.game.critic_steps * several
             rates = [
                 step_size(self.recipe.optimizer, rate, training.steps)
                 for rate in (self.recipe.optimizer.generator_rate, self.recipe.optimizer.discriminator_rate)
@@ -199,12 +213,12 @@ class Trainer:
                     state, metrics = self.step(state, *self.next_batch(cursor))
                     cursor = advance(cursor, taken, len(self.problem.train))
                     waiting.append(metrics)
-                    step += 1
+                    step += several
                     stop = interruption.requested
                     if step % training.log_every and step != training.steps and not stop:
                         continue
                     try:
-                        means = self.check(step, jax.device_get(waiting))
+                        means = self.check(step, one_by_one(jax.device_get(waiting), several))
                     except Diverged as error:
                         raise Diverged(f"{error} {self._kept(checkpoints)}") from None
                     waiting = []
@@ -216,9 +230,8 @@ class Trainer:
                     line["rate_generator"], line["rate_discriminator"] = (float(rate(step)) for rate in rates)
                     saving = step % training.checkpoint_every == 0 or step == training.steps or stop
                     if saving:
-                        validation = self.validate(state)
-                        if validation is not None:
-                            line[METRIC] = validation
+                        line |= self.examine(state, self._frame(step))
+                        validation = line.get(METRIC)
                     # The record first: a line without its checkpoint is run again, the other way it would be lost.
                     record.write(json.dumps(line) + "\n")
                     record.flush()
@@ -234,6 +247,9 @@ class Trainer:
             return self.trained(state, validation)
         finally:
             checkpoints.close()
+
+    def _frame(self, step: int) -> Path | None:
+        return self.folder / FILM / f"{step:08d}.npz" if self.recipe.training.film else None
 
     def _open_folder(self, resume: bool) -> None:
         exists = (self.folder / "gan.json").exists()
@@ -277,6 +293,24 @@ class Trainer:
         if latest is None:
             return "No checkpoint had been written yet."
         return f"The checkpoint of step {latest} is kept."
+
+
+def one_by_one(calls: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return the metrics of single steps from those of calls of ``count`` steps each."""
+    if count == 1:
+        return calls
+    return [{name: values[index] for name, values in call.items()} for call in calls for index in range(count)]
+
+
+def write_frame(path: Path, samples: np.ndarray, params: Any) -> None:
+    """Write samples and the generator's parameters, each by its place in the tree, as an .npz file."""
+    path.parent.mkdir(exist_ok=True)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    arrays = {f"generator{jax.tree_util.keystr(where)}": np.asarray(leaf) for where, leaf in leaves}
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, samples=samples, **arrays)
+    partial.replace(path)
 
 
 class Interruption:

@@ -21,7 +21,8 @@ class Problem:
     """Data and physics of one training. Arrays may be memory maps; they are read batch by batch.
 
     Attributes:
-        train: (N, *grid, C), or (N, time, *grid, C) with ``trajectory``; physical units.
+        train: (N, *grid, C), or (N, time, *grid, C) with ``trajectory``; physical units. The grid may have
+            no axes: points (N, C) of a plane, say.
         condition: name -> (N, ...), aligned with ``train``; ``None`` if unconditional.
         validation: held-out samples of the same shape; the validation metric compares with them.
         validation_condition: conditions of the held-out samples.
@@ -34,6 +35,7 @@ class Problem:
         extent: physical lengths of the grid's axes; for the divergence-free constraint.
         validate: (samples, held-out samples) -> distance, lower is better, physical units;
             ``None`` for the sliced Wasserstein distance of normalised fields.
+        measure: samples -> name -> number, written into the record at every checkpoint; physical units.
     """
 
     train: np.ndarray
@@ -47,13 +49,14 @@ class Problem:
     padding: str | tuple[str, ...] = "circular"
     extent: tuple[float, ...] | None = None
     validate: Callable[[np.ndarray, np.ndarray], Any] | None = None
+    measure: Callable[[np.ndarray], Mapping[str, float]] | None = None
 
     def __post_init__(self) -> None:
-        least = 4 if self.trajectory else 3
+        least = 3 if self.trajectory else 2
         if np.ndim(self.train) < least:
             raise ValueError(
                 f"Problem.train has shape {np.shape(self.train)}: it needs at least {least} axes "
-                f"(samples, {'time, ' if self.trajectory else ''}grid, channels)."
+                f"(samples, {'time, ' if self.trajectory else ''}as many as the grid has, channels)."
             )
         if not np.issubdtype(self.train.dtype, np.floating):
             raise ValueError(f"Problem.train holds {self.train.dtype}: give floating-point fields.")

@@ -181,7 +181,7 @@ def test_every_term_of_the_generator_has_its_gradient_norm_in_the_record(toy, tm
         ({}, {"training": {"devices": 9}}, "devices = 9, but only 4"),
         ({}, {"game": {"ensemble_weight": 1.0}}, "ensemble_weight"),
         ({}, {"network": {"kind": "residual", "levels": 6}}, "levels = 6"),
-        ({"train": np.zeros((50, 16), np.float32)}, {}, "at least 3 axes"),
+        ({"train": np.zeros((50,), np.float32)}, {}, "at least 2 axes"),
         ({"validation": np.zeros((5, 8, 1), np.float32)}, {}, r"\(8, 1\)"),
         ({"validation": np.zeros((0, 16, 1), np.float32)}, {}, "validation holds no samples"),
         ({"condition": {"c": np.zeros((7, 1))}}, {}, "160 rows"),

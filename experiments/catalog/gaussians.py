@@ -1,0 +1,122 @@
+r"""Mixtures of Gaussians in the plane, whose modes can be counted.
+
+*Law.* Equal round Gaussians on a ring of eight, on a grid of 5 x 5, or on a grid of 10 x 10 with spacing 2, standard
+deviation 0.05 and weights proportional to 1, 2, ..., 100 (ring and 5 x 5: Srivastava et al. 2017, VEEGAN, section 5.1).
+It is sampled exactly, so nothing but the game is being judged.
+
+*Method.* Dense players of three hidden layers. The loss pairs data with samples (Huang et al. 2024), both gradient
+penalties start strong, which keeps the discriminator from cutting modes off before the generator's mass has spread,
+and fall geometrically, which lets it see the modes' width; random Fourier features give it eyes for that. Step sizes
+decay by a cosine and the generator is averaged.
+
+*Comparison.* Modes found, samples within three standard deviations of one, and total variation of the weights over
+20,000 samples, each beside what 20,000 exact samples come to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from experiments.config import CompareConfig, ExperimentConfig, SamplesConfig
+from experiments.experiment import Experiment
+from experiments.options import setting
+from experiments.tasks.modes import Modes, ModesConfig
+from gan.config import GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
+
+LAYOUTS = ("ring_8", "grid_25", "grid_100")
+
+
+@dataclass(frozen=True)
+class GaussiansConfig(ModesConfig):
+    """Which mixture."""
+
+    layout: str = setting(
+        "grid_25", "where the modes are; grid_100 has the weights 1, 2, ..., 100 over 5050", choices=LAYOUTS
+    )
+
+
+class Mixture:
+    """Round Gaussians of equal width: ``centres`` (modes, 2), ``weights`` (modes,), standard deviation ``std``."""
+
+    channels: tuple[str, ...] = ("x", "y")
+
+    def __init__(self, layout: str):
+        self.name, self.std = f"Gaussians, {layout.replace('_', ' of ')}", 0.05
+        if layout == "ring_8":
+            angle = 2 * np.pi * np.arange(8) / 8
+            self.centres, self.std = 2.0 * np.stack([np.cos(angle), np.sin(angle)], axis=-1), 0.02
+        else:
+            side = {"grid_25": 5, "grid_100": 10}[layout]
+            line = 2.0 * (np.arange(side) - (side - 1) / 2)
+            self.centres = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+        weights = np.arange(1.0, 101.0) if layout == "grid_100" else np.ones(len(self.centres))
+        self.weights = weights / weights.sum()
+        self.description: Mapping[str, Any] = {"standard deviation": self.std}
+
+    def draw(self, split: str, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points (count, 2); splits differ by their random streams alone."""
+        mode = rng.choice(len(self.weights), count, p=self.weights)
+        return (self.centres[mode] + self.std * rng.standard_normal((count, 2))).astype(np.float32)
+
+    def label(self, samples: np.ndarray) -> Any:
+        """Nearest centre; high quality within three standard deviations of it."""
+        from gan.metrics import nearest_centre
+
+        return nearest_centre(samples, self.centres, self.std)
+
+
+def law(config: ExperimentConfig, report: Any = None) -> Mixture:
+    """Return the configured mixture."""
+    assert isinstance(config.system, GaussiansConfig)
+    return Mixture(config.system.layout)
+
+
+DEMO = ExperimentConfig(
+    data=SamplesConfig(samples=(2**19, 20_000, 8192)),
+    system=GaussiansConfig(),
+    network=NetworkConfig(kind="mlp", width=128, blocks=3, latent=2, fourier=32, fourier_scale=20.0),
+    game=GameConfig(r1=0.03, r2=0.03, penalty_final=0.01),
+    optimizer=OptimizerConfig(generator_rate=2e-3, discriminator_rate=2e-3),
+    training=TrainingConfig(
+        steps=16_000,
+        batch=256,
+        steps_per_call=20,
+        log_every=100,
+        checkpoint_every=800,
+        validation_samples=20_000,
+        film=2000,
+        sample_chunk=4096,
+    ),
+    compare=CompareConfig(fields=2048, draws=200),
+)
+
+SMOKE = replace(
+    DEMO,
+    data=SamplesConfig(samples=(2048, 256, 512)),
+    system=GaussiansConfig(counted=512),
+    network=NetworkConfig(kind="mlp", width=16, blocks=2, latent=2, fourier=4),
+    training=TrainingConfig(
+        steps=40,
+        batch=16,
+        steps_per_call=5,
+        log_every=10,
+        checkpoint_every=20,
+        validation_samples=256,
+        film=128,
+        sample_chunk=256,
+    ),
+    compare=CompareConfig(fields=128, draws=80, resamples=20, repeats=1),
+)
+
+FULL = replace(
+    DEMO,
+    network=replace(DEMO.network, width=512),
+    optimizer=OptimizerConfig(generator_rate=1e-3, discriminator_rate=1e-3),
+    training=replace(DEMO.training, steps=60_000, batch=4096, checkpoint_every=3000),
+)
+
+EXPERIMENT = Experiment(name="gaussians", task=Modes(law), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL})

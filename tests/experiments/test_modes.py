@@ -1,0 +1,80 @@
+"""Laws with known modes: drawn exactly, trained on, counted and shown."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import experiments
+from experiments import catalog, cli
+from experiments.catalog.gaussians import LAYOUTS, Mixture
+from experiments.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished smoke run on the plane."""
+    runs = tmp_path_factory.mktemp("runs")
+    with jax.enable_x64(False):
+        assert cli.main(["run", "gaussians", "--preset", "smoke", "--runs-dir", str(runs)]) == 0
+    (folder,) = (runs / "gaussians").iterdir()
+    return folder
+
+
+def test_every_score_stands_beside_exact_samples_of_the_same_number(finished):
+    comparison = json.loads((finished / "comparison.json").read_text())
+    scores = comparison["scores"]
+    assert set(scores) == {"modes_found", "high_quality", "total_variation", "kl"}
+    assert scores["modes_found"]["target"] == comparison["modes"] == 25
+    assert scores["high_quality"]["target"] == pytest.approx(1 - np.exp(-4.5), abs=0.01)
+    # Forty steps do not find the modes' width.
+    assert scores["high_quality"]["value"] < scores["high_quality"]["null"][0]
+    assert set(comparison["distances"]) == {"values", "quantiles", "sliced", "kernel"}
+    assert "exact samples" in comparison["verdict"]
+
+
+def test_the_report_shows_samples_beside_exact_ones_and_the_training_as_a_film(finished):
+    page = (finished / "report.html").read_text()
+    assert "generator against exact samples" in page
+    assert page.count("data:image/gif;base64,") == 1
+    assert "modes found over the training" in page and "total variation" in page
+    assert len(list((finished / "film").glob("*.npz"))) == 2
+
+
+def test_points_are_drawn_from_a_run_with_their_names(finished):
+    fields = experiments.load_run(finished).sample(7, key=jax.random.key(1))
+    assert fields.values.shape == (7, 2)
+    assert [name for name, _ in fields.variables()] == ["x", "y"]
+    with pytest.raises(UserError, match="no solver here"):
+        experiments.load_run(finished).sample(7, refine=1.0)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_mixture_is_sampled_with_its_weights_and_its_width(layout):
+    mixture = Mixture(layout)
+    points = mixture.draw("train", 20_000, np.random.default_rng(0))
+    labels = mixture.label(points)
+    assert mixture.weights.sum() == pytest.approx(1.0)
+    assert len(mixture.weights) == int(layout.rpartition("_")[2])
+    shares = np.bincount(labels.mode, minlength=len(mixture.weights)) / len(points)
+    np.testing.assert_allclose(shares, mixture.weights, atol=5 * np.sqrt(mixture.weights.max() / len(points)))
+    radii = np.linalg.norm(points - mixture.centres[labels.mode], axis=1)
+    assert np.sqrt(np.mean(radii**2) / 2) == pytest.approx(mixture.std, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"training.batch": "600000", "data.samples": "1000,10,5000"}, "--data.samples draws only 1000 to train on"),
+        ({"compare.fields": "5000"}, "draws 8192: draw 10000, or compare fewer."),
+        ({"carry.tau": "1"}, "there is no solver here"),
+        ({"compare.draws": "60"}, "4 distances tested at --compare.level 0.05 need at least 80"),
+        ({"system.layout": "ring_9"}, "one of ring_8, grid_25, grid_100"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_drawn(changes, told):
+    experiment = catalog.load("gaussians")
+    with pytest.raises(UserError) as caught:
+        experiment.task.check(experiment.presets["demo"].with_overrides(changes))
+    assert told in str(caught.value)
