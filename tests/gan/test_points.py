@@ -26,7 +26,9 @@ def problem(**changes) -> Problem:
 
 def recipe(toy, **training):
     sections = {"network": NETWORK, "game": {"penalty_final": 0.01}, "carry": {"tau": 0.0}}
-    return toy.recipe(**sections, training={"parallel": "jit", "steps": 40, "log_every": 10, "checkpoint_every": 20, **training})
+    return toy.recipe(
+        **sections, training={"parallel": "jit", "steps": 40, "log_every": 10, "checkpoint_every": 20, **training}
+    )
 
 
 def test_points_are_learnt_and_what_is_measured_is_recorded_with_a_film(toy, tmp_path):
