@@ -29,6 +29,7 @@ _WRITTEN_IN = {
     "SwiftHohenberg": "physics.systems.swift_hohenberg",
     "NavierStokes2D": "physics.systems.navier_stokes",
     "NavierStokes3D": "physics.systems.navier_stokes_3d",
+    "SmokePlume": "physics.systems.boussinesq",
     "ShallowWater": "physics.systems.shallow_water",
     "BarotropicVorticity": "physics.systems.barotropic",
     "Lorenz63": "physics.systems.lorenz63",

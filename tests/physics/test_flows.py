@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import BarotropicVorticity, Grid, NavierStokes2D, NavierStokes3D, ShallowWater, advance
+from physics import BarotropicVorticity, Grid, NavierStokes2D, NavierStokes3D, ShallowWater, SmokePlume, advance
 from physics.spectral import to_physical, to_spectral
 
 TAU = 2 * np.pi
@@ -17,6 +17,7 @@ FLOWS = [
     pytest.param(lambda: BarotropicVorticity(PLANE, 3.0, 0.05, 0.1), id="barotropic_vorticity"),
     pytest.param(lambda: NavierStokes3D(Grid((12, 8, 10), (TAU, 5.0, TAU)), 0.05), id="navier_stokes_3d"),
     pytest.param(lambda: ShallowWater(PLANE, 2.0, 1.5, 0.8, 0.05), id="shallow_water"),
+    pytest.param(lambda: SmokePlume(PLANE, 0.05, 0.04, 1.5, 0.7, 3.0, 5.0, 2.0), id="smoke_plume"),
 ]
 EVERY_FLOW = pytest.mark.parametrize("make", FLOWS)
 DT, STEPS = 0.02, 4
@@ -139,6 +140,9 @@ LINE = Grid((16,), (TAU,))
         (lambda: ShallowWater(LINE), "ShallowWater needs 2 axes, not 1"),
         (lambda: ShallowWater(PLANE, depth=-1.0), "depth must not be negative"),
         (lambda: ShallowWater(PLANE, coriolis=np.nan), "coriolis must be finite"),
+        (lambda: SmokePlume(LINE), "SmokePlume needs 2 axes, not 1"),
+        (lambda: SmokePlume(PLANE, source=-1.0), "source must not be negative"),
+        (lambda: SmokePlume(PLANE, stratification=np.inf), "stratification must be finite"),
         (lambda: NavierStokes3D(PLANE), "NavierStokes3D needs 3 axes, not 2"),
         (lambda: NavierStokes3D(Grid((8, 8, 8), (1.0, 1.0, 1.0)), -0.1), "viscosity must not be negative"),
         (lambda: BarotropicVorticity(PLANE, viscosity=-1.0), "viscosity must not be negative, but is -1.0"),
