@@ -50,6 +50,7 @@ class ModesComparison:
         distances = yardstick.compare(samples[: asked.fields], resamples=asked.resamples, seed=asked.seed)
         comparison: dict[str, Any] = {
             "task": "modes",
+            "title": f"{law.name}: generator against exact samples",
             "law": law.name,
             "n": asked.fields,
             "counted": counted,

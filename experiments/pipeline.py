@@ -56,12 +56,13 @@ def _run(
     from gan import train
 
     dataset = make_data(experiment, config, folder, progress)
-    problem = experiment.task.problem(config, dataset)
-    trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
+    problem, trained = experiment.task.problem(config, dataset), None
+    if experiment.task.trains:
+        trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
     if resume and folder.comparison_file.exists():
         with suppress(UserError):
             comparison = folder.comparison()
-            if comparison.get("step") == trained.step:
+            if comparison.get("step") == (0 if trained is None else trained.step):
                 return comparison
     return _compare(experiment, config, folder, dataset, trained, progress)
 
@@ -82,18 +83,21 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
 def compare(folder: RunFolder, progress: Progress | None = None) -> dict[str, Any]:
     """Hold a run's last checkpoint against the solver again, and write the outcome into its folder."""
     progress = progress or Progress(silent=True)
-    _need_checkpoint(folder)
     experiment = catalog.load(folder.experiment)
+    if experiment.task.trains:
+        _need_checkpoint(folder)
     with folder.claimed():
         dataset = make_data(experiment, folder.config, folder, progress)
-        trained = load_trained(experiment, folder, dataset)
+        trained = load_trained(experiment, folder, dataset) if experiment.task.trains else None
         return _compare(experiment, folder.config, folder, dataset, trained, progress)
 
 
 def open_sampler(folder: RunFolder) -> Callable[..., Fields]:
     """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint."""
-    _need_checkpoint(folder)
     experiment = catalog.load(folder.experiment)
+    if not experiment.task.trains:
+        raise UserError(f"{folder.path} is a study without a generator; there is nothing to draw.")
+    _need_checkpoint(folder)
     dataset = make_data(experiment, folder.config, folder, Progress(silent=True))
     return experiment.task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
@@ -142,11 +146,12 @@ def _compare(
         "training": float(metrics[-1]["seconds"]) if metrics else 0.0,
     }
     comparison, figures = experiment.task.compare(config, dataset, trained, seconds, progress.compare())
-    comparison = {**comparison, "step": trained.step}
-    shown = experiment.task.sampler(config, dataset, trained)(
-        min(SHOWN, config.compare.fields), key=jax.random.key(config.compare.seed), refine=0.0
-    )
-    export.write(shown, folder.samples_file)
+    comparison = {**comparison, "step": 0 if trained is None else trained.step}
+    if trained is not None:
+        shown = experiment.task.sampler(config, dataset, trained)(
+            min(SHOWN, config.compare.fields), key=jax.random.key(config.compare.seed), refine=0.0
+        )
+        export.write(shown, folder.samples_file)
     runs.write_arrays(folder.figures_file, figures)
     # Last, so that a folder with a comparison has everything the report reads.
     runs.write_json(folder.comparison_file, comparison)

@@ -39,11 +39,11 @@ def build(folder: RunFolder) -> str:
     comparison = folder.comparison() if folder.comparison_file.exists() else {}
     figures, metrics, data = folder.figures(), folder.metrics(), folder.data()
     system = catalog.names()[folder.experiment].system.partition(",")[0]
-    against = "exact samples" if comparison.get("task") == "modes" else "solver"
-    title = f"{system[:1].upper()}{system[1:]}, generator against {against}"
+    title = str(comparison.get("title") or f"{system[:1].upper()}{system[1:]}, generator against solver")
     sections = [
         _head(folder, comparison, metrics, title),
         _modes(folder, comparison, figures, metrics),
+        _orbits(comparison, figures),
         _distances(comparison),
         _fields(comparison, figures),
         _refinement(comparison),
@@ -170,6 +170,29 @@ def _modes(
         *plots.film(kept, steps, figures),
     ]
     return f"<section><h2>Modes</h2>{gallery(wide, 'one')}{gallery(cards)}</section>"
+
+
+def _orbits(comparison: Mapping[str, Any], figures: Arrays) -> str:
+    orbits = comparison.get("orbits") or []
+    if not orbits:
+        return ""
+    head = ["play", "steps", "R1", "largest eigenvalue", "its modulus", "factor per update", "outcome"]
+    rows = []
+    for one in orbits:
+        real, imaginary = one.get("eigenvalue") or (None, None)
+        value = f"{number(real)} ± {number(imaginary)}i" if real is not None else "–"
+        outcome = html.escape(str(one.get("outcome") or f"refused: {one.get('refused')}"))
+        name = html.escape(plots.words(one["play"]))
+        cells = [given(one["gamma"]), value, number(one.get("radius")), number(one.get("factor")), outcome]
+        rows.append([name, html.escape(str(one["transform"])), *cells])
+    text = (
+        f"<p>Objective {html.escape(plots.words(comparison['objective']))}, step size {given(comparison['rate'])}. "
+        "The eigenvalue is that of one update linearised at the equilibrium, the optimizer's memory included; the "
+        "factor is what an update of the orbit's last half multiplied the distance by. Adam's steps have no "
+        "linearisation at the equilibrium.</p>"
+    )
+    shown = gallery(plots.portraits(figures, comparison), "one")
+    return f"<section><h2>Orbits</h2>{text}{shown}{table(head, rows, text=[6])}</section>"
 
 
 _DASHES = {"-": "none", "--": "7 4", ":": "2 3"}

@@ -32,6 +32,12 @@ _SUMMARIES = {
         line="the invariant measure of spatio-temporal chaos, learned through the solver",
         cost="about 10 minutes on 2 cores",
     ),
+    "dirac": Summary(
+        system="Dirac-GAN, two numbers",
+        task="dirac",
+        line="phase portraits and eigenvalues of every game optimizer: which circle, which converge",
+        cost="about 20 seconds on 2 cores",
+    ),
     "gaussians": Summary(
         system="Gaussian mixtures in the plane",
         task="modes",

@@ -7,6 +7,7 @@ are missing, so that a report shows what there is.
 from __future__ import annotations
 
 from experiments.plots.course import refinement, search, training
+from experiments.plots.dirac import portraits
 from experiments.plots.fields import evolution, samples
 from experiments.plots.forecast import forecasts, rank_histogram
 from experiments.plots.modes import Film, beside, film, shares, strip
@@ -28,6 +29,7 @@ __all__ = [
     "is_inside",
     "modes_course",
     "null_limit",
+    "portraits",
     "preview",
     "rank_histogram",
     "refinement",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from experiments.config import DataConfig, ExperimentConfig
 from experiments.errors import UserError
@@ -15,6 +15,9 @@ Report = Callable[[int, int, Any], None]
 
 class Task(abc.ABC):
     """Data -> problem -> comparison, for one experiment. Stateless: everything comes from the configuration."""
+
+    trains: ClassVar[bool] = True
+    """Whether there is a generator to train; a study of a game alone has none, and its problem is None."""
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse sizes that would fail only once the data are made or the training is done.

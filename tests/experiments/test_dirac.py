@@ -1,0 +1,91 @@
+"""The Dirac game as an experiment: closed-form eigenvalues, orbits that circle and orbits that converge."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import experiments
+from experiments import catalog, cli
+from experiments.errors import UserError
+from gan.config import GameConfig, OptimizerConfig
+from gan.dirac import dirac_game, eigenvalues, orbit
+from gan.optimizers.selection import game_optimizer
+
+RATE = 0.2
+
+
+def optimizer(play: str, transform: str = "sgd"):
+    config = OptimizerConfig(
+        play=play, transform=transform, generator_rate=RATE, discriminator_rate=RATE, schedule="constant"
+    )
+    return game_optimizer(config, GameConfig(objective="minimax"), 100)
+
+
+def expected(play: str, gamma: float) -> np.ndarray:
+    """Eigenvalues of the update, from the matrix A of the linearised field, (theta, psi)' = A (theta, psi)."""
+    field = np.array([[0.0, 0.5], [-0.5, -gamma]])
+    if play == "simultaneous":
+        return np.linalg.eigvals(np.eye(2) + RATE * field)
+    if play == "extragradient":
+        return np.linalg.eigvals(np.eye(2) + RATE * field + RATE**2 * field @ field)
+    if play == "optimistic":
+        mu = RATE * np.linalg.eigvals(field).astype(complex)
+        return np.concatenate([np.roots([1, -(1 + 2 * m), m]) for m in mu])
+    # Alternating: the discriminator moves first, the generator sees it.
+    first = np.eye(2) + RATE * np.array([[0.0, 0.0], [-0.5, -gamma]])
+    second = np.eye(2) + RATE * np.array([[0.0, 0.5], [0.0, 0.0]])
+    return np.linalg.eigvals(second @ first)
+
+
+@pytest.mark.float64
+@pytest.mark.parametrize("play", ["simultaneous", "alternating", "extragradient", "optimistic"])
+@pytest.mark.parametrize("gamma", [0.0, 0.6])
+def test_the_linearised_update_has_the_eigenvalues_of_its_closed_form(play, gamma):
+    wanted = expected(play, gamma)
+    found = eigenvalues(dirac_game("minimax", gamma), optimizer(play))
+    assert np.abs(found[0]) == pytest.approx(np.abs(wanted).max(), abs=1e-9)
+    np.testing.assert_allclose(
+        np.sort_complex(found[: len(wanted)].round(9)), np.sort_complex(wanted.astype(complex).round(9)), atol=1e-8
+    )
+
+
+@pytest.mark.float64
+def test_a_small_orbit_moves_by_the_eigenvalues():
+    """Two real multiples of one complex pair: z_{n+2} = 2 Re(l) z_{n+1} - |l|^2 z_n along the orbit."""
+    points = np.asarray(orbit(dirac_game("minimax", 0.6), optimizer("alternating"), jnp.array([1e-4, 0.0]), 50))
+    pair = expected("alternating", 0.6)
+    trace, determinant = (pair[0] + pair[1]).real, (pair[0] * pair[1]).real
+    np.testing.assert_allclose(points[2:], trace * points[1:-1] - determinant * points[:-2], atol=1e-10)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    with jax.enable_x64(False):
+        assert cli.main(["run", "dirac", "--preset", "smoke", "--runs-dir", str(runs)]) == 0
+    (folder,) = (runs / "dirac").iterdir()
+    return folder
+
+
+def test_alternating_adam_circles_and_extragradient_with_r1_converges(finished):
+    orbits = json.loads((finished / "comparison.json").read_text())["orbits"]
+    outcome = {(one["play"], one["transform"], bool(one["gamma"])): one.get("outcome") for one in orbits}
+    assert outcome["alternating", "adam", False] == "circles"
+    assert outcome["alternating", "sgd", False] == "circles"
+    assert outcome["extragradient", "sgd", True] == outcome["alternating", "sgd", True] == "converges"
+
+
+def test_the_report_shows_the_orbits_and_nothing_can_be_drawn(finished):
+    page = (finished / "report.html").read_text()
+    assert "every game optimizer" in page and page.count("data:image/png") >= 4
+    with pytest.raises(UserError, match="nothing to draw"):
+        experiments.load_run(finished).sample(3)
+
+
+def test_an_unknown_play_is_refused():
+    experiment = catalog.load("dirac")
+    with pytest.raises(UserError, match=r"--system\.plays sideways is none of alternating"):
+        experiment.task.check(experiment.presets["demo"].with_overrides({"system.plays": "sideways"}))
