@@ -125,7 +125,7 @@ def solve(
     if dt is not None and not is_concrete(dt):
         raise ValueError("dt of solve must be concrete, it decides the number of steps: use advance for a traced dt.")
     check_step(1.0 if dt is None else dt)
-    step, counts = _whole_steps(instants, system.recommended_dt, dt)
+    step, counts = _whole_steps(instants, system.recommended_dt if dt is None else dt, dt)
     return _fixed_steps(system, u0, step, counts, solver, adjoint, noise)
 
 
