@@ -33,6 +33,8 @@ _WRITTEN_IN = {
     "Wave": "physics.systems.wave",
     "NavierStokes2D": "physics.systems.navier_stokes",
     "NavierStokes3D": "physics.systems.navier_stokes_3d",
+    "Landscape": "physics.systems.landscape",
+    "CosmicWeb": "physics.systems.cosmic_web",
     "SmokePlume": "physics.systems.boussinesq",
     "ShallowWater": "physics.systems.shallow_water",
     "BarotropicVorticity": "physics.systems.barotropic",
