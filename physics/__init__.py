@@ -33,6 +33,7 @@ _WRITTEN_IN = {
     "Wave": "physics.systems.wave",
     "NavierStokes2D": "physics.systems.navier_stokes",
     "NavierStokes3D": "physics.systems.navier_stokes_3d",
+    "StochasticNavierStokes2D": "physics.systems.stochastic_navier_stokes",
     "Landscape": "physics.systems.landscape",
     "CosmicWeb": "physics.systems.cosmic_web",
     "SmokePlume": "physics.systems.boussinesq",

@@ -103,7 +103,7 @@ def test_all_water_reaches_the_walls_and_none_flows_uphill(key):
 
 @pytest.mark.slow
 def test_valleys_cut_into_a_range_that_erodes_fast_and_not_into_one_that_creeps(key):
-    # Bonetti et al., 2020, figure 2: the unchannelised ridge is unstable above K L^(3/2) / D near 40.
+    # Bonetti et al., 2020: the unchannelised ridge is unstable above K L^(3/2) / D near 40.
     relief = []
     for erodibility in (10.0, 100.0):
         system = Landscape(Grid((24, 24), (1.0, 1.0), ("periodic", "dirichlet")), erodibility=erodibility)
