@@ -55,6 +55,7 @@ class System(eqx.Module):
     channels: ClassVar[tuple[str, ...]]
     chaotic: ClassVar[bool] = False
     dissipative: ClassVar[bool] = False
+    refinable: ClassVar[bool] = True  # whether more points resolve the same solution better
     boundaries: ClassVar[tuple[str, ...]] = ("periodic",)
 
     def __check_init__(self):
