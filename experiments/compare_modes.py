@@ -89,7 +89,7 @@ class ModesComparison:
         rng = np.random.default_rng((self.config.compare.seed, 11))
         exact = []
         for done in range(NULL_DRAWS):
-            exact.append(mode_scores(law.label(law.draw("test", len(samples), rng)), law.weights))
+            exact.append(mode_scores(law.exact(len(samples), rng), law.weights))
             self.report(done + 1, NULL_DRAWS, "counting modes of exact samples")
         own = mode_scores(law.label(samples), law.weights)
         scores: dict[str, Any] = {}

@@ -69,6 +69,10 @@ class Mixture:
 
         return nearest_centre(samples, self.centres, self.std)
 
+    def exact(self, count: int, rng: np.random.Generator) -> Any:
+        """Label fresh points."""
+        return self.label(self.draw("test", count, rng))
+
 
 def law(config: ExperimentConfig, report: Any = None) -> Mixture:
     """Return the configured mixture."""
@@ -129,4 +133,6 @@ FULL = replace(
     training=replace(DEMO.training, steps=60_000, batch=4096, checkpoint_every=3000),
 )
 
-EXPERIMENT = Experiment(name="gaussians", task=Modes(law), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL})
+EXPERIMENT = Experiment(
+    name="gaussians", task=Modes(law, lambda config: (2,)), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL}
+)

@@ -51,6 +51,10 @@ class Law(Protocol):
         """Return the ``gan.metrics.Labels`` of samples."""
         ...
 
+    def exact(self, count: int, rng: np.random.Generator) -> Any:
+        """Return the labels of ``count`` independent samples of the test split."""
+        ...
+
 
 @dataclass(frozen=True)
 class ModesConfig(SystemConfig):
@@ -76,11 +80,13 @@ class Modes(Task):
     """The task for one law.
 
     Attributes:
-        law: ``(config, report) -> Law``; reading files or training a classifier is done here.
+        law: ``(config, report) -> Law``; training a classifier is done here.
+        shape: ``config -> (*grid, C)`` of a sample; reads and checks what a user gives.
         padding: boundary rule of the samples' grid, where they have one.
     """
 
     law: Callable[[ExperimentConfig, Report], Law]
+    shape: Callable[[ExperimentConfig], tuple[int, ...]]
     padding: str = "zero"
 
     def told(self, config: ExperimentConfig) -> ModesConfig:
@@ -109,8 +115,17 @@ class Modes(Task):
             )
         if config.carry.tau > 0:
             raise UserError(f"--carry.tau {config.carry.tau:g}: there is no solver here, leave it at 0.")
+        self.check_networks(config)
         least = int(np.ceil(DISTANCES / config.compare.level))
         check_draws(config, least, f"{DISTANCES} distances tested")
+
+    def check_networks(self, config: ExperimentConfig) -> None:
+        """Build the networks for the samples' shape once, which compiles nothing, to refuse what does not fit."""
+        from gan import Normalizer, SampleSpec, build
+
+        shape = self.shape(config)
+        unit = Normalizer(np.zeros(shape[-1], np.float32), np.ones(shape[-1], np.float32))
+        build(config.network, SampleSpec(shape, padding=self.padding), unit)
 
     def data(self, config: ExperimentConfig, report: Report) -> Drawn:
         """Draw the samples: each split from a random stream of its own."""
