@@ -18,7 +18,8 @@ class AllenCahn(SemilinearSystem):
     r"""u_t = eps^2 laplacian(u) + u - u^3 on 1, 2 or 3 axes, non-dimensional.
 
     State: ``(*grid.shape, 1)``, the channel ``u`` (order parameter, -1 and 1 in the two phases); ``interface_width`` is
-    eps. The steepest descent of the energy <eps^2 |grad u|^2 / 2 + (u^2 - 1)^2 / 4>.
+    eps. Boundaries: periodic, held at zero (Dirichlet) or free (Neumann). The equation is the steepest descent of the
+    energy <eps^2 |grad u|^2 / 2 + (u^2 - 1)^2 / 4>.
 
     What one sees: noise separates into domains of -1 and 1 within a few time units, joined by fronts
     tanh(x / (sqrt(2) eps)). In one dimension they then rest; in two and three they move at eps^2 times their
@@ -27,7 +28,7 @@ class AllenCahn(SemilinearSystem):
     Good values to start with: L = 2 pi, 64 points per axis, eps = 0.2 (a spacing up to eps / 2 resolves the fronts),
     dt = 0.1. Waves up to a quarter of the points enter the cube.
 
-    Source: Allen and Cahn (1979), Acta Metallurgica 27, equations 8 and 14.
+    Source: Allen and Cahn (1979), Acta Metallurgica 27.
     """
 
     grid: Grid = eqx.field(static=True)

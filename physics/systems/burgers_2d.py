@@ -26,7 +26,7 @@ class Burgers2D(SemilinearSystem):
 
     Good values to start with: box 2 pi x 2 pi, 64 x 64 points, viscosity 0.05, |u| near 1, dt = 0.01.
 
-    Source: Burgers (1948); in the plane Cole (1951), Quart. Appl. Math. 9.
+    Source: Burgers (1948); the transformation: Cole (1951), Quart. Appl. Math. 9.
     """
 
     grid: Grid = eqx.field(static=True)

@@ -18,7 +18,8 @@ class CahnHilliard(SemilinearSystem):
     r"""u_t = laplacian(u^3 - u - eps^2 laplacian(u)) on 1, 2 or 3 axes, non-dimensional.
 
     State: ``(*grid.shape, 1)``, the channel ``u`` (composition, -1 and 1 in the two phases); ``interface_width`` is
-    eps. The mean is conserved, the energy <eps^2 |grad u|^2 / 2 + (u^2 - 1)^2 / 4> falls.
+    eps. Boundaries: periodic, or without flux (Neumann). The mean is conserved, the energy
+    <eps^2 |grad u|^2 / 2 + (u^2 - 1)^2 / 4> falls.
 
     What one sees: a uniform mixture of composition c with 3 c^2 < 1 is unstable: waves grow at k^2 (1 - 3 c^2) -
     eps^2 k^4 (spinodal decomposition), saturate at the two phases, and the pattern coarsens as t^(1/3): a labyrinth
@@ -27,7 +28,7 @@ class CahnHilliard(SemilinearSystem):
     Good values to start with: L = 2 pi, 64 points per axis, eps = 0.1, dt = eps^2 / 10, times up to 1000 eps^2. Add a
     constant to the initial field for droplets. Waves up to a quarter of the points enter the cube.
 
-    Source: Cahn and Hilliard (1958), J. Chem. Phys. 28; growth rates: Cahn (1961), Acta Metallurgica 9, equation 18.
+    Source: Cahn and Hilliard (1958), J. Chem. Phys. 28; growth rates: Cahn (1961), Acta Metallurgica 9.
     """
 
     grid: Grid = eqx.field(static=True)

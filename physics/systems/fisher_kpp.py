@@ -18,7 +18,7 @@ class FisherKPP(SemilinearSystem):
     r"""u_t = D laplacian(u) + r u (1 - u) on 1, 2 or 3 axes, non-dimensional.
 
     State: ``(*grid.shape, 1)``, the channel ``u`` (population over its capacity, 0 to 1); ``diffusivity`` is D,
-    ``growth`` is r.
+    ``growth`` is r. Boundaries: periodic, or without flux (Neumann).
 
     What one sees: every seed grows to 1 and spreads as a front of width sqrt(D / r) whose speed tends to 2 sqrt(D r);
     the fronts meet and u = 1 everywhere. With the speed 5 sqrt(D r / 6) the front has the closed form

@@ -17,8 +17,9 @@ from physics.system import SemilinearSystem, Symmetries
 class GrayScott(SemilinearSystem):
     r"""u_t = D_u laplacian(u) - u v^2 + F (1 - u), v_t = D_v laplacian(v) + u v^2 - (F + k) v, non-dimensional.
 
-    State: ``(*grid.shape, 2)`` on 1, 2 or 3 axes, the channels ``u`` (food) and ``v`` (the chemical
-    that multiplies by it). ``feed`` is F, ``kill`` is k, ``diffusivity_u`` and ``diffusivity_v`` are D_u and D_v.
+    State: ``(*grid.shape, 2)`` on 1, 2 or 3 axes, the channels ``u`` (food) and ``v`` (the chemical that multiplies by
+    it). ``feed`` is F, ``kill`` is k, ``diffusivity_u`` and ``diffusivity_v`` are D_u and D_v. Boundaries: periodic, or
+    without flux (Neumann).
 
     What one sees: (1, 0) is stable; a strong enough seed turns into stripes, into spots that divide until they fill the
     box, into waves or chaos, depending on F and k. Two more uniform states exist where d = 1 - 4 (F + k)^2 / F > 0:

@@ -17,7 +17,8 @@ from physics.system import SemilinearSystem, Symmetries
 class Heat(SemilinearSystem):
     r"""u_t = kappa laplacian(u) on 1, 2 or 3 axes, non-dimensional.
 
-    State: ``(*grid.shape, 1)``, the channel ``u`` (temperature); ``diffusivity`` is kappa. The mean is conserved.
+    State: ``(*grid.shape, 1)``, the channel ``u`` (temperature); ``diffusivity`` is kappa. Boundaries: periodic,
+    held at zero (Dirichlet) or insulated (Neumann); the mean is conserved unless one is held.
 
     What one sees: every wave decays as exp(-kappa k^2 t), short ones first, towards the uniform mean. Every step is
     exact, whatever its length.

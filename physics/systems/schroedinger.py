@@ -17,8 +17,8 @@ from physics.system import SemilinearSystem, Symmetries
 class NonlinearSchroedinger(SemilinearSystem):
     r"""i psi_t = -laplacian(psi) / 2 - g |psi|^2 psi on 1, 2 or 3 axes, non-dimensional; ``nonlinearity`` is g.
 
-    State: ``(*grid.shape, 2)``, the channels ``real`` and ``imaginary`` of the complex field psi. Norm <|psi|^2>,
-    momentum and energy are conserved.
+    State: ``(*grid.shape, 2)``, the channels ``real`` and ``imaginary`` of the complex field psi. Boundaries: periodic,
+    zero (Dirichlet) or free (Neumann). Norm <|psi|^2> and energy are conserved, and the momentum along periodic axes.
 
     What one sees: with g > 0 (focusing) on a line, a uniform field breaks up into pulses, and solitons
     a sech(sqrt(g) a (x - v t)) travel, collide and pass unharmed; with g < 0 (defocusing) dips travel on a background.

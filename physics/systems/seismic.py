@@ -32,7 +32,7 @@ class SeismicWave(System):
     without dealiasing. An ordinary solver beats an exponential one whose exact part is the wave of the mean speed by
     a factor of 100 in error at the same step.
 
-    Source: Aki and Richards (2002), Quantitative Seismology, sections 2.1 and 4.4 (travel times).
+    Source: Aki and Richards (2002), Quantitative Seismology, chapters 2 and 4 (travel times).
     """
 
     grid: Grid = eqx.field(static=True)

@@ -18,8 +18,8 @@ class SwiftHohenberg(SemilinearSystem):
     r"""u_t = r u - (1 + laplacian)^2 u + g u^2 - u^3 on 1, 2 or 3 axes, non-dimensional.
 
     State: ``(*grid.shape, 1)``, the channel ``u`` (the convecting fluid's vertical velocity); ``control`` is r, the
-    distance from the onset, ``quadratic`` is g. The steepest descent of the energy
-    <((1 + laplacian) u)^2 / 2 - r u^2 / 2 - g u^3 / 3 + u^4 / 4>.
+    distance from the onset, ``quadratic`` is g. Boundaries: periodic or free (Neumann). The equation is the steepest
+    descent of the energy <((1 + laplacian) u)^2 / 2 - r u^2 / 2 - g u^3 / 3 + u^4 / 4>.
 
     What one sees: waves with (1 - k^2)^2 < r grow and saturate into rolls 2 pi long, 2 sqrt(r / 3) high near the onset;
     in two dimensions a labyrinth with defects that heal ever more slowly, or with g near 1 hexagons.
@@ -27,8 +27,7 @@ class SwiftHohenberg(SemilinearSystem):
     Good values to start with: L = 16 pi, 64 points per axis, r = 0.3, g = 0, dt = 0.1, times up to 200. Waves up to a
     quarter of the points enter the cube.
 
-    Source: Swift and Hohenberg (1977), Phys. Rev. A 15; amplitude: Cross and Hohenberg (1993), Rev. Mod. Phys. 65,
-    section IV.A.
+    Source: Swift and Hohenberg (1977), Phys. Rev. A 15; amplitude: Cross and Hohenberg (1993), Rev. Mod. Phys. 65.
     """
 
     grid: Grid = eqx.field(static=True)

@@ -41,8 +41,8 @@ def test_kdv_soliton_keeps_its_shape_over_one_period():
 
 @pytest.mark.float64
 def test_kdv_solitons_pass_through_each_other_and_are_only_displaced():
-    # The faster one gains ln((k1 + k2) / (k1 - k2)) / k1, the slower one loses the same over k2 (Gardner, Greene,
-    # Kruskal and Miura, 1967; Drazin and Johnson, 1989, section 4.5).
+    # The faster one gains ln((k1 + k2) / (k1 - k2)) / k1, the slower one loses the same over k2 (Hirota, 1971,
+    # Phys. Rev. Lett. 27; Drazin and Johnson, 1989, Solitons).
     fast, slow, time = 1.0, 0.6, 15.0
     system = KortewegDeVries(Grid((256,), (50.0,)))
     u0 = system.soliton(fast, 5.0) + system.soliton(slow, 25.0)

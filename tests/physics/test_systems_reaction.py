@@ -16,7 +16,7 @@ def _cosine_amplitude(u, mode):
 
 
 def test_allen_cahn_fronts_rest_at_their_tanh_profile_and_energy():
-    # u = tanh(x / (sqrt(2) eps)) and 2 sqrt(2) eps / 3 per front (Allen and Cahn, 1979, equations 8 and 10).
+    # u = tanh(x / (sqrt(2) eps)) and 2 sqrt(2) eps / 3 per front (Allen and Cahn, 1979).
     eps, grid = 0.2, Grid((384,), (12.0,))
     (x,) = grid.coordinates()
 
@@ -50,7 +50,7 @@ def test_an_allen_cahn_front_into_the_unstable_state_has_its_exact_speed_and_sha
 
 @pytest.mark.slow
 def test_an_allen_cahn_disc_shrinks_by_its_curvature():
-    # The front moves at eps^2 / R: R^2 falls at 2 eps^2 (Allen and Cahn, 1979, equation 14), up to a relative
+    # The front moves at eps^2 / R: R^2 falls at 2 eps^2 (Allen and Cahn, 1979), up to a relative
     # eps^2 / R^2 = 2%.
     eps, grid = 0.15, Grid((96, 96), (5.0, 5.0))
     x, y = (z - 2.5 for z in grid.mesh())

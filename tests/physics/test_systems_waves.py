@@ -41,7 +41,7 @@ def test_standing_waves_between_held_and_free_walls_swing_at_their_frequency():
 
 def test_a_seismic_pulse_arrives_after_the_integral_of_slowness():
     # u ~ c^(-1/2) f(tau(x) - t), tau' = 1 / c, to leading order in pulse width over length of change (Aki and Richards,
-    # 2002, section 4.4); here that is 1 / 16, and the record's sampling alone lowers its peak by up to 0.14%.
+    # 2002, chapter 4); here that is 1 / 16, and the record's sampling alone lowers its peak by up to 0.14%.
     grid = Grid((512,), (20.0,))
     (x,) = grid.coordinates()
     c = 1.5 + 0.6 * np.sin(2 * np.pi * x / 20)
