@@ -41,6 +41,7 @@ _HOME = {
     "Simultaneous": "gan.optimizers.simultaneous",
     "Extragradient": "gan.optimizers.extragradient",
     "Adjusted": "gan.optimizers.adjusted",
+    "Competitive": "gan.optimizers.competitive",
     "Lookahead": "gan.optimizers.lookahead",
     "game_optimizer": "gan.optimizers.selection",
     "Problem": "gan.training.problem",

@@ -23,7 +23,17 @@ OBJECTIVES = (
     "hinge",
     "wasserstein",
 )
-PLAYS = ("alternating", "simultaneous", "optimistic", "extragradient", "consensus", "symplectic")
+PLAYS = (
+    "alternating",
+    "simultaneous",
+    "optimistic",
+    "extragradient",
+    "consensus",
+    "symplectic",
+    "competitive",
+    "competitive_general_sum",
+)
+COMPETITIVE = ("competitive", "competitive_general_sum")
 TRANSFORMS = ("adam", "sgd")
 SCHEDULES = ("cosine", "constant")
 PARALLEL = ("pmap", "shard_map", "jit")
@@ -122,7 +132,11 @@ class OptimizerConfig:
     adjustment: float = option(1.0, "weight of the change of the gradients (consensus, symplectic)")
     lookahead_steps: int = option(0, "updates between two pulls to slow parameters (0: none)", "updates")
     lookahead_share: float = option(0.5, "how far the slow parameters go towards the fast ones at a pull", "share")
-    transform: str = option("adam", "optax transform of both players")
+    inner_iterations: int = option(20, "most iterations of the linear solve in each update (competitive)", "iterations")
+    inner_tolerance: float = option(1e-4, "relative residual at which the linear solve stops (competitive)")
+    inner_warm_start: bool = option(True, "start the linear solve from the last update (competitive)")
+    inner_half: bool = option(False, "multiply in bfloat16 inside the linear solve, add in float32 (competitive)")
+    transform: str = option("adam", "optax transform of both players; its step sizes alone (competitive)")
     generator_rate: float = option(1.5e-3, "first step size of the generator")
     discriminator_rate: float = option(1.5e-3, "first step size of the discriminator")
     schedule: str = option("cosine", "decay of both step sizes over the training")
@@ -146,7 +160,9 @@ class OptimizerConfig:
         _within("optimizer", self, 0.0, 1.0, "final_rate", "warmup", "beta2_until", "lookahead_share")
         _within("optimizer", self, 0.0, 0.9999999, "beta1", "beta2", "beta2_final")
         _at_least("optimizer", self, clip=0, update_limit=0, average_half_life=0)
-        _at_least("optimizer", self, adjustment=0, lookahead_steps=0)
+        _at_least("optimizer", self, adjustment=0, lookahead_steps=0, inner_iterations=1, inner_tolerance=0)
+        if self.beta1 > 0 and self.play in COMPETITIVE:
+            _refuse("optimizer", "beta1", self.beta1, f"play {self.play!r} has no memory of gradients, set it to 0")
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gan.config import GameConfig, OptimizerConfig
+from gan.config import COMPETITIVE, GameConfig, OptimizerConfig
+from gan.objectives import TABLE, objective
 from gan.optimizers.adjusted import Adjusted
 from gan.optimizers.alternating import Alternating
+from gan.optimizers.competitive import Competitive
 from gan.optimizers.extragradient import Extragradient
 from gan.optimizers.lookahead import Lookahead
 from gan.optimizers.simultaneous import Simultaneous
+from gan.optimizers.step_sizes import diagonal_steps
 from gan.optimizers.transforms import player_transform
 
 
@@ -17,7 +20,7 @@ def game_optimizer(config: OptimizerConfig, game: GameConfig, steps: int) -> Any
     """Return the game optimizer of a training of ``steps`` generator updates.
 
     Raises:
-        ValueError: the play cannot make critic steps.
+        ValueError: the play cannot make critic steps, or needs a zero-sum objective.
     """
     optimizer = _play(config, game, steps)
     if config.lookahead_steps:
@@ -32,6 +35,8 @@ def _play(config: OptimizerConfig, game: GameConfig, steps: int) -> Any:
             f"game.critic_steps = {critic} cannot be played with optimizer.play = {config.play!r}, in which both "
             "players move at once: set it to 1, or choose optimizer.play = 'alternating'."
         )
+    if config.play in COMPETITIVE:
+        return _competitive(config, game, steps)
     # Extragradient asks each transform twice in an update.
     asked = steps * (2 if config.play == "extragradient" else 1)
     generator = player_transform(config, config.generator_rate, asked)
@@ -43,3 +48,24 @@ def _play(config: OptimizerConfig, game: GameConfig, steps: int) -> Any:
     if config.play in ("consensus", "symplectic"):
         return Adjusted(generator, discriminator, config.adjustment, config.play)
     return Simultaneous(generator, discriminator)
+
+
+def _competitive(config: OptimizerConfig, game: GameConfig, steps: int) -> Competitive:
+    general = config.play == "competitive_general_sum"
+    if not general and not objective(game.objective).zero_sum:
+        usable = ", ".join(name for name, entry in TABLE.items() if entry.zero_sum)
+        raise ValueError(
+            f"game.objective = {game.objective!r} cannot be played with optimizer.play = 'competitive', because its "
+            f"two losses do not add up to zero: choose one of {usable}, or optimizer.play = 'competitive_general_sum'."
+        )
+    return Competitive(
+        diagonal_steps(config, config.generator_rate, steps),
+        diagonal_steps(config, config.discriminator_rate, steps),
+        general_sum=general,
+        iterations=config.inner_iterations,
+        tolerance=config.inner_tolerance,
+        warm_start=config.inner_warm_start,
+        half=config.inner_half,
+        limit=config.update_limit if config.transform == "adam" else 0.0,
+        clip=config.clip,
+    )

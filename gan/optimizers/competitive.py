@@ -1,0 +1,220 @@
+"""Competitive gradient descent, plain and adaptive, zero-sum by conjugate gradients and general-sum by GMRES.
+
+Each player answers the other's answer: the step is the Nash equilibrium of the game's local bilinear approximation
+with a quadratic cost of moving (Schaefer and Anandkumar 2019, eq. 3 and 4). With x = theta and y = psi, losses f(x, y)
+of the generator and g(x, y) of the discriminator, and diagonal step sizes A_x, A_y (eta times the identity, or the
+adaptive ones of :mod:`gan.optimizers.step_sizes`: Schaefer, Zheng and Anandkumar 2020, algorithm 2),
+
+    dx = -A_x (grad_x f + D_xy f dy),      dy = -A_y (grad_y g + D_yx g dx).
+
+Zero-sum: f = V + P(x), g = -V + R(y) with H = D_xy V. Eliminating dy and writing dx = -A_x^.5 w,
+
+    (I + A_x^.5 H A_y H^T A_x^.5) w = A_x^.5 (grad_x f - H A_y grad_y g),      dy = -A_y (grad_y g - H^T dx),
+
+symmetric and positive definite: conjugate gradients. General-sum, with F = D_xy f, G = D_yx g and d = -A^.5 w,
+
+    [ I                  A_x^.5 F A_y^.5 ] [w_x]   [A_x^.5 grad_x f]
+    [ A_y^.5 G A_x^.5    I               ] [w_y] = [A_y^.5 grad_y g]
+
+by GMRES. A player's own terms (penalties P of the generator, R1, R2 and other gradient penalties R of the
+discriminator) take part with their gradients; only the adversarial terms interact, also where R looks at samples.
+
+In a bilinear zero-sum game with equal step sizes eta and singular values s of H, one update has the eigenvalues
+(1 -+ i eta s) / (1 + eta^2 s^2), of modulus (1 + eta^2 s^2)^(-1/2): it contracts for every step size.
+
+Cost of a step: the gradients, one linearisation (two, general-sum), and for n iterations 2 n + 2 products (zero-sum; a
+warm start costs two more), each about a gradient's price.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from gan.game import Batch, Game, Players
+from gan.optimizers.gradients import (
+    Pair,
+    mean_over_devices,
+    only_slice,
+    parameters,
+    vector_field,
+    with_parameters,
+)
+from gan.optimizers.linear_solvers import Solution, conjugate_gradients, gmres
+from gan.optimizers.products import products
+from gan.optimizers.step_sizes import DiagonalSteps
+
+
+class CompetitiveState(NamedTuple):
+    """State of both players' step sizes, and both players' last steps, from which the next solve starts."""
+
+    sizes: Pair
+    last: Pair
+
+
+@dataclass(frozen=True)
+class Competitive:
+    """Competitive gradient descent.
+
+    Attributes:
+        generator: diagonal step sizes of the generator.
+        discriminator: diagonal step sizes of the discriminator.
+        general_sum: solve the block system by GMRES, for any game; otherwise the game must be zero-sum.
+        iterations: most iterations of the linear solver.
+        tolerance: relative residual at which it stops.
+        warm_start: start from the last step.
+        half: multiply in bfloat16 inside the products; vectors and sums of the solve keep their precision.
+        limit: largest root mean square of a step in one array, in step sizes (0: any).
+        clip: largest gradient norm of each player before the solve (0: any).
+    """
+
+    generator: DiagonalSteps
+    discriminator: DiagonalSteps
+    general_sum: bool = False
+    iterations: int = 20
+    tolerance: float = 1e-4
+    warm_start: bool = True
+    half: bool = False
+    limit: float = 0.0
+    clip: float = 0.0
+
+    def init(self, players: Players) -> CompetitiveState:
+        """Return the first state."""
+        params = parameters(players)
+        sizes = Pair(self.generator.init(params.generator), self.discriminator.init(params.discriminator))
+        return CompetitiveState(sizes, optax.tree.zeros_like(params))
+
+    def update(
+        self,
+        game: Game,
+        players: Players,
+        state: CompetitiveState,
+        batch: Batch,
+        key: Array,
+        axis_name: str | None = None,
+    ) -> tuple[Players, CompetitiveState, dict[str, Array]]:
+        """Move both players at once; arguments and results as in :meth:`Alternating.update`.
+
+        Raises:
+            ValueError: the batch holds several critic steps, or a zero-sum solve is asked of another game.
+        """
+        part, point = only_slice(batch, "competitive"), parameters(players)
+        if not self.general_sum:
+            if not game.zero_sum:
+                raise ValueError(
+                    "Competitive gradient descent by conjugate gradients needs a zero-sum game, and this one's losses "
+                    "do not add up to zero: choose game.objective minimax, wasserstein or relativistic_minimax, or "
+                    "optimizer.play = 'competitive_general_sum'."
+                )
+            # The generator's term as it stands in the shared one, so that both derivatives share their work.
+            judge = game.judge
+            game = dataclasses.replace(game, fool=lambda *seen: -judge(*seen).adversarial)
+        field = vector_field(game, players, part, key, axis_name)
+        gradients = Pair(*(self._clipped(gradient) for gradient in field.gradients))
+        (rate_x, a_x, size_x), (rate_y, a_y, size_y) = (
+            sizes.measure(gradient, memory)
+            for sizes, gradient, memory in zip((self.generator, self.discriminator), gradients, state.sizes)
+        )
+        solve = self._general_sum if self.general_sum else self._zero_sum
+        step, solution = solve(game, players, part, key, axis_name, gradients, Pair(a_x, a_y), state.last)
+        if self.limit > 0:
+            step = Pair(*(_limited(s, self.limit * rate) for s, rate in zip(step, (rate_x, rate_y))))
+        metrics = field.metrics | {
+            "inner_iterations": solution.iterations.astype(jnp.float32),
+            "inner_residual": solution.residual,
+        }
+        return (
+            with_parameters(players, optax.tree.add(point, step), field.rests),
+            CompetitiveState(Pair(size_x, size_y), step),
+            mean_over_devices(metrics, axis_name),
+        )
+
+    def _zero_sum(
+        self,
+        game: Game,
+        players: Players,
+        part: Batch,
+        key: Array,
+        axis_name: str | None,
+        gradients: Pair,
+        sizes: Pair,
+        last: Pair,
+    ) -> tuple[Pair, Solution]:
+        generator_loss, _ = adversarial_losses(game, players, part, key)
+        x, y = parameters(players)
+        mixed = products(lambda y: jax.grad(generator_loss)(x, y), y, axis_name, self.half)
+        (f_x, g_y), (a_x, a_y) = gradients, sizes
+        root = jax.tree.map(jnp.sqrt, a_x)
+        times = optax.tree.mul
+
+        def matrix(w: Any) -> Any:
+            answer = times(a_y, mixed.transposed(times(root, w)))
+            return optax.tree.add(w, times(root, mixed.forward(answer)))
+
+        right = times(root, optax.tree.sub(f_x, mixed.forward(times(a_y, g_y))))
+        guess = optax.tree.scale(-1.0, optax.tree.div(last.generator, root)) if self.warm_start else None
+        unrolled = mixed.convolves and jax.default_backend() == "cpu"
+        solution = conjugate_gradients(matrix, right, guess, self.iterations, self.tolerance, unrolled)
+        d_x = optax.tree.scale(-1.0, times(root, solution.value))
+        d_y = times(a_y, optax.tree.sub(mixed.transposed(d_x), g_y))
+        return Pair(d_x, d_y), solution
+
+    def _general_sum(
+        self,
+        game: Game,
+        players: Players,
+        part: Batch,
+        key: Array,
+        axis_name: str | None,
+        gradients: Pair,
+        sizes: Pair,
+        last: Pair,
+    ) -> tuple[Pair, Solution]:
+        generator_loss, discriminator_loss = adversarial_losses(game, players, part, key)
+        x, y = parameters(players)
+        of_f = products(lambda y: jax.grad(generator_loss)(x, y), y, axis_name, self.half)
+        of_g = products(lambda x: jax.grad(discriminator_loss, 1)(x, y), x, axis_name, self.half)
+        root = jax.tree.map(jnp.sqrt, sizes)
+        times = optax.tree.mul
+
+        def matrix(w: Pair) -> Pair:
+            moved = times(root, w)
+            change = Pair(of_f.forward(moved.discriminator), of_g.forward(moved.generator))
+            return optax.tree.add(w, times(root, change))
+
+        guess = optax.tree.scale(-1.0, optax.tree.div(last, root)) if self.warm_start else None
+        unrolled = (of_f.convolves or of_g.convolves) and jax.default_backend() == "cpu"
+        solution = gmres(matrix, times(root, gradients), guess, self.iterations, self.tolerance, unrolled)
+        return optax.tree.scale(-1.0, times(root, solution.value)), solution
+
+    def _clipped(self, gradient: Any) -> Any:
+        if self.clip <= 0:
+            return gradient
+        return optax.clip_by_global_norm(self.clip).update(gradient, optax.EmptyState())[0]
+
+
+def adversarial_losses(game: Game, players: Players, part: Batch, key: Array) -> tuple[Any, Any]:
+    """Return both players' adversarial terms as functions of (x, y), with the draws of :func:`vector_field`."""
+    draw_key, judge_key = jax.random.split(key)
+    rest = players.discriminator.rest
+
+    def drawn(x: Any) -> Any:
+        return game.draw(x, players.generator.rest, part, draw_key)[0]
+
+    def generator_loss(x: Any, y: Any) -> Array:
+        return game.fool(y, rest, drawn(x), judge_key)
+
+    def discriminator_loss(x: Any, y: Any) -> Array:
+        return game.judge(y, rest, drawn(x), judge_key).adversarial
+
+    return generator_loss, discriminator_loss
+
+
+def _limited(step: Any, threshold: Array) -> Any:
+    return optax.clip_by_block_rms(threshold).update(step, optax.EmptyState())[0]

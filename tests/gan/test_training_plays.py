@@ -1,0 +1,84 @@
+"""Every game optimizer trains through ``gan.train`` from the configuration, and resumes bit for bit."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from gan.config import PLAYS
+from gan.training.checkpoint import Checkpoints
+from gan.training.loop import Trainer, train
+
+
+def recipe(toy, play: str, **optimizer):
+    return toy.recipe(
+        network={"width": 6, "latent": 2},
+        game={"objective": "minimax", "r1": 0.0, "r2": 0.01},
+        optimizer={"play": play, "inner_iterations": 6, **optimizer},
+        carry={"tau": 0.0},
+        training={"steps": 4, "batch": 8, "devices": 2, "log_every": 1, "checkpoint_every": 2, "sample_chunk": 4},
+    )
+
+
+def problem(toy):
+    return toy.problem(carry=None, validation=None, symmetries=None)
+
+
+# Those share their code with one that is quick: optimistic play with simultaneous, consensus with the adjustment.
+SLOW = ("simultaneous", "symplectic")
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        pytest.param(play, marks=pytest.mark.slow if play in SLOW else ())
+        for play in PLAYS
+        if play not in ("alternating", "competitive")
+    ],
+)
+def test_every_play_trains_from_the_configuration_and_averages_the_generator(toy, tmp_path, play):
+    chosen = recipe(toy, play)
+    trained = train(problem(toy), chosen, tmp_path)
+    record = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert len(record) == 4 and all(np.isfinite(list(line.values())).all() for line in record)
+    assert ("inner_iterations" in record[-1]) == play.startswith("competitive")
+    trainer = Trainer(problem(toy), chosen, tmp_path)
+    checkpoints = Checkpoints(tmp_path, 2)
+    last = checkpoints.restore(4, trainer.state)
+    checkpoints.close()
+    first = trainer.state.players
+    for before, after in zip(first, last.players):
+        moves = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (before.params, after.params)))]
+        assert 1e-3 < max(moves) < 1.0
+    average = jax.tree.leaves(trained.params)
+    apart = [np.abs(a - p).max() for a, p in zip(average, jax.tree.leaves(last.players.generator.params))]
+    assert 0.0 < max(apart) < 1.0
+
+
+def test_adaptive_competitive_play_under_lookahead_resumes_bit_for_bit(toy, tmp_path):
+    chosen = recipe(toy, "competitive", lookahead_steps=3)
+
+    class Killed(Exception):
+        pass
+
+    def kill(step, steps, line):
+        if step == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(problem(toy), chosen, tmp_path / "killed", progress=kill)
+    train(problem(toy), chosen, tmp_path / "killed", resume=True)
+    train(problem(toy), chosen, tmp_path / "whole")
+    like = Trainer(problem(toy), chosen, tmp_path).state
+    states = []
+    for name in ("killed", "whole"):
+        checkpoints = Checkpoints(tmp_path / name, 2)
+        states.append(jax.device_get(checkpoints.restore(4, like)))
+        checkpoints.close()
+    assert jax.tree.structure(states[0]) == jax.tree.structure(like)
+    for ours, theirs in zip(*map(jax.tree.leaves, states)):
+        np.testing.assert_array_equal(ours, theirs)
+    # What the solver starts from, and what lookahead pulls to, are part of what was kept.
+    optimizer = states[0].optimizer
+    assert int(optimizer.updates) == 4 and max(np.abs(x).max() for x in jax.tree.leaves(optimizer.wrapped.last)) > 0.0
