@@ -1,9 +1,10 @@
-"""How far fields are from obeying their equation: the defect of the discrete flow, the residual of the equation.
+"""How far fields are from obeying their equation: the defect of the discrete flow, two residuals of the equation.
 
 The defect uses the very operator that made the data, so on solver data it is round-off, and what it
-measures in a generated pair is the pair's own. The residual applies the differential equation with finite
-differences in time; its value on solver data (the residual level) is the truncation error of those
-differences, not zero.
+measures in a generated pair is the pair's own. The strong residual applies the differential equation with
+finite differences in time, the integral residual integrates it between stored times, which asks one
+derivative less of the data. On solver data both leave the truncation error of their formula (the residual
+level), not zero: `physics.read_residual` puts a figure beside it.
 """
 
 from typing import Any
@@ -16,11 +17,18 @@ from jaxtyping import Array, Float
 
 from physics.arguments import check_field, check_step
 from physics.evolution import advance
-from physics.noise import NoisePath
-from physics.system import System
+from physics.noise import NoisePath, check_noise
+from physics.system import StochasticSystem, System
 
 # Central differences of first derivatives, for offsets 1, 2, ... (antisymmetric).
-_CENTRAL = {2: (1 / 2,), 4: (2 / 3, -1 / 12)}
+_CENTRAL = {
+    2: (1 / 2,),
+    4: (2 / 3, -1 / 12),
+    6: (3 / 4, -3 / 20, 1 / 60),
+    8: (4 / 5, -1 / 5, 4 / 105, -1 / 280),
+}
+# Means over 1, 2 and 4 intervals by the closed formulas of Newton and Cotes: trapezoid, Simpson, Boole.
+_CLOSED = {2: (1 / 2, 1 / 2), 4: (1 / 6, 2 / 3, 1 / 6), 6: (7 / 90, 32 / 90, 12 / 90, 32 / 90, 7 / 90)}
 
 
 def defect(
@@ -57,28 +65,27 @@ def defect(
 def residual(
     system: System, trajectory: Float[Array | np.ndarray, "time *shape c"], dt: Any, *, order: int = 2
 ) -> Float[Array, "interior *shape c"]:
-    """du/dt - f(u) at the inner times of a trajectory, du/dt by central differences of the given order.
+    """The strong residual: du/dt - f(u) at the inner times of a trajectory, du/dt by central differences.
 
     **Arguments:**
 
     - ``trajectory``: fields ``dt`` apart, ``(time, *grid.shape, C)``.
     - ``dt``: time between them, may be traced.
-    - ``order``: 2 (leaves out one time at either end) or 4 (two).
+    - ``order``: of the differences, 2, 4, 6 or 8; leaves out order / 2 times at either end.
 
     **Returns:** ``(time - order, *grid.shape, C)``, in units of the system per unit of time.
 
-    Raises ``ValueError`` for another order, or too few times.
+    Raises ``ValueError`` for another order, too few times, or a stochastic system, whose paths have no
+    derivative.
     """
     if order not in _CENTRAL:
-        raise ValueError(f"order {order} of the time difference is not offered: use 2 or 4.")
-    trajectory = jnp.asarray(trajectory)
-    if trajectory.ndim != len(system.field_shape) + 1 or trajectory.shape[0] <= order:
+        raise ValueError(f"order {order} of the time difference is not offered: use 2, 4, 6 or 8.")
+    if isinstance(system, StochasticSystem):
         raise ValueError(
-            f"trajectory has shape {trajectory.shape}, but needs (time, {system.field_shape}) with at least "
-            f"{order + 1} times for order {order}."
+            f"{type(system).__name__} is stochastic and its paths have no derivative: use integral_residual or "
+            "defect with their noise."
         )
-    check_field("a field of trajectory", trajectory[0], system.field_shape, system.channels)
-    check_step(dt)
+    trajectory = _checked(system, trajectory, dt, order, order)
     margin = order // 2
     inner = trajectory.shape[0] - 2 * margin
     rate = jnp.zeros_like(trajectory[:inner])
@@ -86,5 +93,86 @@ def residual(
         later = trajectory[margin + offset : margin + offset + inner]
         earlier = trajectory[margin - offset : margin - offset + inner]
         rate = rate + weight / dt * (later - earlier)
-    inside = trajectory[margin : margin + inner]
-    return rate - jax.vmap(lambda u: system.vector_field(0.0, u, None))(inside)
+    return rate - _rates(system, trajectory[margin : margin + inner])
+
+
+def integral_residual(
+    system: System,
+    trajectory: Float[Array | np.ndarray, "time *shape c"],
+    dt: Any,
+    *,
+    order: int = 4,
+    noise: NoisePath | None = None,
+    steps: int = 1,
+) -> Float[Array, "windows *shape c"]:
+    """The integral (weak) residual: (u(t + s) - u(t) - int_t^{t+s} f(u) dt - int_t^{t+s} g dW) / s over windows s.
+
+    The mean of the strong residual over a window, without differences in time: noise in the data is not
+    amplified, and it holds for stochastic systems.
+
+    **Arguments:**
+
+    - ``trajectory``: fields ``dt`` apart, ``(time, *grid.shape, C)``.
+    - ``dt``: time between them, may be traced.
+    - ``order``: of the quadrature: 2 (windows of one interval), 4 (two) or 6 (four).
+    - ``noise``: for a stochastic system, whose noise must be additive, the path that made the data, from the
+      first field on; the level on solver data then falls like the root of ``dt``, whatever the order.
+    - ``steps``: solver steps between two fields, which the path counts.
+
+    **Returns:** ``(windows, *grid.shape, C)`` for every window of fields in a row, in units of the system per
+    unit of time.
+
+    Raises ``ValueError`` for another order, too few times, and noise that does not fit.
+    """
+    if order not in _CLOSED:
+        raise ValueError(f"order {order} of the integral is not offered: use 2, 4 or 6.")
+    weights = _CLOSED[order]
+    span = len(weights) - 1
+    trajectory = _checked(system, trajectory, dt, span, order)
+    windows = trajectory.shape[0] - span
+    rates = _rates(system, trajectory)
+    mean = sum(weight * rates[offset : offset + windows] for offset, weight in enumerate(weights))
+    gained = trajectory[span:] - trajectory[:windows]
+    if noise is not None or isinstance(system, StochasticSystem):
+        kicks = _noise_between(system, trajectory, dt, noise, steps)
+        gained = gained - sum(kicks[offset : offset + windows] for offset in range(span))
+    return gained / (span * dt) - mean
+
+
+def _noise_between(system: System, trajectory: Array, dt: Any, noise: NoisePath | None, steps: int) -> Array:
+    """int g dW over every interval between two fields."""
+    check_noise(system, system.default_solver, noise, exponential=True)
+    assert isinstance(system, StochasticSystem) and noise is not None
+    if not system.additive:
+        raise ValueError(
+            f"the noise of {type(system).__name__} depends on its state, and its integral is not known between "
+            "stored fields: use defect with the noise."
+        )
+    path = noise
+
+    def one(interval: Array) -> Array:
+        w = [
+            path.increments(interval * steps + i, dt / steps, system.noise_shape, trajectory.dtype).W
+            for i in range(steps)
+        ]
+        g = system.diffusion(0.0, trajectory[0], None)
+        return g * system.noise_field(sum(w[1:], w[0]))
+
+    return jax.vmap(one)(jnp.arange(trajectory.shape[0] - 1))
+
+
+def _rates(system: System, fields: Array) -> Array:
+    return jax.vmap(lambda u: system.vector_field(0.0, u, None))(fields)
+
+
+def _checked(system: System, trajectory: Any, dt: Any, needed: int, order: int) -> Array:
+    """The trajectory as an array of more than ``needed`` fields."""
+    trajectory = jnp.asarray(trajectory)
+    if trajectory.ndim != len(system.field_shape) + 1 or trajectory.shape[0] <= needed:
+        raise ValueError(
+            f"trajectory has shape {trajectory.shape}, but needs (time, {system.field_shape}) with at least "
+            f"{needed + 1} times for order {order}."
+        )
+    check_field("a field of trajectory", trajectory[0], system.field_shape, system.channels)
+    check_step(dt)
+    return trajectory

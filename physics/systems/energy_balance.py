@@ -78,7 +78,7 @@ class EnergyBalance(StochasticSystem):
         inner = self.diffusivity * jnp.asarray(1 - faces**2, u.dtype) * jnp.diff(u[:, 0]) / width
         flux = jnp.pad(inner, 1)
         balance = absorbed - self.emission - self.feedback * u[:, 0] + jnp.diff(flux) / width
-        return balance[:, None] / self.heat_capacity
+        return jnp.asarray(balance)[:, None] / self.heat_capacity
 
     def diffusion(self, t: Any, u: Float[Array, "n c"], args: Any = None) -> Float[Array, "n c"]:
         """The same noise everywhere."""
