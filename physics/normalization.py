@@ -125,4 +125,4 @@ def normalized(
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(deviation)) and np.all(deviation > 0)):
         raise ValueError(f"mean must be finite and deviation positive, not {mean} and {deviation}.")
     kind = NormalizedStochasticSystem if isinstance(system, StochasticSystem) else NormalizedSystem
-    return kind(system, mean, deviation, system.grid)
+    return kind(grid=system.grid, system=system, mean=mean, deviation=deviation)

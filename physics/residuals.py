@@ -151,12 +151,11 @@ def _noise_between(system: System, trajectory: Array, dt: Any, noise: NoisePath 
     path = noise
 
     def one(interval: Array) -> Array:
-        w = [
-            path.increments(interval * steps + i, dt / steps, system.noise_shape, trajectory.dtype).W
-            for i in range(steps)
-        ]
+        def during(step: Array) -> Array:
+            return path.increments(interval * steps + step, dt / steps, system.noise_shape, trajectory.dtype).W
+
         g = system.diffusion(0.0, trajectory[0], None)
-        return g * system.noise_field(sum(w[1:], w[0]))
+        return g * system.noise_field(jnp.sum(jax.vmap(during)(jnp.arange(steps)), axis=0))
 
     return jax.vmap(one)(jnp.arange(trajectory.shape[0] - 1))
 
