@@ -1,7 +1,7 @@
 """Carrying fields forward in time: `advance` by a number of steps, `solve` onto given times.
 
 Fixed steps are a scan over the ``step`` of a diffrax solver; adaptive steps are `diffrax.diffeqsolve`,
-stepping exactly onto the save times. Either works alone and under ``jit``, ``vmap``, ``pmap``,
+stepping exactly onto the save times (`physics.adaptive`). Either works alone and under ``jit``, ``vmap``, ``pmap``,
 ``shard_map`` and ``jit`` with sharded inputs, in value and gradient.
 
 What reverse-mode differentiation of a fixed-step solve keeps in memory is the caller's choice, ``adjoint``:
@@ -28,12 +28,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from physics.adaptive import adaptive_steps, controller_of
 from physics.arguments import check_adjoint, check_field, check_step, is_concrete
-from physics.integrators.exponential import AbstractExponentialSolver, SemilinearTerm
+from physics.integrators.exponential import SemilinearTerm, is_exponential, semilinear
 from physics.meshes import away_from_meshes
 from physics.noise import NoisePath, check_noise, kicks, stochastic_terms
 from physics.spectral import to_physical, to_spectral
-from physics.system import SemilinearSystem, StochasticSystem, System
+from physics.system import StochasticSystem, System
 
 # Runs of equal save intervals compiled one by one; more of them share their greatest common divisor.
 _MOST_RUNS = 6
@@ -85,7 +86,9 @@ def solve(
     solver: diffrax.AbstractSolver | None = None,
     adjoint: diffrax.AbstractAdjoint | str | int | None = None,
     stepsize_controller: diffrax.AbstractAdaptiveStepSizeController | None = None,
+    tolerance: float | None = None,
     max_steps: int = 4096,
+    dense: bool = False,
     noise: NoisePath | None = None,
 ) -> Float[Array, "time *shape c"]:
     """The fields at ``times`` of the trajectory that is ``u0`` at time 0.
@@ -93,33 +96,48 @@ def solve(
     **Arguments:**
 
     - ``u0``: one field ``(*grid.shape, C)``; batches by ``jax.vmap``.
-    - ``times``: increasing, from 0 on, concrete. Steps land exactly on them.
+    - ``times``: increasing, from 0 on, concrete. Steps land exactly on them unless ``dense``.
     - ``dt``: the fixed step; every interval between times must be a whole number of steps. If None, the
       system's recommended step, shortened until it divides the shortest interval. With adaptive steps: the
       first step.
-    - ``solver``: any diffrax solver; the system's default if None.
-    - ``adjoint``: fixed steps: as in `advance`. Adaptive steps: a diffrax adjoint, or the number of
+    - ``solver``: any diffrax solver. If None, the system's ``default_solver``, with adaptive steps its
+      ``default_adaptive_solver``: for semilinear systems ETDRK4 and ETD53.
+    - ``adjoint``: fixed steps: as in `advance`. Adaptive or ``dense`` steps: a diffrax adjoint, or the number of
       checkpoints of `diffrax.RecursiveCheckpointAdjoint` (16 if None); `diffrax.ForwardMode` for forward
       mode.
-    - ``stepsize_controller``: for adaptive steps, e.g. ``diffrax.PIDController(rtol=1e-5, atol=1e-6)``.
+    - ``tolerance``: for adaptive steps: the error allowed per step, relative to the field and to the root
+      mean square of ``u0``.
+    - ``stepsize_controller``: the same in full, e.g. ``diffrax.PIDController(rtol=1e-5, atol=1e-6)``.
     - ``max_steps``: the most adaptive steps; running out of them is an error where diffrax can raise it, and
       infinite values at the times not reached inside ``pmap`` and ``shard_map``.
+    - ``dense``: whether steps go their own way, fixed or adaptive, and the fields at ``times`` are interpolated
+      between them: by exponential integrators with `physics.integrators.dense_output`, to fourth order.
     - ``noise``: the noise path of a stochastic system; fixed steps only.
 
     **Returns:** ``(len(times), *grid.shape, C)``.
 
     Raises ``ValueError`` as `advance`, and for times that are empty, negative, not increasing or off the
-    step.
+    step, and a tolerance that is not positive.
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
     instants = _instants(times)
-    if stepsize_controller is not None:
+    if tolerance is not None:
+        if stepsize_controller is not None:
+            raise ValueError("tolerance and stepsize_controller are two ways to say one thing: give one of them.")
+        stepsize_controller = controller_of(tolerance, u0)
+    if stepsize_controller is None and dense:
+        dt = system.recommended_dt if dt is None else dt
+        check_step(dt)
+        # Times are summed up, so that rounding may ask for a few steps more.
+        max_steps = int(1.01 * instants[-1] / dt) + 2
+    if stepsize_controller is not None or dense:
         if noise is not None or isinstance(system, StochasticSystem):
             raise ValueError(
-                "stepsize_controller does not go with noise, whose paths have fixed steps: give dt instead."
+                "adaptive and dense steps do not go with noise, whose paths have fixed steps: give dt alone."
             )
-        return _adaptive_steps(system, u0, instants, dt, solver, adjoint, stepsize_controller, max_steps)
+        controller = diffrax.ConstantStepSize() if stepsize_controller is None else stepsize_controller
+        return adaptive_steps(system, u0, instants, dt, solver, adjoint, controller, max_steps, dense)
     check_adjoint(adjoint)
     assert not isinstance(adjoint, diffrax.AbstractAdjoint)
     if dt is not None and not is_concrete(dt):
@@ -180,8 +198,8 @@ def _fixed_steps(
     solver = system.default_solver if solver is None else solver
     check_noise(system, solver, noise, is_exponential(solver))
     coefficients = None
-    if isinstance(solver, AbstractExponentialSolver):
-        coefficients = solver.coefficients(_semilinear(system), dt, u0.dtype)
+    if is_exponential(solver):
+        coefficients = solver.coefficients(semilinear(system), dt, u0.dtype)
     # Parameters enter the compiled solve as arrays, so another value does not compile it again.
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
     # Neither exponential nor stochastic solvers hold a loop that compares shardings.
@@ -190,26 +208,13 @@ def _fixed_steps(
     return run(system, solver, coefficients, u0, jnp.asarray(dt, u0.dtype), counts, adjoint or "steps", noise)
 
 
-def is_exponential(solver: Any) -> bool:
-    """Whether a solver is one of this project's exponential integrators."""
-    return isinstance(solver, AbstractExponentialSolver)
-
-
-def _semilinear(system: System) -> SemilinearSystem:
-    if not isinstance(system, SemilinearSystem):
-        raise ValueError(
-            f"solver ETDRK needs a semilinear system; {type(system).__name__} is none: use diffrax.Tsit5()."
-        )
-    return system
-
-
 def _stepper(
     system: System, solver: Any, coefficients: Any, u0: Array, dt: Array, noise: NoisePath | None
 ) -> tuple[Any, Callable, Callable]:
     """The first carry of the scan, one step of it, and the field in a carry."""
     if coefficients is not None:
         # The carry is the spectrum alone: reverse mode would store coefficients in it at every step.
-        spectral = SemilinearTerm(_semilinear(system), spectral=True)
+        spectral = SemilinearTerm(semilinear(system), spectral=True)
 
         def exponential_step(u_hat: Array, i: Array) -> Array:
             t = i * dt
@@ -301,62 +306,3 @@ def _repeat(step: Callable, carry: Any, first: Array, count: int, adjoint: Any) 
         lambda c, start: (jax.checkpoint(segment, prevent_cse=False)(c, start), None), carry, starts
     )
     return scan(light, carry, first + whole * length, rest) if rest else carry
-
-
-def _adaptive_steps(
-    system: System,
-    u0: Array,
-    instants: np.ndarray,
-    dt: Any,
-    solver: Any,
-    adjoint: Any,
-    controller: Any,
-    max_steps: int,
-) -> Array:
-    """The same times by `diffrax.diffeqsolve` with a step size controller."""
-    solver = system.default_solver if solver is None else solver
-    if adjoint is None or (isinstance(adjoint, int) and adjoint > 0):
-        adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints=adjoint or 16)
-    if not isinstance(adjoint, diffrax.AbstractAdjoint):
-        raise ValueError(f"adjoint {adjoint!r} does not fit adaptive steps: give a number of checkpoints.")
-    if is_exponential(solver):
-        _semilinear(system)
-    if instants[-1] == 0:
-        return u0[None]
-    first = float(system.recommended_dt if dt is None else dt)
-    check_step(first)
-    system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
-    return away_from_meshes(_run_adaptive)(
-        system, solver, u0, tuple(instants.tolist()), first, adjoint, controller, max_steps
-    )
-
-
-@eqx.filter_jit
-def _run_adaptive(
-    system: System,
-    solver: Any,
-    u0: Array,
-    instants: tuple[float, ...],
-    first: float,
-    adjoint: Any,
-    controller: Any,
-    max_steps: int,
-) -> Array:
-    term: Any = diffrax.ODETerm(system.vector_field)
-    if is_exponential(solver):
-        term = SemilinearTerm(_semilinear(system))
-    ts = jnp.asarray(instants, u0.dtype)
-    solution = diffrax.diffeqsolve(
-        term,
-        solver,
-        t0=0.0,
-        t1=ts[-1],
-        dt0=min(first, instants[-1]),
-        y0=u0,
-        saveat=diffrax.SaveAt(ts=ts),
-        # Between its steps a solver only interpolates: it is made to step onto the save times.
-        stepsize_controller=diffrax.ClipStepSizeController(controller, step_ts=ts),
-        adjoint=adjoint,
-        max_steps=max_steps,
-    )
-    return solution.ys

@@ -89,8 +89,13 @@ class System(eqx.Module):
 
     @property
     def default_solver(self) -> diffrax.AbstractSolver:
-        """The solver used where none is given."""
+        """The solver used for fixed steps where none is given."""
         return diffrax.Tsit5()
+
+    @property
+    def default_adaptive_solver(self) -> diffrax.AbstractSolver:
+        """The solver used for adaptive steps where none is given."""
+        return self.default_solver
 
     @property
     def field_shape(self) -> tuple[int, ...]:
@@ -141,6 +146,13 @@ class SemilinearSystem(System):
         from physics.integrators.etdrk4 import ETDRK4
 
         return ETDRK4()
+
+    @property
+    def default_adaptive_solver(self) -> diffrax.AbstractSolver:
+        """Fifth-order exponential time differencing with an embedded error estimate."""
+        from physics.integrators.etd53 import ETD53
+
+        return ETD53()
 
 
 class StochasticSystem(System):

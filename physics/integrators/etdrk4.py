@@ -52,4 +52,4 @@ class ETDRK4(AbstractExponentialSolver):
         n_c = nonlinear(1.0, apply_symbol(exp_half, a) + apply_symbol(q, 2 * n_b - n_u))
         new = apply_symbol(exp, u_hat) + apply_symbol(f1, n_u) + apply_symbol(f2, n_a + n_b) + apply_symbol(f3, n_c)
         n_new = nonlinear(1.0, new)
-        return Stages(new, n_new, apply_symbol(f3, n_c - n_new))
+        return Stages(new, n_new, apply_symbol(f3, n_c - n_new), (n_a + n_b) / 2)

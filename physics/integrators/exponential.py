@@ -19,9 +19,10 @@ import numpy as np
 from jaxtyping import Array
 
 from physics.arguments import is_concrete
+from physics.integrators.dense_output import ExponentialInterpolation, Segment
 from physics.integrators.phi import phi_functions, phi_functions_of_matrices
 from physics.spectral import apply_symbol, to_physical, to_spectral
-from physics.system import SemilinearSystem
+from physics.system import SemilinearSystem, System
 
 
 class SemilinearTerm(diffrax.AbstractTerm):
@@ -60,12 +61,24 @@ class SemilinearTerm(diffrax.AbstractTerm):
         return u_hat if self.spectral else to_physical(u_hat, self.system.grid)
 
 
+def semilinear(system: System) -> SemilinearSystem:
+    """The system itself, or a ``ValueError`` if it is not semilinear."""
+    if not isinstance(system, SemilinearSystem):
+        raise ValueError(
+            f"solver ETDRK needs a semilinear system; {type(system).__name__} is none: use diffrax.Tsit5()."
+        )
+    return system
+
+
 class Stages(NamedTuple):
-    """What one step makes: the next spectrum, its nonlinear term, and the embedded error."""
+    """What one step makes: the next spectrum, its nonlinear term, the embedded error, and, from order four on, N at
+    half the step to third order.
+    """
 
     new: Array
     n_new: Array
     error: Array
+    n_middle: Array | None = None
 
 
 class Coefficients(NamedTuple):
@@ -92,7 +105,7 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
     """
 
     term_structure: ClassVar = SemilinearTerm
-    interpolation_cls: ClassVar[Callable[..., diffrax.LocalLinearInterpolation]] = diffrax.LocalLinearInterpolation
+    interpolation_cls: ClassVar[Callable[..., ExponentialInterpolation]] = ExponentialInterpolation
 
     @abc.abstractmethod
     def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
@@ -118,7 +131,7 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
             symbol = symbol.astype(jnp.result_type(real, 1j) if jnp.iscomplexobj(symbol) else real)
             h = jnp.asarray(h, real)
         functions = phi_functions_of_matrices if symbol.ndim > system.grid.ndim + 1 else phi_functions
-        values = self.evaluate(lambda c, highest: functions(c * h * symbol, highest), h)
+        values = self.evaluate(lambda c, highest: functions((c * h) * symbol, highest), h)
         cast = [jnp.asarray(v, jnp.result_type(real, 1j) if np.iscomplexobj(v) else real) for v in values]
         return Coefficients(None, tuple(cast))
 
@@ -139,7 +152,7 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
         args: Any,
         solver_state: Memory | Coefficients,
         made_jump: Any,
-    ) -> tuple[Array, Array, dict[str, Array], Any, Any]:
+    ) -> tuple[Array, Array, dict[str, Segment], Any, Any]:
         """One step from ``t0`` to ``t1``."""
         # Under diffeqsolve the term comes wrapped; backwards in time the wrapper turns the sign of h and t.
         h, t = terms.contr(t0, t1), getattr(terms, "direction", 1) * t0
@@ -149,25 +162,33 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
             return term.system.nonlinear(t + c * h if c else t, v_hat, args)
 
         if isinstance(solver_state, Coefficients):
-            u_hat = term.spectrum(y0)
-            new, _, error = self.stages(nonlinear, h, u_hat, nonlinear(0.0, u_hat), solver_state.values)
-            y1 = term.state(new)
-            return y1, term.state(error), {"y0": y0, "y1": y1}, solver_state, diffrax.RESULTS.successful
-        (step, values), u_hat, n_u = solver_state
-        # Times far from zero round, so equal steps differ in their last digits.
-        rounding = 8 * jnp.finfo(jnp.result_type(t0, t1)).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
-        coefficients = jax.lax.cond(
-            eqxi.unvmap_any(jnp.abs(h - step) > rounding),
-            lambda: Coefficients(h, self.coefficients(term.system, h, y0.dtype).values),
-            lambda: Coefficients(step, values),
+            u_hat, values = term.spectrum(y0), solver_state.values
+            n_u = nonlinear(0.0, u_hat)
+        else:
+            (step, values), u_hat, n_u = solver_state
+            # Times far from zero round, so equal steps differ in their last digits.
+            rounding = 8 * jnp.finfo(jnp.result_type(t0, t1)).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
+            step, values = jax.lax.cond(
+                eqxi.unvmap_any(jnp.abs(h - step) > rounding),
+                lambda: (h, self.coefficients(term.system, h, y0.dtype).values),
+                lambda: (step, values),
+            )
+            if made_jump is not False:
+                n_u = jax.lax.cond(eqxi.unvmap_any(made_jump), lambda: nonlinear(0.0, u_hat), lambda: n_u)
+        new, n_new, error, n_middle = self.stages(nonlinear, h, u_hat, n_u, values)
+        if not isinstance(solver_state, Coefficients):
+            solver_state = Memory(Coefficients(step, values), new, n_new)
+        n_middle = (n_u + n_new) / 2 if n_middle is None else n_middle
+        dense = Segment(
+            jnp.asarray(term.system.symbol()), h, u_hat, n_u, n_middle, n_new, new, term.system.grid, term.spectral
         )
-        if made_jump is not False:
-            n_u = jax.lax.cond(eqxi.unvmap_any(made_jump), lambda: nonlinear(0.0, u_hat), lambda: n_u)
-        new, n_new, error = self.stages(nonlinear, h, u_hat, n_u, coefficients.values)
-        y1, y_error = term.state(new), term.state(error)
-        memory = Memory(coefficients, new, n_new)
-        return y1, y_error, {"y0": y0, "y1": y1}, memory, diffrax.RESULTS.successful
+        return term.state(new), term.state(error), {"segment": dense}, solver_state, diffrax.RESULTS.successful
 
     def func(self, terms: Any, t0: Any, y0: Array, args: Any) -> Array:
         """The vector field."""
         return terms.vf(t0, y0, args)
+
+
+def is_exponential(solver: Any) -> bool:
+    """Whether a solver is one of this project's exponential integrators."""
+    return isinstance(solver, AbstractExponentialSolver)

@@ -44,4 +44,4 @@ class IFRK4(AbstractExponentialSolver):
         ends, middle = apply_symbol(exp, u_hat + h / 6 * n_u), apply_symbol(exp_half, h / 3 * (n_a + n_b))
         new = ends + middle + h / 6 * n_c
         n_new = nonlinear(1.0, new)
-        return Stages(new, n_new, h / 6 * (n_c - n_new))
+        return Stages(new, n_new, h / 6 * (n_c - n_new), (n_a + n_b) / 2)

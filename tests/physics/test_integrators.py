@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from physics import (
+    ERK43,
+    ETD53,
     ETDRK1,
     ETDRK2,
     ETDRK3,
@@ -111,10 +113,12 @@ class AllenCahn(SemilinearSystem):
         return 0.1
 
 
-_SOLVERS = {type(solver).__name__: solver for solver in (ETDRK1(), ETDRK2(), ETDRK3(), ETDRK4(), IFRK4())}
+_SOLVERS = {
+    type(solver).__name__: solver for solver in (ETDRK1(), ETDRK2(), ETDRK3(), ETDRK4(), ETD53(), ERK43(), IFRK4())
+}
 _ORDER_CASES = {
     "dispersive": (KortewegDeVries(Grid((32,), (12.0,))), 1.0, 400),
-    "dissipative": (KuramotoSivashinsky(Grid((32,), (16.0,))), 2.0, 200),
+    "dissipative": (KuramotoSivashinsky(Grid((16,), (32.0,))), 4.0, 200),
     "reaction": (AllenCahn(Grid((32,), (2 * np.pi,))), 2.0, 100),
 }
 
@@ -124,8 +128,8 @@ _ORDER_CASES = {
 @pytest.mark.parametrize("solver", _SOLVERS.values(), ids=_SOLVERS)
 def test_errors_fall_with_the_nominal_order(name, solver):
     system, time, steps = _ORDER_CASES[name]
-    u0 = _smooth_start(system)
-    exact = _reference(name)
+    u0, exact = _smooth_start(system), _reference(name)
+    steps = steps // 2 if solver.order(None) == 5 else steps
     errors = [float(jnp.abs(advance(system, u0, time / n, n, solver=solver) - exact).max()) for n in (steps, 2 * steps)]
     assert errors[1] > 1e-12, "below round-off the slope says nothing"
     assert abs(np.log2(errors[0] / errors[1]) - solver.order(None)) < 0.3, errors

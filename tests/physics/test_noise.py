@@ -223,7 +223,7 @@ def test_independent_keys_give_the_same_paths_and_gradients_on_any_number_of_dev
                 noise=NoisePath(k),
                 stepsize_controller=diffrax.PIDController(1, 1),
             ),
-            "stepsize_controller does not go with noise",
+            "adaptive and dense steps do not go with noise",
         ),
         (lambda k: advance(BURGERS, np.ones((16, 1)), 0.1, 1, solver=ETDRK4()), "noise is missing"),
         (lambda k: OrnsteinUhlenbeck(rate=-1.0), "rate must not be negative"),

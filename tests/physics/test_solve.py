@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from physics import ETDRK4, Burgers, Grid, Lorenz63, NavierStokes2D, advance, solve
+from physics import ETDRK2, ETDRK4, Burgers, Grid, Lorenz63, NavierStokes2D, advance, solve
 
 GRID = Grid((16,), (2 * np.pi,))
 SYSTEM = Burgers(GRID, 0.1)
@@ -116,7 +116,9 @@ _WAYS = {
     "implicit scan": lambda u: advance(
         SYSTEM, u, 0.01, 2, solver=diffrax.Kvaerno3(root_finder=diffrax.VeryChord(rtol=1e-5, atol=1e-6))
     ),
-    "adaptive": lambda u: solve(SYSTEM, u, [0.05, 0.1], stepsize_controller=CONTROLLER, max_steps=32)[-1],
+    "adaptive": lambda u: solve(SYSTEM, u, [0.05, 0.1], solver=ETDRK2(), stepsize_controller=CONTROLLER, max_steps=32)[
+        -1
+    ],
 }
 
 

@@ -1,0 +1,109 @@
+"""Adaptive steps by `diffrax.diffeqsolve`, stepping onto the save times or interpolating between the steps."""
+
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from physics.arguments import check_step
+from physics.integrators.exponential import SemilinearTerm, is_exponential, semilinear
+from physics.meshes import away_from_meshes
+from physics.system import System
+
+
+def controller_of(tolerance: float, u0: Array) -> diffrax.PIDController:
+    """Step control by one number: the error of a step relative to the field, and to the size of ``u0``."""
+    if not (np.ndim(tolerance) == 0 and np.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"tolerance must be one positive number, not {tolerance}: 1e-6 is a good start.")
+    size = jnp.sqrt(jnp.mean(jax.lax.stop_gradient(u0) ** 2))
+    return diffrax.PIDController(rtol=tolerance, atol=tolerance * jnp.where(size > 0, size, 1.0))
+
+
+def adaptive_steps(
+    system: System,
+    u0: Array,
+    instants: np.ndarray,
+    dt: Any,
+    solver: Any,
+    adjoint: Any,
+    controller: Any,
+    max_steps: int,
+    dense: bool,
+) -> Array:
+    """The fields at ``instants``; see `physics.solve`."""
+    solver = system.default_adaptive_solver if solver is None else solver
+    if adjoint is None or (isinstance(adjoint, int) and adjoint > 0):
+        adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints=adjoint or 16)
+    if not isinstance(adjoint, diffrax.AbstractAdjoint):
+        raise ValueError(f"adjoint {adjoint!r} does not fit adaptive steps: give a number of checkpoints.")
+    if is_exponential(solver):
+        semilinear(system)
+    if instants[-1] == 0:
+        return u0[None]
+    first = float(system.recommended_dt if dt is None else dt)
+    check_step(first)
+    system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
+    return away_from_meshes(_run_adaptive)(
+        system, solver, u0, tuple(instants.tolist()), first, adjoint, controller, max_steps, dense
+    )
+
+
+@eqx.filter_jit
+def _run_adaptive(
+    system: System,
+    solver: Any,
+    u0: Array,
+    instants: tuple[float, ...],
+    first: float,
+    adjoint: Any,
+    controller: Any,
+    max_steps: int,
+    dense: bool,
+) -> Array:
+    ts = jnp.asarray(instants, u0.dtype)
+    solution = diffrax.diffeqsolve(
+        _term(system, solver),
+        solver,
+        t0=0.0,
+        t1=ts[-1],
+        dt0=min(first, instants[-1]),
+        y0=u0,
+        saveat=diffrax.SaveAt(ts=ts),
+        stepsize_controller=controller if dense else diffrax.ClipStepSizeController(controller, step_ts=ts),
+        adjoint=adjoint,
+        max_steps=max_steps,
+    )
+    return solution.ys
+
+
+# Steps after which a lane's typical step is known well enough: the first ones only find it.
+_PILOT_STEPS = 16
+
+
+@eqx.filter_jit
+def typical_steps(system: System, u0: Array, end: float, dt: Any, solver: Any, controller: Any) -> Array:
+    """The mean length of the accepted ones of the first 16 adaptive steps towards the time ``end``."""
+    solver = system.default_adaptive_solver if solver is None else solver
+    system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
+    solution = diffrax.diffeqsolve(
+        _term(system, solver),
+        solver,
+        t0=0.0,
+        t1=end,
+        dt0=min(float(system.recommended_dt if dt is None else dt), end),
+        y0=u0,
+        stepsize_controller=controller,
+        adjoint=diffrax.ForwardMode(),
+        max_steps=_PILOT_STEPS,
+        throw=False,
+    )
+    assert solution.ts is not None
+    return solution.ts[-1] / jnp.maximum(solution.stats["num_accepted_steps"], 1)
+
+
+def _term(system: System, solver: Any) -> diffrax.AbstractTerm:
+    return SemilinearTerm(semilinear(system)) if is_exponential(solver) else diffrax.ODETerm(system.vector_field)

@@ -1,0 +1,52 @@
+"""Batches of different stiffness: buckets, agreement with lane by lane solves, bad input."""
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physics import Burgers, Grid, solve, solve_batch
+from physics.adaptive import typical_steps
+from physics.lanes import buckets
+
+GRID = Grid((16,), (2 * np.pi,))
+WAVE = jnp.asarray(np.cos(GRID.coordinates()[0]))[:, None]
+CONTROLLER = diffrax.PIDController(rtol=1e-5, atol=1e-6)
+
+
+def test_lanes_are_bucketed_by_the_ratio_of_their_steps():
+    paces = np.array([1.0, 0.1, 0.9, 0.06, 0.4, 0.5])
+    assert [lanes.tolist() for lanes in buckets(paces, 2.0)] == [[0, 2, 5], [4], [1, 3]]
+    assert [lanes.tolist() for lanes in buckets(paces, 1.0)] == [[0], [2], [5], [4], [1], [3]]
+    assert len(buckets(paces, 100.0)) == 1
+
+
+def test_stiffer_lanes_have_shorter_typical_steps():
+    paces = [typical_steps(Burgers(GRID, 0.1), a * WAVE, 1.0, None, None, CONTROLLER) for a in (0.1, 1.0, 10.0)]
+    assert 2 * paces[1] < paces[0] and 2 * paces[2] < paces[1]
+
+
+@pytest.mark.float64
+def test_a_batch_in_buckets_is_every_lane_solved_alone():
+    amplitudes, viscosities = jnp.array([0.1, 8.0, 0.2, 0.1, 1.0]), jnp.array([0.1, 0.2, 0.1, 0.3, 0.2])
+    systems = jax.vmap(lambda nu: Burgers(GRID, nu))(viscosities)
+    fields = amplitudes[:, None, None] * WAVE
+    together = solve_batch(systems, fields, [0.1, 0.4], stepsize_controller=CONTROLLER)
+    for i, field in enumerate(fields):
+        alone = solve(Burgers(GRID, viscosities[i]), field, [0.1, 0.4], stepsize_controller=CONTROLLER)
+        assert np.allclose(together[i], alone, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda u: solve_batch(Burgers(GRID), u, [1.0]), "give either tolerance or stepsize_controller"),
+        (lambda u: solve_batch(Burgers(GRID), u, [1.0], tolerance=1e-3, spread=0.5), "spread must be 1 or more"),
+        (lambda u: solve_batch(Burgers(GRID), u[0], [1.0], tolerance=1e-3), "this system's fields have shape"),
+        (lambda u: jax.jit(lambda v: solve_batch(Burgers(GRID), v, [1.0], tolerance=1e-3))(u), "outside of jit"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(jnp.stack([WAVE, WAVE]))
