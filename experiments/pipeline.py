@@ -58,6 +58,7 @@ def _run(
     dataset = make_data(experiment, config, folder, progress)
     problem, trained = experiment.task.problem(config, dataset), None
     if experiment.task.trains:
+        describe_networks(config, problem, folder, progress)
         trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
     if resume and folder.comparison_file.exists():
         with suppress(UserError):
@@ -109,6 +110,15 @@ def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolde
     if folder.data() != json.loads(json.dumps(described)):
         runs.write_json(folder.data_file, described)
     return dataset
+
+
+def describe_networks(config: ExperimentConfig, problem: Any, folder: RunFolder, progress: Progress) -> None:
+    """Say how large both players are, and keep it in ``networks.json``."""
+    from gan.networks.counts import in_words, network_counts
+
+    counts = network_counts(config.network, problem.spec)
+    progress.note(f"networks: {in_words(counts)}")
+    runs.write_json(folder.networks_file, {name: one._asdict() for name, one in counts.items()})
 
 
 def load_trained(experiment: Experiment, folder: RunFolder, dataset: Any) -> Any:

@@ -145,8 +145,16 @@ class Progress:
         return self.task(label)
 
     def training(self, label: str = "training") -> Update:
-        """Start the task of training; ``what`` is the dict of metrics."""
-        return self.task(label)
+        """Start the task of training; ``what`` is the dict of metrics, whose alarms are lines that stay."""
+        update = self.task(label)
+
+        def watched(done: int, total: int, what: str | Mapping[str, Any] = "") -> None:
+            update(done, total, what)
+            if not isinstance(what, str):
+                for alarm in what.get("alarms", ()):
+                    self.note(f"step {done}: {alarm}")
+
+        return watched
 
     def compare(self, label: str = "comparison") -> Update:
         """Start the task of comparing."""

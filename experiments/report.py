@@ -354,7 +354,11 @@ def _plain(value: Any) -> str:
 
 def _training(metrics: Sequence[Mapping[str, Any]]) -> str:
     shown = plots.training(metrics)
-    return f"<section><h2>Training</h2>{gallery(shown)}</section>" if shown else ""
+    alarms = [(row.get("step"), text) for row in metrics for text in row.get("alarms", ())]
+    if not shown and not alarms:
+        return ""
+    said = "".join(f"<li>Step {number(step)}: {html.escape(str(text))}.</li>" for step, text in alarms)
+    return f"<section><h2>Training</h2>{f'<ul>{said}</ul>' if said else ''}{gallery(shown)}</section>"
 
 
 def _yaml(content: Any) -> str:
@@ -365,6 +369,7 @@ def _details(folder: RunFolder, data: Mapping[str, Any]) -> str:
     record = {key: value for key, value in folder.record.items() if key != "config"}
     blocks = [
         ("Configuration", folder.record["config"]),
+        ("Networks", folder.networks()),
         ("Training fields and their certificate", data),
         ("Versions, devices, command", record),
     ]

@@ -91,6 +91,11 @@ class RunFolder:
         return self.path / "data.json"
 
     @property
+    def networks_file(self) -> Path:
+        """Parameters and operations of both players."""
+        return self.path / "networks.json"
+
+    @property
     def comparison_file(self) -> Path:
         """Outcome of the comparison."""
         return self.path / "comparison.json"
@@ -130,6 +135,10 @@ class RunFolder:
     def data(self) -> dict[str, Any]:
         """Read ``data.json``; empty where there is none yet."""
         return self._read_json(self.data_file, "") if self.data_file.exists() else {}
+
+    def networks(self) -> dict[str, Any]:
+        """Read ``networks.json``; empty where there is none yet."""
+        return self._read_json(self.networks_file, "") if self.networks_file.exists() else {}
 
     def figures(self) -> dict[str, np.ndarray]:
         """Read ``figures.npz``; empty where there is none yet."""

@@ -37,6 +37,7 @@ _HOME = {
     "Networks": "gan.networks.players",
     "SampleSpec": "gan.networks.players",
     "build": "gan.networks.players",
+    "network_counts": "gan.networks.counts",
     "Alternating": "gan.optimizers.alternating",
     "Simultaneous": "gan.optimizers.simultaneous",
     "Extragradient": "gan.optimizers.extragradient",

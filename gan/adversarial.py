@@ -9,20 +9,29 @@ physics penalties and the fair ensemble score on the generator.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan import regularizers
+from gan.adaptive_augmentation import adapted, augmentation
 from gan.augmentation import transform_batch
 from gan.config import CarryConfig, GameConfig
+from gan.conflict import RULES, balanced
 from gan.game import Batch, Draw, Game, Judgement
 from gan.guard import Carry, guarded
+from gan.networks.blueprint import Training
 from gan.networks.players import Networks
 from gan.objectives import objective
-from gan.penalties import LinearRamp, Penalty, fair_ensemble_score
+from gan.penalties import LinearRamp, Penalty, fair_ensemble_score, transport_cost
+
+REAL, FAKE, MIDDLE, AUGMENTED_REAL, AUGMENTED_FAKE = range(5)
+"""Sides of the discriminator's random numbers."""
+
+CERTAIN = 4.6
+"""Difference of two logits at which a discriminator is certain: its probability is 0.99."""
 
 
 def carry_time(config: CarryConfig) -> Callable[[Float[Array, ""]], Float[Array, ""]]:
@@ -31,26 +40,46 @@ def carry_time(config: CarryConfig) -> Callable[[Float[Array, ""]], Float[Array,
     return lambda progress: config.tau * jnp.asarray(ramp(progress), jnp.float32)
 
 
+class Sampled(NamedTuple):
+    """What the whole generator makes of random keys.
+
+    Attributes:
+        samples: (batch, *shape), physical units, after the solver.
+        valid: (batch,), False where the solver refused.
+        latent: (batch, *latent), moved by the same random symmetry as its sample where it is a field.
+        rest: of the generator, for the next step.
+    """
+
+    samples: Array
+    valid: Array
+    latent: Array
+    rest: Any
+
+
 def sampler(
     networks: Networks, carry: Carry | None, config: CarryConfig, symmetries: Any, symmetrize: bool
-) -> Callable[..., tuple[Array, Array]]:
-    """Return the whole generator: (params, rest, one key per sample, condition, tau) -> (samples, valid).
+) -> Callable[..., Sampled]:
+    """Return the whole generator: (params, rest, one key per sample, condition, tau, training) -> Sampled.
 
     This one function makes the samples of the training and those that a user draws.
     """
     run = guarded(carry, networks.normalizer, config.limit) if carry is not None and config.tau > 0 else None
     ndim = len(networks.spec.grid)
 
-    def sample(params: Any, rest: Any, keys: Array, condition: dict[str, Any], tau: Any) -> tuple[Array, Array]:
+    def sample(
+        params: Any, rest: Any, keys: Array, condition: dict[str, Any], tau: Any, training: Training | None = None
+    ) -> Sampled:
         pairs = jax.vmap(jax.random.split)(keys)
-        latent = jax.vmap(lambda key: jax.random.normal(key, (networks.latent,)))(pairs[:, 0])
-        samples = networks.generate(params, rest, latent, condition)
+        latent = jax.vmap(lambda key: jax.random.normal(key, networks.latent))(pairs[:, 0])
+        samples, rest = networks.generating(params, rest, latent, condition, training)
         valid = jnp.ones(samples.shape[:1], bool)
         if run is not None:
             samples, valid = run(samples, condition, tau)
         if symmetrize:
             samples = transform_batch(samples, pairs[:, 1], symmetries, ndim)
-        return samples, valid
+            if len(networks.latent) > 1:
+                latent = transform_batch(latent, pairs[:, 1], symmetries, ndim)
+        return Sampled(samples, valid, latent, rest)
 
     return sample
 
@@ -63,24 +92,48 @@ def adversarial_game(
     carry: Carry | None = None,
     symmetries: Any = None,
     penalties: Mapping[str, Penalty] | None = None,
+    gamma_scale: float | None = None,
+    axis_name: str | None = None,
 ) -> Game:
     """Assemble the game from its configuration.
 
+    ``gamma_scale`` stands in the place of the count of numbers in gamma (``game.gamma_rule``); ``axis_name`` is the
+    mapped axis of devices over which statistics of a whole batch are taken.
+
     Raises:
-        ValueError: the ensemble score without a condition, or a critic step that cannot be.
+        ValueError: the ensemble score without a condition, a transport cost without latents like samples, or
+            gradient penalties of a discriminator that judges whole batches.
     """
-    losses = objective(game.objective)
+    losses = objective(
+        game.objective,
+        label_smoothing=game.label_smoothing,
+        real_weight=game.real_weight,
+        fake_weight=game.fake_weight,
+        axis_name=axis_name,
+    )
     spec = networks.spec
     if game.ensemble_weight > 0 and not spec.conditions:
         raise ValueError(
             "game.ensemble_weight compares several draws for one condition: set it to 0 for an unconditional task."
         )
+    if game.transport > 0 and networks.latent != spec.shape:
+        raise ValueError(
+            f"game.transport = {game.transport} compares samples with latents of their shape: set network.latent to 0, "
+            "or network.kind to unet, fno or convgru."
+        )
+    if networks.coupled and (game.r1 > 0 or game.r2 > 0 or game.gradient_penalty > 0):
+        raise ValueError(
+            "network.batch_norm = 'both' makes the discriminator judge whole batches, where the gradient penalties "
+            "game.r1, game.r2 and game.gradient_penalty of single samples have no meaning: set these to 0, or "
+            "network.batch_norm to 'generator'."
+        )
     draws = game.ensemble_draws if game.ensemble_weight > 0 else 1
     tau_at = carry_time(carry_config)
     generate = sampler(networks, carry, carry_config, symmetries, game.symmetrize)
     normalize = networks.normalizer.normalize
-    r1 = regularizers.gamma_of(game.r1, spec.shape)
-    r2 = regularizers.gamma_of(game.r2, spec.shape)
+    scale = regularizers.gamma_of(1.0, spec.shape) if gamma_scale is None else gamma_scale
+    r1, r2 = game.r1 * scale, game.r2 * scale
+    augment = augmentation(spec) if game.augment_target > 0 else None
 
     def fall(progress: Float[Array, ""]) -> Float[Array, ""]:
         return game.penalty_final ** jnp.clip(progress / game.penalty_until, 0.0, 1.0)
@@ -91,52 +144,77 @@ def adversarial_game(
         real = transform_batch(batch.real, pairs[:, 0], symmetries, len(spec.grid))
         latent_keys = jnp.swapaxes(pairs[:, 1:], 0, 1).reshape(-1)
         condition = {name: jnp.concatenate([value] * draws) for name, value in batch.condition.items()}
-        samples, valid = generate(params, rest, latent_keys, condition, tau_at(batch.progress))
-        samples = samples.reshape((draws, -1, *samples.shape[1:]))
-        valid = valid.reshape((draws, -1))
-        return Draw(samples, real, batch.condition, valid, batch.place, batch.progress), rest
+        dropping = jax.vmap(lambda k: jax.random.fold_in(k, 2))(latent_keys)
+        made = generate(params, rest, latent_keys, condition, tau_at(batch.progress), Training(dropping, axis_name))
+        samples = made.samples.reshape((draws, -1, *made.samples.shape[1:]))
+        valid = made.valid.reshape((draws, -1))
+        latent = made.latent.reshape((draws, -1, *made.latent.shape[1:])) if game.transport > 0 else None
+        return Draw(samples, real, batch.condition, valid, batch.place, batch.progress, latent), made.rest
+
+    def training_pass(key: Array, place: Array, side: int) -> Training:
+        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, i), side))(place)
+        return Training(keys, axis_name)
+
+    def shown(rest: Any, seen: Draw, key: Array) -> tuple[Array, Array]:
+        """Data and samples as the discriminator sees them: normalised, and augmented where that is asked for."""
+        real, fake = normalize(seen.real), normalize(seen.samples[0])
+        if augment is None:
+            return real, fake
+        keys = [training_pass(key, seen.place, side).keys for side in (AUGMENTED_REAL, AUGMENTED_FAKE)]
+        return augment(real, keys[0], rest["augment"]), augment(fake, keys[1], rest["augment"])
 
     def judge(params: Any, rest: Any, seen: Draw, key: Array) -> Judgement:
-        real, fake = normalize(seen.real), normalize(seen.samples[0])
+        real, fake = shown(rest, seen, key)
         weight = seen.valid[0].astype(fake.dtype)
         count = real.shape[0]
         both = {name: jnp.concatenate([value, value]) for name, value in seen.condition.items()}
-        stacked = jnp.concatenate([real, fake])
-
-        def critic(x: Array) -> Array:
-            return networks.judge(params, rest, x, both)
-
+        sides = [training_pass(key, seen.place, side) for side in (REAL, FAKE)]
+        joined = Training(jnp.concatenate([side.keys for side in sides]), axis_name)
         metrics: dict[str, Array] = {}
         own = jnp.zeros(())
-        if r1 > 0 or r2 > 0:
-            logits, gradient = regularizers.logits_and_gradient(critic, stacked)
-            left = fall(seen.progress)
-            metrics["r1"] = left * regularizers.zero_centred(gradient[:count], r1, jnp.ones_like(weight))
-            metrics["r2"] = left * regularizers.zero_centred(gradient[count:], r2, weight)
-            own = own + metrics["r1"] + metrics["r2"]
+        if networks.coupled:
+            # Statistics of data and samples apart: together they would tell the two from each other.
+            real_logits, after = networks.judging(params, rest, real, seen.condition, sides[0])
+            between = {**rest, "state": after["state"]}
+            fake_logits, after = networks.judging(params, between, fake, seen.condition, sides[1])
         else:
-            logits = critic(stacked)
+            stacked = jnp.concatenate([real, fake])
+            logits, pull, after = jax.vjp(
+                lambda x: networks.judging(params, rest, x, both, joined), stacked, has_aux=True
+            )
+            real_logits, fake_logits = logits[:count], logits[count:]
+            if r1 > 0 or r2 > 0:
+                (gradient,) = pull(jnp.ones_like(logits))
+                left = fall(seen.progress)
+                metrics["r1"] = left * regularizers.zero_centred(gradient[:count], r1, jnp.ones_like(weight))
+                metrics["r2"] = left * regularizers.zero_centred(gradient[count:], r2, weight)
+                own = own + metrics["r1"] + metrics["r2"]
         if game.gradient_penalty > 0:
             keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(seen.place)
             share = jax.vmap(lambda k: jax.random.uniform(k, (), fake.dtype))(keys)
             middle = regularizers.between(real, fake, share)
+            dropping = training_pass(key, seen.place, MIDDLE)
             _, gradient = regularizers.logits_and_gradient(
-                lambda x: networks.judge(params, rest, x, seen.condition), middle
+                lambda x: networks.judging(params, rest, x, seen.condition, dropping)[0], middle
             )
             metrics["gradient_penalty"] = game.gradient_penalty * regularizers.one_centred(gradient, weight)
             own = own + metrics["gradient_penalty"]
-        real_logits, fake_logits = logits[:count], logits[count:]
         adversarial = losses.discriminator(real_logits, fake_logits, weight)
         metrics["logit_real"] = jnp.mean(real_logits)
         metrics["logit_fake"] = jnp.mean(weight * fake_logits)
         metrics["accuracy"] = jnp.mean((real_logits > fake_logits).astype(fake.dtype))
-        return Judgement(adversarial, own, metrics, rest)
+        metrics["certain"] = jnp.mean((jnp.abs(real_logits - fake_logits) > CERTAIN).astype(fake.dtype))
+        if augment is not None:
+            metrics["augment"] = rest["augment"]
+            after = {**after, "augment": adapted(rest["augment"], metrics["accuracy"], count, game, axis_name)}
+        return Judgement(adversarial, own, metrics, after)
 
     def fool(params: Any, rest: Any, seen: Draw, key: Array) -> Array:
-        fake = normalize(seen.samples[0])
-        fake_logits = networks.judge(params, rest, fake, seen.condition)
+        real, fake = shown(rest, seen, key)
+        real_side, fake_side = (training_pass(key, seen.place, side) for side in (REAL, FAKE))
+        fake_logits, _ = networks.judging(params, rest, fake, seen.condition, fake_side)
         if losses.real_in_generator:
-            real_logits = networks.judge(params, rest, normalize(seen.real), seen.condition)
+            real_logits, _ = networks.judging(params, rest, real, seen.condition, real_side)
         else:
             real_logits = jnp.zeros_like(fake_logits)
         return losses.generator(real_logits, fake_logits, seen.valid[0].astype(fake.dtype))
@@ -156,4 +234,21 @@ def adversarial_game(
             return game.ensemble_weight * score
 
         terms["ensemble"] = ensemble
-    return Game(draw, judge, fool, terms, losses.zero_sum)
+    shares: dict[str, Callable[[Array], Any]] = {}
+    if game.transport > 0:
+        shares["transport"] = lambda progress: (
+            game.transport * LinearRamp(0.0, game.transport_until, 1.0, 0.0)(progress)
+        )
+
+        def transport(seen: Draw) -> Array:
+            weight = seen.valid[0].astype(seen.real.dtype)
+            cost = transport_cost(normalize(seen.samples[0]), seen.latent[0], weight)
+            return shares["transport"](seen.progress) * cost
+
+        terms["transport"] = transport
+
+    def combine(gradients: Mapping[str, Any], progress: Array) -> Any:
+        scaled = balanced(gradients, {name: share(progress) for name, share in shares.items()})
+        return RULES[game.conflict](scaled)
+
+    return Game(draw, judge, fool, terms, losses.zero_sum, combine)

@@ -12,11 +12,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-NETWORKS = ("residual", "mlp")
+from gan.networks.kinds import KINDS, MATCHING
+
+BATCH_NORM = ("generator", "both", "none")
+GAMMA_RULES = ("dimension", "neighbours")
+CONFLICTS = ("sum", "config")
+SPECTRAL = ("none", "discriminator", "both")
 CONSTRAINTS = ("none", "zero_mean", "divergence_free")
 OBJECTIVES = (
     "relativistic",
     "relativistic_minimax",
+    "relativistic_average",
     "minimax",
     "non_saturating",
     "least_squares",
@@ -79,23 +85,38 @@ def _within(section: str, config: Any, low: float | int, high: float | int, *nam
 class NetworkConfig:
     """Shape of the two players' networks."""
 
-    kind: str = option("residual", "residual convolutional networks, or dense ones (mlp)")
-    width: int = option(48, "channels of the generator's and discriminator's hidden layers", "channels")
-    levels: int = option(5, "resolutions, each half the one before (residual)", "levels")
-    blocks: int = option(1, "residual blocks at each resolution, or hidden layers of the mlp", "blocks")
+    kind: str = option(
+        "residual", "residual convolutional, dense (mlp), dcgan, unet, Fourier neural operator (fno) or convgru"
+    )
+    width: int = option(48, "channels of hidden layers (dcgan: of the finest)", "channels")
+    levels: int = option(5, "resolutions, each half the one before (residual, dcgan, unet)", "levels")
+    blocks: int = option(
+        1, "residual blocks at each resolution; hidden layers (mlp), Fourier layers (fno) or units (convgru)", "blocks"
+    )
     kernel: int = option(3, "points that a convolution spans along each axis, odd", "grid points")
-    latent: int = option(64, "length of the generator's random input", "numbers")
+    latent: int = option(64, "length of the generator's random input (0: a random field like a sample)", "numbers")
     fourier: int = option(0, "random Fourier features of the dense discriminator's input (mlp; 0: none)", "features")
     fourier_scale: float = option(10.0, "largest typical frequency of these features, normalised input")
     latent_fourier: int = option(0, "random Fourier features of the dense generator's input (mlp; 0: none)", "features")
     latent_fourier_scale: float = option(5.0, "largest typical frequency of these features")
     constraint: str = option("none", "linear hard constraint as the generator's output layer")
+    discriminator: str = option(MATCHING, "kind of the discriminator (matching: the one of the generator's kind)")
+    modes: int = option(12, "lowest waves along each axis that a Fourier layer maps (fno)", "waves")
+    batch_norm: str = option("generator", "players with batch normalisation (dcgan)")
+    dropout: float = option(0.0, "share of the discriminator's hidden numbers dropped in training (dcgan)", "share")
+    spectral: str = option("none", "players whose kernels are divided by their largest singular value")
+    projection: bool = option(True, "condition vectors meet the discriminator's features in an inner product")
 
     def __post_init__(self) -> None:
-        _among("network", "kind", self.kind, NETWORKS)
+        _among("network", "kind", self.kind, tuple(KINDS))
+        _among("network", "discriminator", self.discriminator, (MATCHING, *KINDS))
         _among("network", "constraint", self.constraint, CONSTRAINTS)
-        _at_least("network", self, width=1, levels=1, blocks=1, kernel=1, latent=1, fourier=0, latent_fourier=0)
+        _among("network", "spectral", self.spectral, SPECTRAL)
+        _among("network", "batch_norm", self.batch_norm, BATCH_NORM)
+        _at_least("network", self, width=1, levels=1, blocks=1, kernel=1, latent=0, modes=1)
+        _at_least("network", self, fourier=0, latent_fourier=0)
         _positive("network", self, "fourier_scale", "latent_fourier_scale")
+        _within("network", self, 0.0, 0.95, "dropout")
         if self.kernel % 2 == 0:
             _refuse("network", "kernel", self.kernel, "a convolution needs an odd number of points")
 
@@ -105,23 +126,60 @@ class GameConfig:
     """What the two players play for."""
 
     objective: str = option("relativistic", "adversarial loss of both players")
+    label_smoothing: float = option(
+        0.0, "share by which the target at data falls short of one (minimax, non_saturating)", "share"
+    )
+    real_weight: float = option(1.0, "weight of the discriminator's term at data (minimax, non_saturating)")
+    fake_weight: float = option(1.0, "weight of the terms at samples (minimax, non_saturating)")
+    weight_clip: float = option(0.0, "bound of every parameter of the discriminator (Wasserstein clipping; 0: none)")
     r1: float = option(0.01, "weight of the gradient penalty at data (R1), per grid point and channel")
     r2: float = option(0.01, "weight of the gradient penalty at samples (R2), per grid point and channel")
     penalty_final: float = option(
         1.0, "share of the weights of R1 and R2 that is left at the end; they fall geometrically", "share"
     )
     penalty_until: float = option(1.0, "share of the training over which they fall", "share")
+    gamma_rule: str = option(
+        "dimension", "what r1 and r2 are multiplied by: count of numbers, or half the squared distance of neighbours"
+    )
     gradient_penalty: float = option(0.0, "weight of the WGAN-GP penalty |grad| = 1 between data and samples")
     critic_steps: int = option(1, "discriminator updates for each generator update", "updates")
     ensemble_weight: float = option(0.0, "weight of the fair ensemble score of several draws per condition")
     ensemble_draws: int = option(2, "draws per condition that the ensemble score compares", "draws")
+    transport: float = option(
+        0.0, "first gradient of the cost |G(z) - z|^2 as a share of the adversarial one (0: none)", "share"
+    )
+    transport_until: float = option(0.8, "share of the training over which the transport cost fades", "share")
+    conflict: str = option(
+        "sum", "how gradients of the generator's terms become one: sum, or free of conflict (config)"
+    )
+    augment_target: float = option(
+        0.0, "certainty of the discriminator above which adaptive augmentation rises (0: none; 0.6 is usual)"
+    )
+    augment_speed: float = option(
+        200_000.0, "samples over which the augmentation could rise from none to all", "samples"
+    )
     symmetrize: bool = option(False, "pass the generator's samples through random symmetries too, not only the data")
 
     def __post_init__(self) -> None:
         _among("game", "objective", self.objective, OBJECTIVES)
         _at_least("game", self, r1=0, r2=0, gradient_penalty=0, critic_steps=1, ensemble_weight=0)
-        _at_least("game", self, ensemble_draws=2)
+        _at_least("game", self, ensemble_draws=2, weight_clip=0)
+        _at_least("game", self, transport=0)
         _positive("game", self, "penalty_final", "penalty_until")
+        _among("game", "gamma_rule", self.gamma_rule, GAMMA_RULES)
+        _among("game", "conflict", self.conflict, CONFLICTS)
+        _within("game", self, 0.0, 0.5, "label_smoothing")
+        _within("game", self, 0.0, 0.99, "augment_target")
+        _within("game", self, 0.0, 1.0, "transport_until")
+        _positive("game", self, "real_weight", "fake_weight", "augment_speed", "transport_until")
+        plain = (self.label_smoothing, self.real_weight, self.fake_weight) == (0, 1, 1)
+        if not plain and self.objective not in ("minimax", "non_saturating"):
+            _refuse(
+                "game",
+                "objective",
+                self.objective,
+                "game.label_smoothing, real_weight and fake_weight belong to minimax and non_saturating",
+            )
 
 
 @dataclass(frozen=True)
@@ -197,6 +255,10 @@ class TrainingConfig:
     )
     log_every: int = option(20, "steps between two lines of metrics.jsonl", "updates")
     checkpoint_every: int = option(1000, "steps between two checkpoints, a multiple of log_every", "updates")
+    alarm_after: int = option(2000, "steps for which something must go wrong before an alarm says so", "updates")
+    diagnose_every: int = option(
+        0, "steps between two diagnoses of gradients and rotation, a multiple of log_every (0: none)", "updates"
+    )
     keep: int = option(2, "latest checkpoints to keep beside the best one", "checkpoints")
     validation_samples: int = option(2048, "samples drawn for the validation metric", "samples")
     film: int = option(
@@ -211,6 +273,14 @@ class TrainingConfig:
         _among("training", "precision", self.precision, PRECISIONS)
         _at_least("training", self, steps=1, batch=1, seed=0, devices=0, log_every=1, checkpoint_every=1)
         _at_least("training", self, keep=1, validation_samples=2, sample_chunk=1, steps_per_call=1, film=0)
+        _at_least("training", self, alarm_after=1, diagnose_every=0)
+        if self.diagnose_every % self.log_every:
+            _refuse(
+                "training",
+                "diagnose_every",
+                self.diagnose_every,
+                f"it must be a multiple of log_every = {self.log_every}, because its values are logged",
+            )
         _positive("training", self, "loss_limit", "gradient_limit")
         if self.checkpoint_every % self.log_every:
             _refuse(

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Bool, Float, Int
 
+from gan.conflict import summed
+
 PyTree = Any
 
 
@@ -66,6 +68,7 @@ class Draw(NamedTuple):
         valid: (draws, batch), False where the solver could not carry a sample on.
         place: of each sample in the batch over all devices.
         progress: share of the training that is done.
+        latent: (draws, batch, *latent), of each sample; ``None`` where no term asks for it.
     """
 
     samples: PyTree
@@ -74,6 +77,7 @@ class Draw(NamedTuple):
     valid: Bool[Array, "draws batch"]
     place: Int[Array, " batch"]
     progress: Float[Array, ""]
+    latent: PyTree = None
 
 
 class Judgement(NamedTuple):
@@ -96,6 +100,8 @@ class Game:
         fool: (discriminator's params, rest, draw, key) -> the generator's adversarial term.
         generator_terms: name -> function of the draw, already weighted; added to the generator's loss.
         zero_sum: whether ``fool = -judge.adversarial`` up to terms without a gradient for the generator.
+        combine: (gradients of the generator's terms by name, "adversarial" among them; progress) -> the gradient
+            that it follows; the sum, unless terms are balanced or freed of conflict.
     """
 
     draw: Callable[[PyTree, PyTree, Batch, Array], tuple[Draw, PyTree]]
@@ -103,6 +109,7 @@ class Game:
     fool: Callable[[PyTree, PyTree, Draw, Array], Float[Array, ""]]
     generator_terms: Mapping[str, Callable[[Draw], Float[Array, ""]]] = field(default_factory=dict)
     zero_sum: bool = False
+    combine: Callable[[Mapping[str, PyTree], Array], PyTree] = lambda gradients, progress: summed(gradients)
 
     def shared(self, players: Players, batch: Batch, key: Array) -> Float[Array, ""]:
         """Return V(generator, discriminator), the zero-sum term.

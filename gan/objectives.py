@@ -12,13 +12,21 @@ hinge                 E max(0, 1-r) + E max(0, 1+f)  -E f                       
 wasserstein           E f - E r                      -E f (zero-sum)            Arjovsky et al. 2017
 relativistic          E s(f - r), pairwise           E s(r - f)                 Huang et al. 2024 (R3GAN)
 relativistic_minimax  E s(f - r)                     -E s(f - r) (zero-sum)     Sun et al. 2020, eq. 5
+relativistic_average  E s(F - r) + E s(f - R)        E s(r - F) + E s(R - f)    Jolicoeur-Martineau 2018, eq. 7, 8
 ====================  =============================  =========================  ==============================
+
+with F = E f and R = E r over the whole batch on all devices.
 
 ``minimax`` is Goodfellow's game: the shared term V = E log sigmoid(r) + E log(1 - sigmoid(f)), which the
 generator lowers and the discriminator raises. As in the papers, the generator's loss leaves out what does
 not depend on it, so the two losses of a zero-sum objective add up to zero in their gradients with respect
 to the fakes. Each function takes a weight per fake sample (0 for one that the solver could not carry on);
-means always divide by the whole batch, so that a refused sample changes no other sample's gradient.
+means always divide by the whole batch, so that a refused sample changes no other sample's gradient (but in the
+average relativistic loss, where it leaves the mean F that all others are compared with).
+
+Options of minimax and non_saturating: with label smoothing e the discriminator's term at data becomes
+(1 - e) E s(-r) + e E s(r) (one-sided, Salimans et al. 2016, section 3.4), and its terms at data and at fakes take
+weights of their own; the minimax generator's loss takes the weight of the fakes too, so that it stays zero-sum.
 """
 
 from __future__ import annotations
@@ -106,6 +114,40 @@ def relativistic_minimax_generator(real: Logits, fake: Logits, weight: Logits) -
     return -relativistic_discriminator(real, fake, weight)
 
 
+def weighted_minimax(smoothing: float, real_weight: float, fake_weight: float, saturating: bool) -> Objective:
+    """Return the minimax or non-saturating objective with label smoothing and weighted terms."""
+
+    def discriminator(real: Logits, fake: Logits, weight: Logits) -> Loss:
+        # s(r) = s(-r) + r
+        at_data = jnp.mean(jax.nn.softplus(-real) + smoothing * real)
+        return real_weight * at_data + fake_weight * jnp.mean(weight * jax.nn.softplus(fake))
+
+    def generator(real: Logits, fake: Logits, weight: Logits) -> Loss:
+        return fake_weight * minimax_generator(real, fake, weight)
+
+    return Objective(discriminator, generator if saturating else non_saturating_generator, saturating, False)
+
+
+def relativistic_average(axis_name: str | None = None) -> Objective:
+    """Return the relativistic average objective, its means over the devices of ``axis_name``."""
+
+    def mean(x: Array) -> Array:
+        return jnp.mean(x) if axis_name is None else jax.lax.pmean(jnp.mean(x), axis_name)
+
+    def loss(high: Logits, low: Logits, high_weight: Logits, low_weight: Logits) -> Loss:
+        """``high`` should be above the mean of ``low`` and the other way round."""
+        means = [mean(w * x) / jnp.maximum(mean(w), 1e-6) for w, x in ((high_weight, high), (low_weight, low))]
+        over = jnp.mean(high_weight * jax.nn.softplus(means[1] - high))
+        return over + jnp.mean(low_weight * jax.nn.softplus(low - means[0]))
+
+    return Objective(
+        lambda real, fake, weight: loss(real, fake, jnp.ones_like(real), weight),
+        lambda real, fake, weight: loss(fake, real, weight, jnp.ones_like(real)),
+        False,
+        True,
+    )
+
+
 TABLE: dict[str, Objective] = {
     "minimax": Objective(minimax_discriminator, minimax_generator, True, False),
     "non_saturating": Objective(minimax_discriminator, non_saturating_generator, False, False),
@@ -114,15 +156,37 @@ TABLE: dict[str, Objective] = {
     "wasserstein": Objective(wasserstein_discriminator, linear_generator, True, False),
     "relativistic": Objective(relativistic_discriminator, relativistic_generator, False, True),
     "relativistic_minimax": Objective(relativistic_discriminator, relativistic_minimax_generator, True, True),
+    "relativistic_average": relativistic_average(),
 }
 
 
-def objective(name: str) -> Objective:
+def objective(
+    name: str,
+    *,
+    label_smoothing: float = 0.0,
+    real_weight: float = 1.0,
+    fake_weight: float = 1.0,
+    axis_name: str | None = None,
+) -> Objective:
     """Return the objective of that name.
 
+    Args:
+        name: a key of the table.
+        label_smoothing: share by which the target at data falls short of one (minimax, non_saturating).
+        real_weight: factor of the discriminator's term at data (minimax, non_saturating).
+        fake_weight: factor of the terms at fakes (minimax, non_saturating).
+        axis_name: mapped axis of devices, for means over the whole batch.
+
     Raises:
-        ValueError: the name is not in the table.
+        ValueError: the name is not in the table, or its objective has no such options.
     """
     if name not in TABLE:
         raise ValueError(f"Objective {name!r} is not known: choose one of {', '.join(TABLE)}.")
-    return TABLE[name]
+    if name in ("minimax", "non_saturating"):
+        return weighted_minimax(label_smoothing, real_weight, fake_weight, name == "minimax")
+    if (label_smoothing, real_weight, fake_weight) != (0.0, 1.0, 1.0):
+        raise ValueError(
+            f"Objective {name!r} has no label smoothing and no weights of its terms: leave label_smoothing at 0 and "
+            "both weights at 1, or choose minimax or non_saturating."
+        )
+    return relativistic_average(axis_name) if name == "relativistic_average" else TABLE[name]

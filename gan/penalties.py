@@ -51,6 +51,17 @@ class LinearRamp(NamedTuple):
         return self.low + (self.high - self.low) * share
 
 
+def transport_cost(
+    samples: Float[Array, "batch *shape"], latent: Float[Array, "batch *shape"], weight: Float[Array, " batch"]
+) -> Float[Array, ""]:
+    """Return E w |G(z) - z|^2 per number, of normalised samples and latents of their shape.
+
+    Among all maps from the latent's law to the data's it prefers the one that moves least (Brenier), which a game
+    alone leaves open: with a weight that decays it picks a map and holds it still (adversarial flow models, 2025).
+    """
+    return jnp.mean(weight * jnp.mean(jnp.square(samples - latent), axis=tuple(range(1, samples.ndim))))
+
+
 def fair_ensemble_score(
     draws: Float[Array, "draws batch *shape"],
     truth: Float[Array, "batch *shape"],

@@ -32,11 +32,21 @@ NOT_DISTANCES = ("time", "enters", "inside", "enters_all", "p_value")
 
 _TRAINING = (
     # title, axis label, logarithmic, whether a metric's name belongs here; the first that takes it keeps it
+    ("Layers", "gradient, root mean square", True, lambda name: name.startswith("layers_")),
     ("Gradient norms", "norm", True, lambda name: "grad" in name and "penalty" not in name),
     ("Losses", "loss", False, lambda name: "loss" in name),
     ("Validation", "distance", True, lambda name: "valid" in name and "invalid" not in name),
     ("Carry time", "solver time", False, lambda name: name in ("tau", "carry_time")),
     ("Invalid fields", "share", False, lambda name: "invalid" in name),
+    ("Variety", "coverage, share", False, lambda name: name == "coverage"),
+    ("Effective rank", "directions", False, lambda name: name.startswith("effective_rank")),
+    ("Rotation", "share of the change across the update", False, lambda name: name == "rotation"),
+    (
+        "Discriminator",
+        "share of pairs",
+        False,
+        lambda name: name in ("discriminator_accuracy", "discriminator_certain"),
+    ),
     ("Penalties", "value", True, lambda name: "penalty" in name or name in ("r1", "r2")),
 )
 

@@ -54,6 +54,22 @@ def pad(x: Field, width: int, rules: tuple[str, ...]) -> Float[Array, "batch *pa
     return x
 
 
+def flatten(*parts: Array | None) -> Float[Array, "batch numbers"]:
+    """Concatenate what is given, one row per sample."""
+    return jnp.concatenate([p.reshape((p.shape[0], -1)) for p in parts if p is not None], axis=-1)
+
+
+def fold_time(x: Float[Array, "batch time *grid c"]) -> Float[Array, "batch *grid folded"]:
+    """Move the time axis into the channels."""
+    moved = jnp.moveaxis(x, 1, -2)
+    return moved.reshape((*moved.shape[:-2], -1))
+
+
+def unfold_time(x: Float[Array, "batch *grid folded"], times: int) -> Float[Array, "batch time *grid c"]:
+    """Undo :func:`fold_time`."""
+    return jnp.moveaxis(x.reshape((*x.shape[:-1], times, -1)), -2, 1)
+
+
 class Dense(nnx.Module):
     """Affine map of the last axis, weights of variance ``scale**2 / inputs``, bias zero."""
 

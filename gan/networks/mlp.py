@@ -14,7 +14,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from gan.networks.layers import Dense, activation
+from gan.networks.blueprint import Blueprint, Training
+from gan.networks.conditions import Projection
+from gan.networks.layers import Dense, activation, flatten
 
 
 class DenseChain(nnx.Module):
@@ -28,11 +30,6 @@ class DenseChain(nnx.Module):
         for index, layer in enumerate(self.layers):
             x = layer(activation(x) if index else x)
         return x
-
-
-def flatten(*parts: Array | None) -> Float[Array, "batch numbers"]:
-    """Concatenate what is given, one row per sample."""
-    return jnp.concatenate([p.reshape((p.shape[0], -1)) for p in parts if p is not None], axis=-1)
 
 
 class FourierFeatures(nnx.Module):
@@ -52,35 +49,29 @@ class FourierFeatures(nnx.Module):
         return jnp.concatenate([x, jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 
-class DenseGenerator(nnx.Module):
-    """Latent vector (and flattened condition) to a field of ``channels`` on ``shape``, normalised units."""
+def features(inputs: int, count: int, scale: float, rng: np.random.Generator) -> FourierFeatures | None:
+    """Return the features of an input, ``None`` for a count of zero."""
+    return FourierFeatures(inputs, count, scale, rng) if count else None
 
-    def __init__(
-        self,
-        *,
-        shape: tuple[int, ...],
-        channels: int,
-        latent: int,
-        width: int,
-        blocks: int,
-        vector: int,
-        field: int,
-        fourier: int,
-        fourier_scale: float,
-        rng: np.random.Generator,
-    ):
-        self.output = (*shape, channels)
-        inputs = latent + vector + field
-        self.features = FourierFeatures(inputs, fourier, fourier_scale, rng) if fourier else None
-        self.chain = DenseChain((inputs + 2 * fourier, *(width,) * blocks, math.prod(self.output)), rng)
+
+class DenseGenerator(nnx.Module):
+    """Flattened latent (and condition) to a field, normalised units."""
+
+    def __init__(self, plan: Blueprint):
+        self.output = (*plan.grid, plan.channels)
+        inputs = math.prod(plan.latent) + plan.vector + plan.field_numbers
+        fourier, hidden = plan.config.latent_fourier, (plan.config.width,) * plan.config.blocks
+        self.features = features(inputs, fourier, plan.config.latent_fourier_scale, plan.rng)
+        self.chain = DenseChain((inputs + 2 * fourier, *hidden, math.prod(self.output)), plan.rng)
 
     def __call__(
         self,
-        latent: Float[Array, "batch latent"],
+        latent: Float[Array, "batch *latent"],
         vector: Float[Array, "batch vector"] | None,
         field: Float[Array, "batch *coarse k"] | None,
+        training: Training | None = None,
     ) -> Float[Array, "batch *grid channels"]:
-        """Return a batch of normalised fields ``(batch, *shape, channels)``."""
+        """Return a batch of normalised fields ``(batch, *grid, channels)``."""
         inputs = flatten(latent, vector, field)
         x = self.chain(inputs if self.features is None else self.features(inputs))
         return x.reshape((latent.shape[0], *self.output))
@@ -89,29 +80,22 @@ class DenseGenerator(nnx.Module):
 class DenseDiscriminator(nnx.Module):
     """Flattened normalised field (and condition), perhaps with Fourier features, to one logit per sample."""
 
-    def __init__(
-        self,
-        *,
-        shape: tuple[int, ...],
-        channels: int,
-        width: int,
-        blocks: int,
-        vector: int,
-        field: int,
-        fourier: int,
-        fourier_scale: float,
-        rng: np.random.Generator,
-    ):
-        inputs = math.prod(shape) * channels + vector + field
-        self.features = FourierFeatures(inputs, fourier, fourier_scale, rng) if fourier else None
-        self.chain = DenseChain((inputs + 2 * fourier, *(width,) * blocks, 1), rng)
+    def __init__(self, plan: Blueprint):
+        inputs = math.prod(plan.grid) * plan.channels + plan.vector + plan.field_numbers
+        fourier = plan.config.fourier
+        self.features = features(inputs, fourier, plan.config.fourier_scale, plan.rng)
+        self.chain = DenseChain((inputs + 2 * fourier, *(plan.config.width,) * plan.config.blocks), plan.rng)
+        self.head = Dense(plan.config.width, 1, plan.rng)
+        self.projection = Projection(plan.config.width, plan)
 
     def __call__(
         self,
         x: Float[Array, "batch *grid channels"],
         vector: Float[Array, "batch vector"] | None,
         field: Float[Array, "batch *coarse k"] | None,
+        training: Training | None = None,
     ) -> Float[Array, " batch"]:
         """Return the logits of a batch."""
         inputs = flatten(x, vector, field)
-        return self.chain(inputs if self.features is None else self.features(inputs))[:, 0]
+        features = activation(self.chain(inputs if self.features is None else self.features(inputs)))
+        return self.head(features)[:, 0] + self.projection(features, vector)

@@ -4,16 +4,21 @@ NNX modules are split once into a graph definition, parameters and the rest, and
 functions over plain dictionaries remain. The generator's output is physical: network, smooth bound (only
 before a solver), normaliser, hard constraint, in that order, the constraint last so that it holds exactly.
 The discriminator sees normalised fields. A trajectory ``(time, *grid, C)`` is folded into channels inside.
+
+``Player.rest`` holds, where there are any, ``"state"``, what the network itself carries (batch statistics), and
+``"spectral"``, the vectors of spectral normalisation. A pass in training returns the rest of the next step; a
+pass without training changes nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -21,10 +26,11 @@ from jaxtyping import Array, Float
 
 from gan.config import NetworkConfig
 from gan.game import Player, Players
+from gan.networks import spectral
+from gan.networks.blueprint import Blueprint, Training
 from gan.networks.constraints import curl, smooth_bound, without_mean
-from gan.networks.layers import per_axis
-from gan.networks.mlp import DenseDiscriminator, DenseGenerator
-from gan.networks.resnet import ResidualDiscriminator, ResidualGenerator
+from gan.networks.kinds import KINDS, player_classes
+from gan.networks.layers import fold_time, per_axis, unfold_time
 from gan.normalizer import Normalizer
 
 Conditions = dict[str, Any]
@@ -77,38 +83,29 @@ class SampleSpec(NamedTuple):
         return sum(math.prod(shape) for shape in self.conditions.values() if len(shape) > 1)
 
 
-def fold_time(x: Float[Array, "batch time *grid c"]) -> Float[Array, "batch *grid folded"]:
-    """Move the time axis into the channels."""
-    moved = jnp.moveaxis(x, 1, -2)
-    return moved.reshape((*moved.shape[:-2], -1))
-
-
-def unfold_time(x: Float[Array, "batch *grid folded"], times: int) -> Float[Array, "batch time *grid c"]:
-    """Undo :func:`fold_time`."""
-    return jnp.moveaxis(x.reshape((*x.shape[:-1], times, -1)), -2, 1)
-
-
 @dataclass(frozen=True)
 class Networks:
     """Both players as pure functions; made by :func:`build`.
 
     Attributes:
         spec: shapes of samples and conditions.
-        latent: length of the latent vector.
+        latent: shape of one latent: ``(numbers,)``, or that of a sample.
         normalizer: of the samples.
         condition_normalizers: one for each condition.
         constraint: linear hard constraint of the output.
         bound: smooth bound of the normalised output, ``None`` for none.
+        coupled: whether the discriminator judges a batch as a whole (batch statistics), not sample by sample.
         generator_graph: graph definition of the generator.
         discriminator_graph: graph definition of the discriminator.
     """
 
     spec: SampleSpec
-    latent: int
+    latent: tuple[int, ...]
     normalizer: Normalizer
     condition_normalizers: dict[str, Normalizer]
     constraint: str
     bound: float | None
+    coupled: bool
     generator_graph: Any
     discriminator_graph: Any
 
@@ -135,14 +132,29 @@ class Networks:
         self,
         params: Any,
         rest: Any,
-        latent: Float[Array, "batch latent"],
+        latent: Float[Array, "batch *latent"],
         condition: Conditions | None = None,
     ) -> Float[Array, "batch *shape"]:
         """Return the generator's output in physical units, before any solver."""
-        vector, field = self._inputs(condition)
-        x = nnx.merge(self.generator_graph, params, rest)(latent, vector, field)
+        return self.generating(params, rest, latent, condition, None)[0]
+
+    def generating(
+        self,
+        params: Any,
+        rest: Any,
+        latent: Float[Array, "batch *latent"],
+        condition: Conditions | None,
+        training: Training | None,
+    ) -> tuple[Float[Array, "batch *shape"], Any]:
+        """Return the generator's output and the rest of the next step."""
+        if self.spec.trajectory and len(self.latent) > 1:
+            latent = fold_time(latent)
+        x, rest = _pass(self.generator_graph, params, rest, (latent, *self._inputs(condition)), training)
         if self.spec.trajectory:
             x = unfold_time(x, self.spec.times)
+        return self._physical(x), rest
+
+    def _physical(self, x: Float[Array, "batch *made"]) -> Float[Array, "batch *shape"]:
         ndim = len(self.spec.grid)
         if self.constraint != "none":
             # The constraint is blind to the mean, so nothing holds it: it could drift until the bound saturates
@@ -166,14 +178,68 @@ class Networks:
         condition: Conditions | None = None,
     ) -> Float[Array, " batch"]:
         """Return the discriminator's logits of **normalised** samples."""
-        vector, field = self._inputs(condition)
+        return self.judging(params, rest, samples, condition, None)[0]
+
+    def judging(
+        self,
+        params: Any,
+        rest: Any,
+        samples: Float[Array, "batch *shape"],
+        condition: Conditions | None,
+        training: Training | None,
+    ) -> tuple[Float[Array, " batch"], Any]:
+        """Return the logits of normalised samples and the rest of the next step."""
         x = fold_time(samples) if self.spec.trajectory else samples
-        return nnx.merge(self.discriminator_graph, params, rest)(x, vector, field)
+        return _pass(self.discriminator_graph, params, rest, (x, *self._inputs(condition)), training)
 
 
-def _split(module: nnx.Module) -> tuple[Any, Player]:
-    graph, params, rest = nnx.split(module, nnx.Param, ...)
-    return graph, Player(nnx.to_pure_dict(params), nnx.to_pure_dict(rest))
+def _pass(graph: Any, params: Any, rest: Any, inputs: tuple[Any, ...], training: Training | None) -> tuple[Array, Any]:
+    """Run a network; return its output and the rest of the next step, unchanged without training."""
+    ready = spectral.normalized(params, rest["spectral"]) if "spectral" in rest else params
+    module = nnx.merge(graph, ready, rest.get("state", {}))
+    output = module(*inputs, training)
+    if training is None:
+        return output, rest
+    following = dict(rest)
+    if "state" in rest:
+        _, _, state = nnx.split(module, nnx.Param, ...)
+        following["state"] = jax.lax.stop_gradient(nnx.to_pure_dict(state))
+    if "spectral" in rest:
+        following["spectral"] = spectral.advanced(params, rest["spectral"])
+    return output, following
+
+
+def average_rest(params: Any, average: Any, rest: Any, share: Float[Array, ""]) -> Any:
+    """Return the rest that belongs to averaged parameters, after one more step.
+
+    Statistics of the network are averaged as its parameters are; the vectors of spectral normalisation follow the
+    averaged kernels by power iteration, because an average of unit vectors is none.
+
+    Args:
+        params: averaged parameters.
+        average: their rest so far.
+        rest: of the parameters in training.
+        share: weight of the newest.
+    """
+    following = dict(rest)
+    if "state" in rest:
+        following["state"] = jax.tree.map(
+            lambda a, b: a + share.astype(b.dtype) * (b - a), average["state"], rest["state"]
+        )
+    if "spectral" in rest:
+        following["spectral"] = spectral.advanced(params, average["spectral"])
+    return following
+
+
+def _split(module: nnx.Module, normalized: bool, rng: np.random.Generator) -> tuple[Any, Player]:
+    graph, trained, state = nnx.split(module, nnx.Param, ...)
+    params, rest = nnx.to_pure_dict(trained), {}
+    if state:
+        rest["state"] = nnx.to_pure_dict(state)
+    if normalized:
+        params = spectral.without_zeros(params, rng)
+        rest["spectral"] = spectral.first_vectors(params)
+    return graph, Player(params, rest)
 
 
 def build(
@@ -206,39 +272,34 @@ def build(
             )
         outputs = 1
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x6E6574]))
-    vector, field = spec.vector_length(), spec.field_channels()
-    generator: nnx.Module
-    discriminator: nnx.Module
-    if config.kind == "mlp":
-        dense = {"shape": grid, "width": config.width, "blocks": config.blocks, "vector": vector}
-        dense |= {"field": spec.field_numbers(), "rng": rng}
-        generator = DenseGenerator(
-            channels=outputs * spec.times,
-            latent=config.latent,
-            fourier=config.latent_fourier,
-            fourier_scale=config.latent_fourier_scale,
-            **dense,  # type: ignore[arg-type]
-        )
-        discriminator = DenseDiscriminator(
-            channels=spec.channels * spec.times,
-            fourier=config.fourier,
-            fourier_scale=config.fourier_scale,
-            **dense,  # type: ignore[arg-type]
-        )
-    else:
-        conv = {"shape": grid, "width": config.width, "levels": config.levels, "blocks": config.blocks}
-        conv |= {"kernel": config.kernel, "rules": rules, "vector": vector, "field": field, "rng": rng}
-        generator = ResidualGenerator(channels=outputs * spec.times, latent=config.latent, **conv)  # type: ignore[arg-type]
-        discriminator = ResidualDiscriminator(channels=spec.channels * spec.times, **conv)  # type: ignore[arg-type]
-    generator_graph, first = _split(generator)
-    discriminator_graph, second = _split(discriminator)
+    kind = KINDS[config.kind]
+    field_latent = kind.field_latent or config.latent == 0
+    folded = (*grid, spec.channels * spec.times)
+    plan = Blueprint(
+        config=config,
+        grid=grid,
+        rules=rules,
+        channels=outputs * spec.times,
+        rng=rng,
+        times=spec.times,
+        latent=folded if field_latent else (config.latent,),
+        vector=spec.vector_length(),
+        field=spec.field_channels(),
+        field_numbers=spec.field_numbers(),
+    )
+    generator_class, discriminator_class = player_classes(config.kind, config.discriminator)
+    generator = generator_class(plan)
+    discriminator = discriminator_class(replace(plan, channels=spec.channels * spec.times))
+    generator_graph, first = _split(generator, config.spectral == "both", rng)
+    discriminator_graph, second = _split(discriminator, config.spectral != "none", rng)
     networks = Networks(
         spec=spec,
-        latent=config.latent,
+        latent=spec.shape if field_latent else (config.latent,),
         normalizer=normalizer,
         condition_normalizers=condition_normalizers or {},
         constraint=config.constraint,
         bound=bound,
+        coupled=bool(nnx.state(discriminator, nnx.BatchStat)),
         generator_graph=generator_graph,
         discriminator_graph=discriminator_graph,
     )

@@ -16,13 +16,16 @@ Koyama 2018, eq. 3).
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from gan.networks.layers import Convolution, Dense, Field, activation, downsample, resize, upsample
+from gan.networks.blueprint import Blueprint, Training
+from gan.networks.conditions import Joins, Projection
+from gan.networks.layers import Convolution, Dense, Field, activation, downsample, flatten, resize, upsample
 
 
 class Block(nnx.Module):
@@ -38,56 +41,34 @@ class Block(nnx.Module):
 
 
 class ResidualGenerator(nnx.Module):
-    """Latent vector (and condition) to a field of ``channels`` on ``shape``, in normalised units.
+    """Latent (and condition) to a field, in normalised units.
 
     Raises:
         ValueError: the grid cannot be halved ``levels - 1`` times.
     """
 
-    def __init__(
-        self,
-        *,
-        shape: tuple[int, ...],
-        channels: int,
-        latent: int,
-        width: int,
-        levels: int,
-        blocks: int,
-        kernel: int,
-        rules: tuple[str, ...],
-        vector: int,
-        field: int,
-        rng: np.random.Generator,
-    ):
-        coarsest = coarse_shape(shape, levels)
-        self.coarse = coarsest
+    def __init__(self, plan: Blueprint):
+        config, rules, rng = plan.config, plan.rules, plan.rng
+        self.coarse = coarse_shape(plan.grid, config.levels)
         self.rules = rules
-        self.root = Dense(latent + vector, width * math.prod(coarsest), rng)
-        count = levels * blocks
-        self.stages = nnx.List(
-            [nnx.List([Block(width, kernel, rules, count, rng) for _ in range(blocks)]) for _ in range(levels)]
-        )
-        self.joins = nnx.List([Convolution(field, width, 1, rules, rng) for _ in range(levels)] if field else [])
-        self.shifts = nnx.List([Dense(vector, width, rng) for _ in range(levels)] if vector else [])
-        self.head = Convolution(width, channels, 1, rules, rng)
+        self.root = Dense(math.prod(plan.latent) + plan.vector, config.width * math.prod(self.coarse), rng)
+        self.stages = stages(plan)
+        self.joins = Joins(plan, (config.width,) * config.levels)
+        self.head = Convolution(config.width, plan.channels, 1, rules, rng)
 
     def __call__(
         self,
-        latent: Float[Array, "batch latent"],
+        latent: Float[Array, "batch *latent"],
         vector: Float[Array, "batch vector"] | None,
         field: Float[Array, "batch *coarse k"] | None,
+        training: Training | None = None,
     ) -> Float[Array, "batch *grid channels"]:
-        """Return a batch of normalised fields ``(batch, *shape, channels)``."""
-        entry = latent if vector is None else jnp.concatenate([latent, vector], axis=-1)
-        x = self.root(entry).reshape((latent.shape[0], *self.coarse, -1))
+        """Return a batch of normalised fields ``(batch, *grid, channels)``."""
+        x = self.root(flatten(latent, vector)).reshape((latent.shape[0], *self.coarse, -1))
         for level, stage in enumerate(self.stages):
             if level:
                 x = upsample(x, self.rules)
-            if field is not None:
-                x = x + self.joins[level](resize(field, x.shape[1:-1], self.rules))
-            if vector is not None:
-                shift = self.shifts[level](vector)
-                x = x + shift.reshape((shift.shape[0],) + (1,) * len(self.rules) + (-1,))
+            x = self.joins(level, x, vector, field)
             for block in stage:
                 x = block(x)
         return self.head(x)
@@ -96,38 +77,23 @@ class ResidualGenerator(nnx.Module):
 class ResidualDiscriminator(nnx.Module):
     """Normalised field (and condition) to one logit per sample."""
 
-    def __init__(
-        self,
-        *,
-        shape: tuple[int, ...],
-        channels: int,
-        width: int,
-        levels: int,
-        blocks: int,
-        kernel: int,
-        rules: tuple[str, ...],
-        vector: int,
-        field: int,
-        rng: np.random.Generator,
-    ):
-        coarsest = coarse_shape(shape, levels)
-        self.rules = rules
-        self.entry = Convolution(channels + field, width, 1, rules, rng)
-        count = levels * blocks
-        self.stages = nnx.List(
-            [nnx.List([Block(width, kernel, rules, count, rng) for _ in range(blocks)]) for _ in range(levels)]
-        )
-        features = width * math.prod(coarsest)
-        self.head = Dense(features, 1, rng)
-        self.shifts = nnx.List([Dense(vector, width, rng) for _ in range(levels)] if vector else [])
-        self.project = Dense(features, width, rng) if vector else None
-        self.embed = Dense(vector, width, rng) if vector else None
+    def __init__(self, plan: Blueprint):
+        config = plan.config
+        coarsest = coarse_shape(plan.grid, config.levels)
+        self.rules = plan.rules
+        self.entry = Convolution(plan.channels + plan.field, config.width, 1, plan.rules, plan.rng)
+        self.stages = stages(plan)
+        features = config.width * math.prod(coarsest)
+        self.head = Dense(features, 1, plan.rng)
+        self.joins = Joins(replace(plan, field=0), (config.width,) * config.levels)
+        self.projection = Projection(features, plan)
 
     def __call__(
         self,
         x: Float[Array, "batch *grid channels"],
         vector: Float[Array, "batch vector"] | None,
         field: Float[Array, "batch *coarse k"] | None,
+        training: Training | None = None,
     ) -> Float[Array, " batch"]:
         """Return the logits of a batch."""
         if field is not None:
@@ -136,17 +102,22 @@ class ResidualDiscriminator(nnx.Module):
         for level, stage in enumerate(self.stages):
             if level:
                 x = downsample(x, self.rules)
-            if vector is not None:
-                shift = self.shifts[level](vector)
-                x = x + shift.reshape((shift.shape[0],) + (1,) * len(self.rules) + (-1,))
+            x = self.joins(level, x, vector)
             for block in stage:
                 x = block(x)
         features = activation(x).reshape((x.shape[0], -1))
-        logits = self.head(features)[:, 0]
-        if self.project is not None and self.embed is not None and vector is not None:
-            product = self.project(features) * self.embed(vector)
-            logits = logits + jnp.sum(product, axis=-1) / math.sqrt(product.shape[-1])
-        return logits
+        return self.head(features)[:, 0] + self.projection(features, vector)
+
+
+def stages(plan: Blueprint) -> nnx.List:
+    """Return the residual blocks of every level."""
+    config, rules = plan.config, plan.rules
+    branches = config.levels * config.blocks
+
+    def stage() -> nnx.List:
+        return nnx.List([Block(config.width, config.kernel, rules, branches, plan.rng) for _ in range(config.blocks)])
+
+    return nnx.List([stage() for _ in range(config.levels)])
 
 
 def coarse_shape(shape: tuple[int, ...], levels: int) -> tuple[int, ...]:

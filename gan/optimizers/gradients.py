@@ -125,7 +125,7 @@ def generator_gradient(
 ) -> tuple[Any, Scalars, Draw, Any]:
     """Return the gradient of the generator's whole loss, scalars to log, the draw and the new rest."""
     gradients, values, draw, rest = pulled_back_terms(game, players, batch, key, axis_name)
-    total = jax.tree.map(lambda *parts: sum(parts), *gradients.values())
+    total = game.combine(gradients, batch.progress)
     metrics = {f"generator_{name}": value for name, value in values.items()}
     metrics["generator_loss"] = sum(values.values(), jnp.zeros(()))
     metrics |= {f"gradient_{name}": optax.global_norm(item) for name, item in gradients.items()}

@@ -13,14 +13,14 @@ from gan.optimizers.extragradient import Extragradient
 from gan.optimizers.lookahead import Lookahead
 from gan.optimizers.simultaneous import Simultaneous
 from gan.optimizers.step_sizes import diagonal_steps
-from gan.optimizers.transforms import player_transform
+from gan.optimizers.transforms import clipped_weights, player_transform
 
 
 def game_optimizer(config: OptimizerConfig, game: GameConfig, steps: int) -> Any:
     """Return the game optimizer of a training of ``steps`` generator updates.
 
     Raises:
-        ValueError: the play cannot make critic steps, or needs a zero-sum objective.
+        ValueError: the play cannot make critic steps, needs a zero-sum objective, or cannot clip weights.
     """
     optimizer = _play(config, game, steps)
     if config.lookahead_steps:
@@ -40,7 +40,9 @@ def _play(config: OptimizerConfig, game: GameConfig, steps: int) -> Any:
     # Extragradient asks each transform twice in an update.
     asked = steps * (2 if config.play == "extragradient" else 1)
     generator = player_transform(config, config.generator_rate, asked)
-    discriminator = player_transform(config, config.discriminator_rate, asked * critic)
+    discriminator = clipped_weights(
+        player_transform(config, config.discriminator_rate, asked * critic), game.weight_clip
+    )
     if config.play == "alternating":
         return Alternating(generator, discriminator, critic)
     if config.play == "extragradient":
@@ -57,6 +59,11 @@ def _competitive(config: OptimizerConfig, game: GameConfig, steps: int) -> Compe
         raise ValueError(
             f"game.objective = {game.objective!r} cannot be played with optimizer.play = 'competitive', because its "
             f"two losses do not add up to zero: choose one of {usable}, or optimizer.play = 'competitive_general_sum'."
+        )
+    if game.weight_clip > 0:
+        raise ValueError(
+            f"game.weight_clip = {game.weight_clip} cannot be played with optimizer.play = {config.play!r}, whose "
+            "steps are solved for, not clipped: set it to 0 and use game.gradient_penalty."
         )
     return Competitive(
         diagonal_steps(config, config.generator_rate, steps),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
@@ -64,6 +65,17 @@ def player_transform(config: OptimizerConfig, first: float, steps: int) -> optax
     if config.clip > 0:
         return optax.chain(optax.clip_by_global_norm(config.clip), main)
     return main
+
+
+def clipped_weights(transform: optax.GradientTransformation, limit: float) -> optax.GradientTransformation:
+    """Keep parameters within ``[-limit, limit]`` (Wasserstein: Arjovsky et al. 2017, algorithm 1); 0: anywhere."""
+    if limit <= 0:
+        return transform
+
+    def clip(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates), state
+
+    return optax.chain(transform, optax.GradientTransformation(lambda params: optax.EmptyState(), clip))
 
 
 def _limited_adam(learning_rate: Any, b1: Any, b2: Any, limit: float, optimistic: bool) -> optax.GradientTransformation:

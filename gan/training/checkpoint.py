@@ -15,7 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION = "gan.json"
 METRIC = "validation"
 
@@ -24,6 +24,8 @@ FREE = (
     ("training", "log_every"),
     ("training", "checkpoint_every"),
     ("training", "keep"),
+    ("training", "alarm_after"),
+    ("training", "diagnose_every"),
     ("training", "sample_chunk"),
 )
 

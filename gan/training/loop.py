@@ -18,19 +18,25 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gan import normalizer
+from gan.adaptive_augmentation import with_probability
 from gan.adversarial import adversarial_game
 from gan.config import Recipe
+from gan.game import Batch, Game, Players
 from gan.networks.players import build
 from gan.optimizers.transforms import step_size
+from gan.regularizers import SCALE_SAMPLES, neighbour_scale
+from gan.training.alarms import ALARMS, Alarms
 from gan.training.batches import Batches, advance
 from gan.training.checkpoint import METRIC, Checkpoints, difference, read_description, write_description
+from gan.training.diagnostics import diagnosis
 from gan.training.problem import Problem
-from gan.training.step import TrainingState, first_state, make_step, parallel, repeated
+from gan.training.step import AXIS, TrainingState, first_state, make_step, parallel, repeated
 from gan.training.trained import Trained, bound_of, describe, optimizer_of
-from gan.training.validation import normalized_distance
+from gan.training.validation import normalized_distance, variety
 
 Progress = Callable[[int, int, dict[str, float]], None]
 RECORD = "metrics.jsonl"
@@ -87,23 +93,38 @@ class Trainer:
             bound=bound_of(self.recipe),
             seed=training.seed,
         )
-        self.game = adversarial_game(
-            self.networks,
-            game,
-            self.recipe.carry,
-            carry=problem.carry,
-            symmetries=problem.symmetries,
-            penalties=problem.penalties,
-        )
+        axis_name = AXIS if training.parallel != "jit" else None
+        self.game = self._game(axis_name)
         optimizer = optimizer_of(self.recipe)
-        self.state = first_state(players, optimizer, training.seed)
-        axis = {} if training.parallel != "jit" else {"axis_name": None}
-        step = make_step(self.game, optimizer, self.recipe, len(problem.train), **axis)
+        self.state = first_state(with_probability(players, game), optimizer, training.seed)
+        step = make_step(self.game, optimizer, self.recipe, len(problem.train), axis_name)
         self.per_device = repeated(step, training.steps_per_call)
         self.step = parallel(self.per_device, training.parallel, self.devices)
         self.batches = Batches(problem.train, problem.condition, training.seed)
         self.description = describe(self.recipe, self.networks)
+        self.alarms = Alarms(training.alarm_after)
         self._sampler: Trained | None = None
+        self._diagnosis: Callable[..., dict[str, Any]] | None = None
+
+    def _game(self, axis_name: str | None) -> Game:
+        problem = self.problem
+        return adversarial_game(
+            self.networks,
+            self.recipe.game,
+            self.recipe.carry,
+            carry=problem.carry,
+            symmetries=problem.symmetries,
+            penalties=problem.penalties,
+            gamma_scale=self._gamma_scale(),
+            axis_name=axis_name,
+        )
+
+    def _gamma_scale(self) -> float | None:
+        game = self.recipe.game
+        if game.gamma_rule == "dimension" or not (game.r1 > 0 or game.r2 > 0):
+            return None
+        stride = max(1, len(self.problem.train) // SCALE_SAMPLES)
+        return neighbour_scale(self.networks.normalizer.normalize(np.asarray(self.problem.train[::stride])))
 
     def next_batch(self, cursor: tuple[int, int]) -> tuple[Any, Any]:
         """Return the data of one call, with axes (devices, steps, critic steps, share of the batch)."""
@@ -118,19 +139,29 @@ class Trainer:
             self.recipe,
             self.networks,
             jax.device_get(state.average),
-            jax.device_get(state.players.generator.rest),
             carry=self.problem.carry,
             symmetries=self.problem.symmetries,
             step=int(state.step),
             validation=validation,
         )
 
+    def diagnose(self, before: Players, after: Players, batch: tuple[Any, Any], step: int) -> dict[str, float]:
+        """Return gradients by layer and the rotation of the game over one update, from the first device's share."""
+        fields, condition = batch[0][0, -1, -1], {name: value[0, -1, -1] for name, value in batch[1].items()}
+        progress = jnp.float32((step - 1) / self.recipe.training.steps)
+        share = Batch(jnp.asarray(fields), condition, jnp.arange(len(fields)), progress)
+        if self._diagnosis is None:
+            self._diagnosis = diagnosis(self._game(None), self.recipe.training.precision)
+        key = jax.random.fold_in(jax.random.key(self.recipe.training.seed), step)
+        found = self._diagnosis(before, jax.device_get(after), share, key)
+        return {name: float(value) for name, value in jax.device_get(found).items()}
+
     def validate(self, state: TrainingState) -> float | None:
         """Return the validation metric of the averaged generator, ``None`` without held-out samples."""
         return self.examine(state).get(METRIC)
 
     def examine(self, state: TrainingState, film: Path | None = None) -> dict[str, float]:
-        """Return the validation metric and the problem's own measures of the averaged generator's samples.
+        """Return validation metric, variety and the problem's own measures of the averaged generator's samples.
 
         Every call draws from the same latents. The first of the samples and the generator's parameters are written
         to ``film``, where that is given.
@@ -143,16 +174,19 @@ class Trainer:
         condition = {k: np.asarray(v[:count]) for k, v in (problem.validation_condition or {}).items()}
         if self._sampler is None:
             self._sampler = self.trained(state)
-        self._sampler.params = jax.device_get(state.average)
+        self._sampler.generator = jax.device_get(state.average)
         fields, valid = self._sampler.draw(jax.random.key(self.recipe.training.seed), count, condition)
         if film is not None:
             write_frame(film, fields[: self.recipe.training.film], self._sampler.params)
         if not valid.any():
             return {METRIC: math.inf}
-        measured = {} if problem.measure is None else dict(problem.measure(fields[valid]))
+        normalizer = self.networks.normalizer
         if problem.validate is not None:
-            return {METRIC: float(problem.validate(fields, held_out)), **measured}
-        return {METRIC: normalized_distance(fields, held_out, self.networks.normalizer), **measured}
+            distance = float(problem.validate(fields, held_out))
+        else:
+            distance = normalized_distance(fields, held_out, normalizer)
+        measured = {} if problem.measure is None else dict(problem.measure(fields[valid]))
+        return {METRIC: distance, **variety(fields, held_out, normalizer), **measured}
 
     def check(self, step: int, metrics: list[dict[str, Any]]) -> dict[str, float]:
         """Return the means of the metrics since the last check.
@@ -210,7 +244,10 @@ class Trainer:
             began = time.monotonic()
             with Interruption() as interruption, (self.folder / RECORD).open("a") as record:
                 while step < training.steps:
-                    state, metrics = self.step(state, *self.next_batch(cursor))
+                    diagnosing = training.diagnose_every and not (step + several) % training.diagnose_every
+                    earlier = jax.device_get(state.players) if diagnosing else None
+                    batch = self.next_batch(cursor)
+                    state, metrics = self.step(state, *batch)
                     cursor = advance(cursor, taken, len(self.problem.train))
                     waiting.append(metrics)
                     step += several
@@ -232,6 +269,10 @@ class Trainer:
                     if saving:
                         line |= self.examine(state, self._frame(step))
                         validation = line.get(METRIC)
+                    if earlier is not None:
+                        line |= self.diagnose(earlier, state.players, batch, step)
+                    if raised := self.alarms.see(line):
+                        line[ALARMS] = raised
                     # The record first: a line without its checkpoint is run again, the other way it would be lost.
                     record.write(json.dumps(line) + "\n")
                     record.flush()
@@ -279,6 +320,7 @@ class Trainer:
                     if line["step"] <= latest:
                         kept.append(text)
                         last = line
+                        self.alarms.see(line)
         # At once or not at all: a full disk must not cost the record of what has been trained.
         partial = path.with_name(path.name + ".partial")
         partial.write_text("".join(text + "\n" for text in kept))

@@ -16,7 +16,8 @@ from jaxtyping import Array, Float, Int
 
 from gan.adversarial import carry_time
 from gan.config import Recipe
-from gan.game import Batch, Game, Players
+from gan.game import Batch, Game, Player, Players
+from gan.networks.players import average_rest
 
 AXIS = "data"
 
@@ -27,7 +28,7 @@ class TrainingState(NamedTuple):
     Attributes:
         players: both players.
         optimizer: state of the game optimizer.
-        average: averaged parameters of the generator; these make the samples.
+        average: the averaged generator, its rest included; it makes the samples.
         key: data of the random key that all steps' keys are folded from.
         step: generator updates made.
         cursor: epoch and position in the data.
@@ -35,7 +36,7 @@ class TrainingState(NamedTuple):
 
     players: Players
     optimizer: Any
-    average: Any
+    average: Player
     key: Array
     step: Int[Array, ""]
     cursor: Int[Array, " 2"]
@@ -46,24 +47,26 @@ def first_state(players: Players, game_optimizer: Any, seed: int) -> TrainingSta
     return TrainingState(
         players=players,
         optimizer=game_optimizer.init(players),
-        average=jax.tree.map(jnp.array, players.generator.params),
+        average=jax.tree.map(jnp.array, players.generator),
         key=jax.random.key_data(jax.random.key(np.uint32(seed))),
         step=jnp.zeros((), jnp.int32),
         cursor=jnp.zeros((2,), jnp.int32),
     )
 
 
-def averaged(average: Any, params: Any, step: Int[Array, ""], batch: int, half_life: float) -> Any:
+def averaged(average: Player, player: Player, step: Int[Array, ""], batch: int, half_life: float) -> Player:
     """Return the exponential average after one more step.
 
     Its half-life is counted in samples, and early in the training limited to a twentieth of the samples
     seen, so that the first random parameters are soon forgotten.
     """
     if half_life <= 0:
-        return params
+        return player
     seen = jnp.asarray((step + 1) * batch, jnp.float32)
     decay = 0.5 ** (batch / jnp.minimum(half_life, 0.05 * seen))
-    return jax.tree.map(lambda a, p: a + (1.0 - decay).astype(p.dtype) * (p - a), average, params)
+    share = 1.0 - decay
+    params = jax.tree.map(lambda a, p: a + share.astype(p.dtype) * (p - a), average.params, player.params)
+    return Player(params, average_rest(params, average.rest, player.rest, share))
 
 
 def make_step(
@@ -105,7 +108,7 @@ def make_step(
                 optimizer=optimizer,
                 average=averaged(
                     state.average,
-                    players.generator.params,
+                    players.generator,
                     state.step,
                     whole,
                     recipe.optimizer.average_half_life,

@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from gan.adversarial import sampler
+from gan.adaptive_augmentation import with_probability
+from gan.adversarial import Sampled, sampler
 from gan.config import Recipe
+from gan.game import Player
 from gan.networks.players import Networks, SampleSpec, build
 from gan.normalizer import Normalizer
 from gan.optimizers.selection import game_optimizer
@@ -41,7 +43,7 @@ class Trained:
     Attributes:
         recipe: of its training.
         networks: both players as functions.
-        params: of the generator, averaged over the training.
+        generator: averaged over the training.
         step: generator updates made.
         validation: validation metric of these parameters, if it was taken.
     """
@@ -50,8 +52,7 @@ class Trained:
         self,
         recipe: Recipe,
         networks: Networks,
-        params: Any,
-        rest: Any,
+        generator: Player,
         *,
         carry: Callable[..., Any] | None = None,
         symmetries: Any = None,
@@ -63,7 +64,7 @@ class Trained:
                 f"This generator was trained through a solver (carry.tau = {recipe.carry.tau}): "
                 "give the same carry function, or its samples would not be the ones it was trained for."
             )
-        self.recipe, self.networks, self.params, self.rest = recipe, networks, params, rest
+        self.recipe, self.networks, self.generator = recipe, networks, generator
         self.step, self.validation = step, validation
         self._carry, self._symmetries = carry, symmetries
 
@@ -77,6 +78,11 @@ class Trained:
     def _uncarried(self) -> Callable[..., tuple[Array, Array]]:
         draw = sampler(self.networks, None, self.recipe.carry, self._symmetries, self.recipe.game.symmetrize)
         return jax.jit(_by_index(draw, self.recipe.training.precision))
+
+    @property
+    def params(self) -> Any:
+        """Parameters of the generator, averaged over the training."""
+        return self.generator.params
 
     def _run(
         self,
@@ -98,7 +104,7 @@ class Trained:
         for start in range(0, n, chunk):
             index = np.minimum(np.arange(start, start + chunk), n - 1)
             part = {name: value[index] for name, value in given.items()}
-            drawn, good = function(self.params, self.rest, key, index.astype(np.int32), part, time)
+            drawn, good = function(*self.generator, key, index.astype(np.int32), part, time)
             fields.append(np.asarray(drawn)[: n - start])
             valid.append(np.asarray(good)[: n - start])
         return Samples(np.concatenate(fields), np.concatenate(valid))
@@ -183,11 +189,12 @@ class Trained:
         )
 
 
-def _by_index(draw: Callable[..., tuple[Array, Array]], precision: str) -> Callable[..., tuple[Array, Array]]:
+def _by_index(draw: Callable[..., Sampled], precision: str) -> Callable[..., tuple[Array, Array]]:
     def run(params: Any, rest: Any, key: Array, index: Array, condition: Any, tau: Any) -> tuple[Array, Array]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(index))
         with jax.default_matmul_precision(precision):
-            return draw(params, rest, keys, condition, tau)
+            made = draw(params, rest, keys, condition, tau)
+        return made.samples, made.valid
 
     return run
 
@@ -226,7 +233,11 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
         bound=bound_of(recipe),
         seed=recipe.training.seed,
     )
-    return recipe, networks, first_state(players, optimizer_of(recipe), recipe.training.seed)
+    return (
+        recipe,
+        networks,
+        first_state(with_probability(players, recipe.game), optimizer_of(recipe), recipe.training.seed),
+    )
 
 
 def bound_of(recipe: Recipe) -> float | None:
@@ -273,7 +284,6 @@ def load(
         recipe,
         networks,
         state.average,
-        state.players.generator.rest,
         carry=carry,
         symmetries=symmetries,
         step=step,

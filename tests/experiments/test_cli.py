@@ -292,6 +292,16 @@ def test_progress_without_a_terminal_is_a_line_with_rate_and_time_left(monkeypat
     assert len(lines) == 3
 
 
+def test_an_alarm_is_a_line_that_stays():
+    stream = io.StringIO()
+    with Progress(stream=stream, every=1e9) as progress:
+        update = progress.training()
+        update(100, 400, {"generator_loss": 0.5})
+        update(200, 400, {"generator_loss": 0.5, "alarms": ["the discriminator has won"]})
+        update(300, 400, {"generator_loss": 0.5})
+    assert stream.getvalue().splitlines() == ["training 100/400, G 0.5", "step 200: the discriminator has won"]
+
+
 def test_progress_on_a_terminal_draws_bars():
     class Terminal(io.StringIO):
         def isatty(self):

@@ -26,7 +26,15 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_leaves_everything_behind(finished):
-    for name in ("config.yaml", "data.json", "metrics.jsonl", "comparison.json", "report.html", "samples.npz"):
+    for name in (
+        "config.yaml",
+        "data.json",
+        "networks.json",
+        "metrics.jsonl",
+        "comparison.json",
+        "report.html",
+        "samples.npz",
+    ):
         assert (finished / name).stat().st_size > 0
     comparison = json.loads((finished / "comparison.json").read_text())
     assert comparison["step"] == 20

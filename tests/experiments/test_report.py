@@ -53,6 +53,25 @@ def test_a_start_that_never_enters_is_said_not_to_by_the_last_time(finished_run,
     assert "not by 64" in report.build(runs.open_folder(finished_run))
 
 
+def test_alarms_and_the_size_of_the_networks_are_in_the_report(finished_run, quick):
+    folder = runs.open_folder(finished_run)
+    assert "<li>Step" not in report.build(folder)
+    with folder.metrics_file.open("a") as record:
+        record.write(json.dumps({"step": 10**6, "alarms": ["a <gradient> is 100 times its usual size"]}) + "\n")
+    runs.write_json(folder.networks_file, {"generator": {"parameters": 1234, "flops": 5.0e6}})
+    page = report.build(folder)
+    assert "<li>Step 1&#8239;000&#8239;000: a &lt;gradient&gt; is 100 times its usual size.</li>" in page
+    assert "parameters: 1234" in page
+
+
+def test_diagnoses_have_pictures_of_their_own():
+    rows = [
+        {"step": s, "rotation": 0.5, "layers_smallest_generator": 0.1, "layer/generator/a/kernel": 0.1, "coverage": 0.9}
+        for s in range(1, 4)
+    ]
+    assert [one.title for one in plots.training(rows)] == ["Layers", "Variety", "Rotation"]
+
+
 def rewritten(folder, **changes):
     """The page of a run whose comparison has these entries too."""
     runs.write_json(folder.comparison_file, {**folder.comparison(), **changes})

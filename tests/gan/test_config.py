@@ -34,6 +34,8 @@ def test_every_option_says_what_it_means(section):
         (NetworkConfig, {"width": 0}, "network.width = 0.*at least 1"),
         (GameConfig, {"objective": "wgan"}, "game.objective = 'wgan'.*wasserstein"),
         (GameConfig, {"critic_steps": 0}, "game.critic_steps"),
+        (GameConfig, {"objective": "hinge", "label_smoothing": 0.1}, "game.objective = 'hinge'.*minimax"),
+        (NetworkConfig, {"discriminator": "vgg"}, "network.discriminator = 'vgg'.*matching"),
         (OptimizerConfig, {"generator_rate": 0.0}, "optimizer.generator_rate.*positive"),
         (OptimizerConfig, {"generator_rate": float("nan")}, "optimizer.generator_rate.*positive"),
         (OptimizerConfig, {"beta2": 1.0}, "optimizer.beta2"),

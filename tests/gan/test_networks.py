@@ -7,8 +7,8 @@ import pytest
 
 from gan.config import NetworkConfig
 from gan.networks.constraints import curl, smooth_bound, without_mean
-from gan.networks.layers import Convolution, downsample, resize, upsample
-from gan.networks.players import SampleSpec, build, fold_time, unfold_time
+from gan.networks.layers import Convolution, downsample, fold_time, resize, unfold_time, upsample
+from gan.networks.players import SampleSpec, build
 from gan.networks.resnet import Block
 from gan.normalizer import Normalizer
 

@@ -89,6 +89,6 @@ def test_fourier_features_are_cosines_and_sines_of_fixed_projections():
     angles = np.asarray(x) @ np.asarray(features.frequencies[...])
     np.testing.assert_allclose(out, np.concatenate([x, np.cos(angles), np.sin(angles)], axis=-1), atol=1e-6)
     networks, players = build(NetworkConfig(**NETWORK), SampleSpec((2,)), Normalizer(np.zeros(2), np.ones(2)))
-    assert players.discriminator.rest["features"]["frequencies"].shape == (2, 4)
+    assert players.discriminator.rest["state"]["features"]["frequencies"].shape == (2, 4)
     assert "features" not in players.discriminator.params
     assert networks.generate(players.generator.params, players.generator.rest, jnp.zeros((3, 2))).shape == (3, 2)

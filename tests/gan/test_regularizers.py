@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from gan import regularizers
+from gan.config import NetworkConfig
+from gan.networks.blueprint import Blueprint
 from gan.networks.resnet import ResidualDiscriminator
 
 
@@ -38,18 +40,8 @@ def test_parameter_gradients_of_penalties_agree_with_finite_differences():
     from flax import nnx
 
     rng = np.random.default_rng(0)
-    critic = ResidualDiscriminator(
-        shape=(8,),
-        channels=1,
-        width=4,
-        levels=2,
-        blocks=1,
-        kernel=3,
-        rules=("circular",),
-        vector=0,
-        field=0,
-        rng=rng,
-    )
+    config = NetworkConfig(width=4, levels=2)
+    critic = ResidualDiscriminator(Blueprint(config, (8,), ("circular",), 1, rng))
     graph, params, rest = nnx.split(critic, nnx.Param, ...)
     # Away from the fix-up start, where half of the gradients vanish.
     params = jax.tree.map(

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from gan.config import OptimizerConfig
-from gan.optimizers.transforms import player_transform, step_size
+from gan.optimizers.transforms import clipped_weights, player_transform, step_size
 
 
 def last_update(config, gradients, rate=0.1):
@@ -49,3 +49,13 @@ def test_below_the_limit_the_update_is_adams():
 def test_the_step_size_falls_from_first_to_last_by_a_cosine():
     schedule = step_size(OptimizerConfig(final_rate=0.02), 1.5e-3, 1000)
     np.testing.assert_allclose([schedule(0), schedule(500), schedule(1000)], [1.5e-3, 0.765e-3, 3e-5], rtol=1e-5)
+
+
+def test_clipped_weights_never_leave_their_box_and_move_freely_within():
+    transform = clipped_weights(optax.sgd(1.0), 0.5)
+    params = {"w": jnp.asarray([2.0, 0.1, -0.4])}
+    updates, _ = transform.update({"w": jnp.asarray([0.0, 0.2, 0.3])}, transform.init(params), params)
+    np.testing.assert_allclose(optax.apply_updates(params, updates)["w"], [0.5, -0.1, -0.5], rtol=1e-6)
+    free = clipped_weights(optax.sgd(1.0), 0.0)
+    updates, _ = free.update({"w": jnp.ones(3)}, free.init(params), params)
+    np.testing.assert_allclose(updates["w"], -1.0)

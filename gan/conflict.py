@@ -1,0 +1,75 @@
+"""How the gradients of the generator's terms become one: by their sum, balanced, or free of conflict.
+
+An adversarial gradient and that of a physics penalty can point against each other; their sum then follows the longer
+one and undoes the other. ConFIG (Liu, Chu and Thuerey 2024, arXiv:2408.11104, eq. 1 to 3) takes the direction whose
+product with every normalised gradient is the same and positive,
+
+    g = (sum_i g_i . v) v,    v = U(pinv([U(g_1), ..., U(g_m)]^T) 1),    U(x) = x / |x|.
+
+The solution of least norm lies in the span of the gradients, so their Gram matrix is all that is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Gradients = Mapping[str, Any]
+TINY = 1e-20
+
+
+def summed(gradients: Gradients) -> Any:
+    """Return the sum of the terms' gradients."""
+    return jax.tree.map(lambda *parts: sum(parts), *gradients.values())
+
+
+def product(first: Any, second: Any) -> Float[Array, ""]:
+    """Return the inner product of two pytrees of one structure."""
+    return sum((jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second))), jnp.zeros(()))
+
+
+def norm(tree: Any) -> Float[Array, ""]:
+    """Return the Euclidean norm of a pytree."""
+    return jnp.sqrt(product(tree, tree))
+
+
+def balanced(gradients: Gradients, shares: Mapping[str, Any], reference: str = "adversarial") -> dict[str, Any]:
+    """Scale the gradients of the named terms to a share of the reference's norm; the others stay as they are.
+
+    Args:
+        gradients: by term.
+        shares: term -> its norm as a share of the reference's.
+        reference: term whose norm counts.
+    """
+    whole = norm(gradients[reference])
+
+    def scaled(name: str, gradient: Any) -> Any:
+        if name not in shares:
+            return gradient
+        factor = shares[name] * whole / jnp.maximum(norm(gradient), TINY)
+        return jax.tree.map(lambda leaf: factor * leaf, gradient)
+
+    return {name: scaled(name, gradient) for name, gradient in gradients.items()}
+
+
+def conflict_free(gradients: Gradients) -> Any:
+    """Return ConFIG's update direction; a term without a gradient has no say, and one term alone keeps its own."""
+    terms = list(gradients.values())
+    norms = jnp.stack([norm(term) for term in terms])
+    active = (norms > TINY).astype(norms.dtype)
+    scale = active / jnp.maximum(norms, TINY)
+    gram = jnp.stack([jnp.stack([product(a, b) for b in terms]) for a in terms])
+    units = gram * scale[:, None] * scale[None, :]
+    weights = jnp.linalg.pinv(units, rtol=1e-6, hermitian=True) @ active * scale
+    length = jnp.sqrt(jnp.maximum(weights @ gram @ weights, TINY))
+    # g_i . v summed over the terms, and the weights of v itself.
+    along = jnp.sum(gram @ weights) / length
+    factors = weights * along / length
+    return jax.tree.map(lambda *parts: sum(f * part for f, part in zip(factors, parts)), *terms)
+
+
+RULES = {"sum": summed, "config": conflict_free}

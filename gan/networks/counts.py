@@ -1,0 +1,55 @@
+"""How large the players are: parameters, and floating-point operations of one pass of one sample."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan.config import NetworkConfig
+from gan.networks.players import SampleSpec, build
+from gan.normalizer import Normalizer
+
+
+class Count(NamedTuple):
+    """Size of one player.
+
+    Attributes:
+        parameters: numbers that are trained.
+        flops: floating-point operations of one forward pass of one sample, as XLA counts them before it optimises
+            (a multiplication and an addition are two).
+    """
+
+    parameters: int
+    flops: float
+
+
+def network_counts(config: NetworkConfig, spec: SampleSpec) -> dict[str, Count]:
+    """Return the sizes of "generator" and "discriminator" for samples of these shapes; nothing is compiled."""
+
+    def unit(channels: int) -> Normalizer:
+        return Normalizer(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
+    normalizers = {name: unit(shape[-1]) for name, shape in spec.conditions.items()}
+    networks, players = build(config, spec, unit(spec.channels), normalizers)
+
+    def one(shape: tuple[int, ...]) -> Any:
+        return jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+
+    condition = {name: one(shape) for name, shape in spec.conditions.items()}
+    counts = {}
+    passes = {"generator": (networks.generate, networks.latent), "discriminator": (networks.judge, spec.shape)}
+    for name, (function, shape) in passes.items():
+        player = getattr(players, name)
+        analysis = jax.jit(function).lower(*player, one(shape), condition).cost_analysis() or {}
+        parameters = sum(int(np.prod(np.shape(leaf))) for leaf in jax.tree.leaves(player.params))
+        counts[name] = Count(parameters, float(analysis.get("flops", float("nan"))))
+    return counts
+
+
+def in_words(counts: dict[str, Count]) -> str:
+    """Return one line for people."""
+    parts = [f"{name} {one.parameters:,} parameters, {one.flops:.3g} FLOP per sample" for name, one in counts.items()]
+    return "; ".join(parts)
