@@ -128,6 +128,9 @@ def _parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     run.add_argument("--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)")
     run.add_argument("--seed", metavar="N", help="seed of players, latents and batches (training.seed)")
     run.add_argument("--runs-dir", metavar="DIR", default="runs", help="where run folders go (default: runs)")
+    run.add_argument(
+        "--baselines", action="store_true", help="train baselines too, on the same data (compare.baselines)"
+    )
     run.add_argument("--resume", metavar="RUN", help="go on with this run folder where it stopped")
 
     sample = command(
@@ -240,6 +243,8 @@ def _run(
         if "training.seed" in overrides:
             raise UserError("--seed and --training.seed say the same thing; give one of them.")
         overrides["training.seed"] = str(_number(arguments.seed, "--seed", int, 0))
+    if arguments.baselines:
+        overrides.setdefault("compare.baselines", "true")
     from experiments import pipeline, runs
 
     if arguments.resume is not None:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
+from experiments.baselines import baseline_rows
 from experiments.comparison_figures import snapshot_figures
 from experiments.cost import CostInputs, cost_table
 from experiments.refinement import (
@@ -107,6 +109,7 @@ def compare_snapshot(
     residuals: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     evolve: Evolve | None = None,
     yardstick: Yardstick | None = None,
+    baselines: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Hold generated fields against solver fields.
@@ -127,6 +130,7 @@ def compare_snapshot(
         evolve: ``fields (2, *grid, c) -> (times, trajectories (2, time, *grid, c))``: carries a sample and a
             solver field on, for the pictures.
         yardstick: one made earlier for this pool and these sizes, to save its draws.
+        baselines: name -> ``gan.baselines.Baseline``, fitted to the training fields.
         progress: called with (done, total, what).
 
     Returns:
@@ -165,6 +169,12 @@ def compare_snapshot(
     if len(training) >= sizes.n:
         chosen = np.random.default_rng((sizes.seed, 8)).choice(len(training), sizes.n, replace=False)
         comparison["baselines"]["training_fields"] = _ratios(yardstick, np.asarray(training[np.sort(chosen)]))
+    comparison["baselines"] |= baseline_rows(
+        baselines or {},
+        lambda sample: sample(jax.random.key(sizes.seed), sizes.n),
+        lambda fields: _ratios(yardstick, fields),
+        sizes.n,
+    )
     if refinement is not None:
         curves = _refinement(samples, training, yardstick, refinement, carry_time, sizes.seed, progress)
         comparison["refinement"] = curves

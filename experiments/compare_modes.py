@@ -13,10 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments.baselines import baseline_rows
 from experiments.config import ExperimentConfig
 from experiments.cost import cost_section, timed
 from experiments.tasks.modes import NULL_DRAWS, Drawn, Modes
-from experiments.tasks.task import Report
+from experiments.tasks.task import NONE, Report
 from experiments.verdict import modes_verdict
 from gan.metrics import Yardstick, mode_scores
 
@@ -41,7 +42,9 @@ class ModesComparison:
     trained: Any
     report: Report
 
-    def run(self, seconds: Mapping[str, float]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def run(
+        self, seconds: Mapping[str, float], baselines: Mapping[str, Any] = NONE
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return ``comparison.json``'s content and the arrays behind the pictures."""
         law, asked = self.dataset.law, self.config.compare
         counted = self.task.told(self.config).counted
@@ -62,7 +65,7 @@ class ModesComparison:
             "distances": distances,
             "definitions": yardstick.definitions(),
             "scores": self.scores(samples[:counted]),
-            "baselines": {},
+            "baselines": self.baselines(yardstick, baselines),
             "cost": self.cost(seconds),
         }
         comparison["verdict"] = modes_verdict(comparison)
@@ -82,6 +85,19 @@ class ModesComparison:
             seed=asked.seed,
             progress=self.report,
         )
+
+    def baselines(self, yardstick: Yardstick, fitted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Distances and modes of training samples, and of the baselines' samples."""
+        law, asked = self.dataset.law, self.config.compare
+        count = max(self.task.told(self.config).counted, asked.fields)
+
+        def row(samples: np.ndarray) -> dict[str, float]:
+            values = yardstick.distances(samples[: asked.fields])
+            ratios = {name: values[name] / yardstick.floor[name] for name in yardstick.names}
+            return {**ratios, **mode_scores(law.label(samples), law.weights)}
+
+        known = {"training_samples": row(self.dataset.train)} if len(self.dataset.train) >= asked.fields else {}
+        return known | baseline_rows(fitted, lambda sample: sample(jax.random.key(asked.seed), count), row, count)
 
     def scores(self, samples: np.ndarray) -> dict[str, Any]:
         """What the modes come to, beside median and 95% band over sets of exact samples of the same size."""

@@ -97,6 +97,10 @@ class CompareConfig:
     members: int = setting(32, "ensemble members for each condition (forecast)", minimum=2)
     cases: int = setting(64, "conditions compared (forecast)", minimum=1)
     repeats: int = setting(5, "timings of each cost, of which the median counts", minimum=1)
+    baselines: bool = setting(
+        False,
+        "train baselines on the same data too: autoencoders, flow matching, regression where there is a condition",
+    )
     search: bool = setting(True, "search the cheapest solver setting that reaches the generator's error")
     seed: int = setting(0, "seed of the draws and resamplings", minimum=0)
 

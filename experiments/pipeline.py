@@ -155,7 +155,13 @@ def _compare(
         "data": float(dataset.description.get("seconds", 0.0)),
         "training": float(metrics[-1]["seconds"]) if metrics else 0.0,
     }
-    comparison, figures = experiment.task.compare(config, dataset, trained, seconds, progress.compare())
+    baselines = {}
+    if config.compare.baselines and experiment.task.trains:
+        from gan import fit_baselines
+
+        problem = experiment.task.problem(config, dataset)
+        baselines = fit_baselines(problem, config, progress.task("baselines"))
+    comparison, figures = experiment.task.compare(config, dataset, trained, seconds, progress.compare(), baselines)
     comparison = {**comparison, "step": 0 if trained is None else trained.step}
     if trained is not None:
         shown = experiment.task.sampler(config, dataset, trained)(

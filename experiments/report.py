@@ -335,15 +335,28 @@ def _baselines(comparison: Mapping[str, Any]) -> str:
     names = [name for name, one in baselines.items() if isinstance(one, Mapping)]
     if not names:
         return ""
+    baselines = {"generator": _as_baseline(comparison), **baselines}
     keys = list(dict.fromkeys(key for name in names for key in baselines[name]))
+    names = ["generator", *names]
+    marked = [name == "generator" for name in names]
     rows = [[html.escape(plots.words(name)), *(_plain(baselines[name].get(key)) for key in keys)] for name in names]
     head = ["baseline", *(html.escape(plots.words(key)) for key in keys)]
     text = (
-        "<p>The same distances, as ratios to the floor, of fields that no generator made: training fields, a Gaussian "
-        "field with their spectrum and the system's own initial field, these two also carried on by the solver for "
-        "as long as a generated sample is.</p>"
+        "<p>The same distances, as ratios to the floor, of what the generator did not make: training data; where there "
+        "is a solver, a Gaussian field with their spectrum and the system's own initial field, also carried on by the "
+        "solver for as long as a generated sample is; and, where asked for by <code>--baselines</code>, samples of "
+        "models trained on the same data with the generator's own network, updates and batches.</p>"
     )
-    return f"<section><h2>Baselines</h2>{text}{table(head, rows)}</section>"
+    return f"<section><h2>Baselines</h2>{text}{table(head, rows, marked)}</section>"
+
+
+def _as_baseline(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """The generator in the form of a baseline's row."""
+    cost = comparison.get("cost") or {}
+    ratios = {name: one.get("ratio") for name, one in (comparison.get("distances") or {}).items()}
+    scores = {name: one.get("value") for name, one in (comparison.get("scores") or {}).items()}
+    seconds_each = {"seconds_per_sample": cost.get("generator_seconds_per_sample")}
+    return {**scores, **ratios, "evaluations": 1, **seconds_each, "training_seconds": cost.get("training_seconds")}
 
 
 def _plain(value: Any) -> str:

@@ -51,6 +51,7 @@ _HOME = {
     "Trained": "gan.training.trained",
     "Samples": "gan.training.trained",
     "load": "gan.training.trained",
+    "fit_baselines": "gan.baselines.table",
     "Yardstick": "gan.metrics.distribution",
     "diversity": "gan.metrics.neighbours",
     "memorising": "gan.metrics.neighbours",

@@ -7,7 +7,7 @@ judged by the eigenvalues of their linearised update, adaptive ones by where the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from experiments.config import ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.options import setting
-from experiments.tasks.task import Report, Task
+from experiments.tasks.task import NONE, Report, Task
 
 REACHED, LEFT = 0.05, 1.5
 """Shares of the first distance from the equilibrium: below the one an orbit converges, above the other it leaves."""
@@ -81,7 +81,13 @@ class Dirac(Task):
         raise UserError("the Dirac game's generator is a single point; there is nothing to draw.")
 
     def compare(
-        self, config: ExperimentConfig, dataset: Any, trained: Any, seconds: dict[str, float], report: Report
+        self,
+        config: ExperimentConfig,
+        dataset: Any,
+        trained: Any,
+        seconds: dict[str, float],
+        report: Report,
+        baselines: Mapping[str, Any] = NONE,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Orbits of every play with plain and adaptive steps, without and with R1, and eigenvalues where there are."""
         import jax

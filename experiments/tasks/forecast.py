@@ -7,7 +7,7 @@ generator is worth shows against that ensemble, inside the range of the paramete
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from experiments.export import Fields
 from experiments.options import setting
 from experiments.tasks.observations import Cases, condition, observe
 from experiments.tasks.snapshot import AXES
-from experiments.tasks.task import Report, Task, check_draws, dataset_spec
+from experiments.tasks.task import NONE, Report, Task, check_draws, dataset_spec
 
 _SPLITS = {"train": 0, "validation": 1, "test": 2}
 
@@ -155,12 +155,18 @@ class Forecast(Task):
         return condition(cases, config.data.points[0], self.parameter)
 
     def compare(
-        self, config: ExperimentConfig, dataset: Any, trained: Any, seconds: dict[str, float], report: Report
+        self,
+        config: ExperimentConfig,
+        dataset: Any,
+        trained: Any,
+        seconds: dict[str, float],
+        report: Report,
+        baselines: Mapping[str, Any] = NONE,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Ensembles against the exact posterior: inside the parameter's range, and at each value outside."""
         from experiments.tasks.posterior import Comparison
 
-        return Comparison(self, config, dataset, trained, report).run(seconds)
+        return Comparison(self, config, dataset, trained, report).run(seconds, baselines)
 
     def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
         """Draw trajectories for given observations, or for the test data's.

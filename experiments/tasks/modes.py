@@ -18,7 +18,7 @@ from experiments.config import ExperimentConfig, SamplesConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.options import setting
-from experiments.tasks.task import Report, Task, check_draws
+from experiments.tasks.task import NONE, Report, Task, check_draws
 
 AXES = ("y", "x")
 NULL_DRAWS = 60
@@ -156,12 +156,18 @@ class Modes(Task):
         )
 
     def compare(
-        self, config: ExperimentConfig, dataset: Drawn, trained: Any, seconds: dict[str, float], report: Report
+        self,
+        config: ExperimentConfig,
+        dataset: Drawn,
+        trained: Any,
+        seconds: dict[str, float],
+        report: Report,
+        baselines: Mapping[str, Any] = NONE,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Modes, weights and distances, each beside what exact samples of the same number come to."""
         from experiments.compare_modes import ModesComparison
 
-        return ModesComparison(self, config, dataset, trained, report).run(seconds)
+        return ModesComparison(self, config, dataset, trained, report).run(seconds, baselines)
 
     def sampler(self, config: ExperimentConfig, dataset: Drawn, trained: Any) -> Callable[..., Fields]:
         """Draw samples with the names of their axes."""

@@ -6,7 +6,7 @@ is measured inside: the generator's ensemble against the cheapest solver ensembl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from experiments.baselines import baseline_rows
 from experiments.compare_forecast import DISTANCES, compare_forecast
 from experiments.config import ExperimentConfig
 from experiments.cost import Setting, cost_section, timed
@@ -21,7 +22,7 @@ from experiments.tasks.ensemble_cost import search, settings
 from experiments.tasks.forecast import Forecast
 from experiments.tasks.observations import Cases, observe
 from experiments.tasks.snapshot import on_grid
-from experiments.tasks.task import Report
+from experiments.tasks.task import NONE, Report
 from experiments.verdict import forecast_verdict
 from physics import ETDRK2, ETDRK4, defect, solve
 
@@ -65,7 +66,9 @@ class Comparison:
     trained: Any
     report: Report
 
-    def run(self, seconds: dict[str, float]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def run(
+        self, seconds: dict[str, float], baselines: Mapping[str, Any] = NONE
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return ``comparison.json``'s content and the arrays behind the pictures."""
         low, high = self.task.told(self.config).parameter
         regions = self.regions()
@@ -74,6 +77,15 @@ class Comparison:
         comparison["range"] = f"{self.task.parameter} {low:g} to {high:g}"
         comparison["members"] = self.config.compare.members
         comparison["cost"] = self.cost(inside, comparison["distances"], seconds)
+        count = len(inside.truths) * self.config.compare.members
+
+        def row(ensembles: np.ndarray) -> dict[str, float]:
+            found = self.hold(inside, ensembles)[0]
+            ratios = {name: entry["ratio"] for name, entry in found["distances"].items()}
+            return {**ratios, "crps": found["scores"]["crps"]["value"]}
+
+        draws = baseline_rows(baselines, lambda sample: self.draw(inside, sample), row, count)
+        comparison["baselines"] |= draws
         comparison["regions"] = {}
         for region in regions:
             part, _ = self.held(region)
@@ -121,12 +133,12 @@ class Comparison:
         program = _solve_program(self.task, self.config, times, points, step, order)
         return np.asarray(program(initial, np.asarray(parameter, np.float32)))
 
-    def draw(self, region: Region) -> np.ndarray:
-        """Draw the generator's ensembles: (cases, members, time, *grid, C)."""
+    def draw(self, region: Region, sample: Callable[..., np.ndarray] | None = None) -> np.ndarray:
+        """Draw ensembles (cases, members, time, *grid, C) by ``sample(key, n, condition)``, or the generator's."""
         members, count = self.config.compare.members, len(region.truths)
         seen = self.task.condition(self.config, region.cases)
         given = {name: np.repeat(value, members, axis=0) for name, value in seen.items()}
-        fields = self.trained.sample(jax.random.key(self.config.compare.seed), count * members, given)
+        fields = (sample or self.trained.sample)(jax.random.key(self.config.compare.seed), count * members, given)
         return fields.reshape(count, members, *fields.shape[1:])
 
     def hold(self, region: Region, ensembles: np.ndarray, **more: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -16,7 +16,7 @@ import numpy as np
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.export import Fields
-from experiments.tasks.task import Report, Task, check_draws, dataset_spec
+from experiments.tasks.task import NONE, Report, Task, check_draws, dataset_spec
 
 AXES = ("x", "y", "z")
 _CHUNK = 512
@@ -87,7 +87,13 @@ class Snapshot(Task):
         )
 
     def compare(
-        self, config: ExperimentConfig, dataset: Any, trained: Any, seconds: dict[str, float], report: Report
+        self,
+        config: ExperimentConfig,
+        dataset: Any,
+        trained: Any,
+        seconds: dict[str, float],
+        report: Report,
+        baselines: Mapping[str, Any] = NONE,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Distances, scores, refinement curves and costs against held-out trajectories."""
         import jax
@@ -126,6 +132,7 @@ class Snapshot(Task):
             ),
             cost=self._cost(config, dataset, trained, seconds, training),
             evolve=lambda start: _evolve(refine, start, system),
+            baselines=baselines,
             progress=report,
         )
 

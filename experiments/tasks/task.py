@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from experiments.config import DataConfig, ExperimentConfig
@@ -11,6 +12,8 @@ from experiments.errors import UserError
 from experiments.export import Fields
 
 Report = Callable[[int, int, Any], None]
+NONE: Mapping[str, Any] = MappingProxyType({})
+"""No baselines."""
 
 
 class Task(abc.ABC):
@@ -48,7 +51,13 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def compare(
-        self, config: ExperimentConfig, dataset: Any, trained: Any, seconds: dict[str, float], report: Report
+        self,
+        config: ExperimentConfig,
+        dataset: Any,
+        trained: Any,
+        seconds: dict[str, float],
+        report: Report,
+        baselines: Mapping[str, Any] = NONE,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Hold a trained generator against the solver.
 
@@ -58,6 +67,7 @@ class Task(abc.ABC):
             trained: a ``gan.Trained``.
             seconds: wall seconds spent on ``"data"`` and ``"training"``.
             report: called with (done, total, what).
+            baselines: name -> ``gan.baselines.Baseline``, fitted to the same data; empty unless asked for.
 
         Returns:
             ``comparison.json``'s content and the arrays behind the pictures.

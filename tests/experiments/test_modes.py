@@ -78,3 +78,20 @@ def test_what_cannot_work_is_refused_before_anything_is_drawn(changes, told):
     with pytest.raises(UserError) as caught:
         experiment.task.check(experiment.presets["demo"].with_overrides(changes))
     assert told in str(caught.value)
+
+
+def test_baselines_stand_in_the_generators_table(tmp_path):
+    with jax.enable_x64(False):
+        command = ["run", "gaussians", "--preset", "smoke", "--runs-dir", str(tmp_path), "--baselines"]
+        assert cli.main(command) == 0
+    (folder,) = (tmp_path / "gaussians").iterdir()
+    comparison = json.loads((folder / "comparison.json").read_text())
+    learnt = {"autoencoder", "variational_autoencoder", "flow_matching_1", "flow_matching_4", "flow_matching_20"}
+    assert set(comparison["baselines"]) == learnt | {"training_samples"}
+    for name in learnt:
+        row = comparison["baselines"][name]
+        assert row["training_seconds"] > 0 and row["seconds_per_sample"] > 0
+        assert set(comparison["distances"]) | set(comparison["scores"]) < set(row)
+    assert comparison["baselines"]["flow_matching_20"]["evaluations"] == 20
+    page = (folder / "report.html").read_text()
+    assert page.index("<td>generator</td>") < page.index("<td>flow matching 20</td>")

@@ -1,0 +1,125 @@
+"""What all baselines share: the generator's network on other inputs, one optimisation loop, samples in chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from gan import normalizer
+from gan.augmentation import transform_batch
+from gan.config import Recipe
+from gan.networks.players import Networks, build
+from gan.normalizer import Normalizer
+from gan.training.batches import Batches, advance
+from gan.training.problem import Problem
+from gan.training.step import averaged
+
+Progress = Callable[[int, int, str], None]
+Loss = Callable[[Any, Array, dict[str, Array], Array], Array]
+"""(params, normalised samples, conditions in physical units, key) -> mean loss of the batch."""
+
+RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A fitted baseline.
+
+    Attributes:
+        draw: (keys of the samples, conditions) -> normalised samples; jitted.
+        normalizer: of the samples.
+        training_seconds: wall time of the fit.
+        evaluations: of the network for one sample.
+        chunk: samples drawn at once.
+    """
+
+    draw: Callable[[Array, dict[str, Array]], Array]
+    normalizer: Normalizer
+    training_seconds: float
+    evaluations: int = 1
+    chunk: int = 256
+
+    def sample(self, key: Array, n: int, condition: Mapping[str, Any] | None = None) -> np.ndarray:
+        """Draw n samples in physical units, (n, *shape); conditions have n rows."""
+        parts = []
+        for start in range(0, n, self.chunk):
+            index = np.minimum(np.arange(start, start + self.chunk), n - 1)
+            keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(index))
+            given = {name: jnp.asarray(value[index], jnp.float32) for name, value in (condition or {}).items()}
+            parts.append(np.asarray(self.draw(keys, given))[: n - start])
+        return np.asarray(self.normalizer.denormalize(np.concatenate(parts)))
+
+
+class Fit:
+    """One problem with one recipe, ready for baselines to be fitted.
+
+    Args:
+        problem: as for the training of the generator; carry and penalties are not used.
+        recipe: its network, batch, updates, seed and averaging.
+        progress: called with (done, total, what).
+    """
+
+    def __init__(self, problem: Problem, recipe: Recipe, progress: Progress | None = None):
+        self.problem, self.recipe, self.progress = problem, recipe, progress
+        self.normalizer = normalizer.fit(problem.train)
+        self.conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
+
+    def network(self, more: Mapping[str, tuple[int, ...]], seed: int) -> tuple[Networks, Any, Any]:
+        """Build the generator's network for normalised samples, with further conditions by name.
+
+        Returns:
+            the functions, the parameters, and the rest of the network's state.
+        """
+        spec = self.problem.spec
+        spec = spec._replace(conditions={**spec.conditions, **more})
+
+        def unit(channels: int) -> Normalizer:
+            return Normalizer(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
+        normalizers = {**self.conditions, **{name: unit(shape[-1]) for name, shape in more.items()}}
+        networks, players = build(self.recipe.network, spec, unit(spec.channels), normalizers, seed=seed)
+        return networks, players.generator.params, players.generator.rest
+
+    def minimise(self, loss: Loss, params: Any, what: str) -> tuple[Any, float]:
+        """Minimise a loss by Adam with a cosine decay; return the averaged parameters and the seconds it took."""
+        training, problem = self.recipe.training, self.problem
+        transform = optax.adam(optax.cosine_decay_schedule(RATE, training.steps))
+        several, ndim = training.steps_per_call, len(problem.spec.grid)
+        half_life, base = self.recipe.optimizer.average_half_life, jax.random.key(training.seed)
+
+        def step(state: tuple[Any, Any, Any, Array], data: Any) -> tuple[Any, Array]:
+            params, optimizer, average, count = state
+            moves, draws = jax.random.split(jax.random.fold_in(base, count))
+            real = transform_batch(data[0], jax.random.split(moves, training.batch), problem.symmetries, ndim)
+            value, gradient = jax.value_and_grad(loss)(params, self.normalizer.normalize(real), data[1], draws)
+            updates, optimizer = transform.update(gradient, optimizer, params)
+            params = optax.apply_updates(params, updates)
+            average = averaged(average, params, count, training.batch, half_life)
+            return (params, optimizer, average, count + 1), value
+
+        run = jax.jit(lambda state, data: jax.lax.scan(step, state, data)) if several > 1 else jax.jit(step)
+        batches = Batches(problem.train, problem.condition, training.seed)
+        state: Any = (params, transform.init(params), params, jnp.zeros((), jnp.int32))
+        cursor, began = (0, 0), time.monotonic()
+        for done in range(0, training.steps, several):
+            lead = (several, training.batch) if several > 1 else (training.batch,)
+            state, value = run(state, batches.take(cursor, lead))
+            cursor = advance(cursor, several * training.batch, len(problem.train))
+            if self.progress is not None and (done // several) % 50 == 0:
+                self.progress(done, training.steps, f"{what}, loss {float(jnp.mean(value)):.3g}")
+        average = jax.block_until_ready(state[2])
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(average))):
+            raise ValueError(f"The baseline {what} diverged: it cannot be compared; leave --baselines out.")
+        return average, time.monotonic() - began
+
+    def baseline(self, draw: Callable[..., Array], seconds: float, evaluations: int = 1) -> Baseline:
+        """Wrap a function of keys and conditions that makes normalised samples."""
+        return Baseline(jax.jit(draw), self.normalizer, seconds, evaluations, self.recipe.training.sample_chunk)

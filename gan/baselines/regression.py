@@ -1,0 +1,31 @@
+"""Regression: the generator's network, without noise, learns the mean of the samples given their condition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from gan.baselines.fitting import Baseline, Fit
+
+
+def regression(fit: Fit) -> Baseline:
+    """Fit the conditional mean by squared error; its ensemble has no spread.
+
+    Raises:
+        ValueError: the problem has no condition.
+    """
+    if not fit.problem.condition:
+        raise ValueError("Regression needs a condition: leave it out for an unconditional problem.")
+    networks, start, rest = fit.network({}, fit.recipe.training.seed)
+    latent = fit.recipe.network.latent
+
+    def predict(params: Any, count: int, condition: dict[str, Array]) -> Array:
+        return networks.generate(params, rest, jnp.zeros((count, latent)), condition)
+
+    def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
+        return jnp.mean((predict(params, len(real), condition) - real) ** 2)
+
+    params, seconds = fit.minimise(loss, start, "regression")
+    return fit.baseline(lambda keys, condition: predict(params, len(keys), condition), seconds)
