@@ -223,20 +223,21 @@ class RandomBumps(eqx.Module):
 
     - ``grid``: where they live.
     - ``count``: how many.
-    - ``width``: standard deviation of one, in the units of the grid; a sixteenth of the shortest side if None.
+    - ``width``: standard deviation of one, in the units of the grid, may be traced; a sixteenth of the shortest side if
+      None.
 
     Raises ``ValueError`` for a count below 1 or a width that the grid does not resolve.
     """
 
     grid: Grid = eqx.field(static=True)
     count: int = eqx.field(static=True)
-    width: float = eqx.field(static=True)
+    width: Any
 
-    def __init__(self, grid: Grid, count: int, *, width: float | None = None):
+    def __init__(self, grid: Grid, count: int, *, width: Any = None):
         width = min(grid.extent) / 16 if width is None else width
         if count < 1:
             raise ValueError(f"count must be 1 bump or more, not {count}.")
-        if not width >= 0.5 * max(grid.spacing):
+        if is_concrete(width) and not width >= 0.5 * max(grid.spacing):
             raise ValueError(
                 f"width {width} of a bump is not resolved by a spacing of {max(grid.spacing):.3g}: "
                 "make it half a spacing or more."

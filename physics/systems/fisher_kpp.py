@@ -24,7 +24,9 @@ class FisherKPP(SemilinearSystem):
     the fronts meet and u = 1 everywhere. With the speed 5 sqrt(D r / 6) the front has the closed form
     (1 + exp((x - c t) sqrt(r / (6 D))))^-2.
 
-    Good values to start with: L = 100, 128 points per axis, D = 1, r = 1, dt = 0.05, times up to 30.
+    Good values to start with: L = 50, 128 points per axis, D = 1, r = 1, dt = 0.05, times up to 20. u = 0 is unstable,
+    to round-off too: in single precision it has grown to a hundredth after 10 / r, so the fronts should have filled
+    the box soon after.
 
     Source: Fisher (1937), Ann. Eugenics 7; Kolmogorov, Petrovsky and Piskunov (1937); closed form: Ablowitz and
     Zeppetella (1979), Bull. Math. Biol. 41.

@@ -140,3 +140,12 @@ def test_swift_hohenberg_waves_grow_at_the_linear_rate_and_saturate_at_the_ampli
 def test_a_cahn_hilliard_interface_without_width_is_refused():
     with pytest.raises(ValueError, match="interface_width 0"):
         CahnHilliard(Grid((16,), (1.0,)), 0.0)
+
+
+@pytest.mark.slow
+def test_the_default_gray_scott_seeds_grow_into_a_pattern(key):
+    system = GrayScott(Grid((64, 64), (1.25, 1.25)))
+    ends = jax.vmap(lambda one: solve(system, system.sample_initial(one), [200.0, 1000.0]))(jax.random.split(key, 2))
+    eater = ends[..., 1]
+    assert np.all(eater[:, 1].max((1, 2)) > 0.3) and np.all(eater[:, 1].min((1, 2)) < 0.05)
+    assert np.all(eater[:, 1].mean((1, 2)) > 1.5 * eater[:, 0].mean((1, 2)))
