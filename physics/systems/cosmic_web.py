@@ -40,7 +40,8 @@ class CosmicWeb(System):
     Against the exact plane wave 32 points err by half a percent of the displacement where delta reaches 1.5.
 
     Good values to start with: box 1 x 1, 64 x 64 particles, clustering 1, index -0.5, contrast 0.2, t from 0 to 3,
-    dt = 0.05 with `diffrax.Tsit5`.
+    dt = 0.05 with `diffrax.Tsit5`. Twice the points change the state by 1% at t = 0.5, 3% at 1 and 15% at 2, most of it
+    in the knots.
 
     Source: Peebles, 1980, The Large-Scale Structure of the Universe, sections 7 to 11; Zel'dovich, 1970, Astron.
     Astrophys. 5; growth with a smooth part: Bond, Efstathiou and Silk, 1980, Phys. Rev. Lett. 45.

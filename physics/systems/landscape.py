@@ -139,7 +139,7 @@ class Landscape(System):
         return self._drainage([jnp.maximum(drop, 0) for drop in self._drops(jnp.asarray(u)[..., 0])])
 
     def sample_initial(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:
-        """A low ridge, U L^2 / 80 high, 20% rough at up to 6 waves; L is the shortest distance between two walls.
+        """A low ridge, U L^2 / 80 high, 0.5% rough at up to 4 waves; L is the shortest distance between two walls.
 
         Creep alone with D = 1 would leave ten times the height.
         """
@@ -148,10 +148,10 @@ class Landscape(System):
             if kind == "dirichlet":
                 profiles = profiles * 4 * position * (length - position) / length**2
                 lengths.append(length)
-        limit = 6 * 2 * np.pi / max(self.grid.extent)
+        limit = 4 * 2 * np.pi / max(self.grid.extent)
         rough = GaussianField(self.grid, lambda k: ((k > 0) & (k <= limit)).astype(float), std=1.0).sample(key)
         height = self.uplift * min(lengths) ** 2 / 80
-        return height * jnp.asarray(profiles, rough.dtype)[..., None] * (1 + 0.2 * rough)
+        return height * jnp.asarray(profiles, rough.dtype)[..., None] * (1 + 0.005 * rough)
 
     def budgets(self, u: Float[Array | np.ndarray, "*shape c"]) -> dict[str, dict[str, Float[Array, ""]]]:
         """Volume of rock per unit area <h>: uplift, incision, and soil that creeps into the rivers at the walls."""
