@@ -192,7 +192,7 @@ class OptimizerConfig:
     lookahead_share: float = option(0.5, "how far the slow parameters go towards the fast ones at a pull", "share")
     inner_iterations: int = option(20, "most iterations of the linear solve in each update (competitive)", "iterations")
     inner_tolerance: float = option(1e-4, "relative residual at which the linear solve stops (competitive)")
-    inner_warm_start: bool = option(True, "start the linear solve from the last update (competitive)")
+    inner_warm_start: bool = option(False, "start the linear solve from the last update (competitive)")
     inner_half: bool = option(False, "multiply in bfloat16 inside the linear solve, add in float32 (competitive)")
     transform: str = option("adam", "optax transform of both players; its step sizes alone (competitive)")
     generator_rate: float = option(1.5e-3, "first step size of the generator")

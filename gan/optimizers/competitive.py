@@ -9,9 +9,11 @@ adaptive ones of :mod:`gan.optimizers.step_sizes`: Schaefer, Zheng and Anandkuma
 
 Zero-sum: f = V + P(x), g = -V + R(y) with H = D_xy V. Eliminating dy and writing dx = -A_x^.5 w,
 
-    (I + A_x^.5 H A_y H^T A_x^.5) w = A_x^.5 (grad_x f - H A_y grad_y g),      dy = -A_y (grad_y g - H^T dx),
+    (I + B B^T) w = A_x^.5 (grad_x f - H A_y grad_y g),  B = A_x^.5 H A_y^.5,      dy = -A_y grad_y g - A_y^.5 B^T w,
 
-symmetric and positive definite: conjugate gradients. General-sum, with F = D_xy f, G = D_yx g and d = -A^.5 w,
+symmetric and positive definite: conjugate gradients, which know B^T w.
+
+General-sum, with F = D_xy f, G = D_yx g and d = -A^.5 w,
 
     [ I                  A_x^.5 F A_y^.5 ] [w_x]   [A_x^.5 grad_x f]
     [ A_y^.5 G A_x^.5    I               ] [w_y] = [A_y^.5 grad_y g]
@@ -22,13 +24,12 @@ discriminator) take part with their gradients; only the adversarial terms intera
 In a bilinear zero-sum game with equal step sizes eta and singular values s of H, one update has the eigenvalues
 (1 -+ i eta s) / (1 + eta^2 s^2), of modulus (1 + eta^2 s^2)^(-1/2): it contracts for every step size.
 
-Cost of a step: the gradients, one linearisation (two, general-sum), and for n iterations 2 n + 2 products (zero-sum; a
-warm start costs two more), each about a gradient's price.
+Cost of a step: the gradients, one linearisation (two, general-sum), and for n iterations 2 n + 1 products (zero-sum) or
+2 n (general-sum), each about a gradient's price. A warm start costs two more; on noisy gradients it has saved none.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -79,7 +80,7 @@ class Competitive:
     general_sum: bool = False
     iterations: int = 20
     tolerance: float = 1e-4
-    warm_start: bool = True
+    warm_start: bool = False
     half: bool = False
     limit: float = 0.0
     clip: float = 0.0
@@ -105,16 +106,12 @@ class Competitive:
             ValueError: the batch holds several critic steps, or a zero-sum solve is asked of another game.
         """
         part, point = only_slice(batch, "competitive"), parameters(players)
-        if not self.general_sum:
-            if not game.zero_sum:
-                raise ValueError(
-                    "Competitive gradient descent by conjugate gradients needs a zero-sum game, and this one's losses "
-                    "do not add up to zero: choose game.objective minimax, wasserstein or relativistic_minimax, or "
-                    "optimizer.play = 'competitive_general_sum'."
-                )
-            # The generator's term as it stands in the shared one, so that both derivatives share their work.
-            judge = game.judge
-            game = dataclasses.replace(game, fool=lambda *seen: -judge(*seen).adversarial)
+        if not self.general_sum and not game.zero_sum:
+            raise ValueError(
+                "Competitive gradient descent by conjugate gradients needs a zero-sum game, and this one's losses "
+                "do not add up to zero: choose game.objective minimax, wasserstein or relativistic_minimax, or "
+                "optimizer.play = 'competitive_general_sum'."
+            )
         field = vector_field(game, players, part, key, axis_name)
         gradients = Pair(*(self._clipped(gradient) for gradient in field.gradients))
         (rate_x, a_x, size_x), (rate_y, a_y, size_y) = (
@@ -148,21 +145,26 @@ class Competitive:
     ) -> tuple[Pair, Solution]:
         generator_loss, _ = adversarial_losses(game, players, part, key)
         x, y = parameters(players)
+        # The generator's own form of V: where it leaves the data out, the products do not pass them through either.
         mixed = products(lambda y: jax.grad(generator_loss)(x, y), y, axis_name, self.half)
         (f_x, g_y), (a_x, a_y) = gradients, sizes
-        root = jax.tree.map(jnp.sqrt, a_x)
+        root_x, root_y = jax.tree.map(jnp.sqrt, (a_x, a_y))
         times = optax.tree.mul
 
-        def matrix(w: Any) -> Any:
-            answer = times(a_y, mixed.transposed(times(root, w)))
-            return optax.tree.add(w, times(root, mixed.forward(answer)))
+        def product(v: Any) -> Any:
+            return times(root_x, mixed.forward(times(root_y, v)))
 
-        right = times(root, optax.tree.sub(f_x, mixed.forward(times(a_y, g_y))))
-        guess = optax.tree.scale(-1.0, optax.tree.div(last.generator, root)) if self.warm_start else None
+        def transposed(w: Any) -> Any:
+            return times(root_y, mixed.transposed(times(root_x, w)))
+
+        right = times(root_x, optax.tree.sub(f_x, mixed.forward(times(a_y, g_y))))
+        guess = optax.tree.scale(-1.0, optax.tree.div(last.generator, root_x)) if self.warm_start else None
         unrolled = mixed.convolves and jax.default_backend() == "cpu"
-        solution = conjugate_gradients(matrix, right, guess, self.iterations, self.tolerance, unrolled)
-        d_x = optax.tree.scale(-1.0, times(root, solution.value))
-        d_y = times(a_y, optax.tree.sub(mixed.transposed(d_x), g_y))
+        solution, image = conjugate_gradients(
+            product, transposed, right, guess, self.iterations, self.tolerance, unrolled
+        )
+        d_x = optax.tree.scale(-1.0, times(root_x, solution.value))
+        d_y = optax.tree.scale(-1.0, optax.tree.add(times(a_y, g_y), times(root_y, image)))
         return Pair(d_x, d_y), solution
 
     def _general_sum(

@@ -40,56 +40,63 @@ def repeat(body: Map, state: Any, going: Map, budget: int, unrolled: bool) -> An
     return state
 
 
-def _start(matrix: Map, right: Any, guess: Any) -> tuple[Any, Any]:
-    """Return the guess and its residual, or zero and its own if the guess is worse than nothing."""
-    zero = optax.tree.zeros_like(right)
-    if guess is None:
-        return zero, right
-    residual = optax.tree.sub(right, matrix(guess))
-    better = optax.tree.vdot(residual, residual) < optax.tree.vdot(right, right)
-    return optax.tree.where(better, guess, zero), optax.tree.where(better, residual, right)
-
-
 def conjugate_gradients(
-    matrix: Map, right: Any, guess: Any, budget: int, tolerance: float, unrolled: bool = False
-) -> Solution:
-    """Solve ``matrix(x) = right`` for a symmetric positive definite matrix (Hestenes and Stiefel 1952).
+    product: Map, transposed: Map, right: Any, guess: Any, budget: int, tolerance: float, unrolled: bool = False
+) -> tuple[Solution, Any]:
+    """Solve ``(I + B B^T) x = right`` by conjugate gradients (Hestenes and Stiefel 1952).
 
     Args:
-        matrix: linear map of pytrees.
+        product: B, a linear map of pytrees.
+        transposed: B^T.
         right: right-hand side.
-        guess: first guess, ``None`` for zero; costs a product, and is dropped if zero is better.
+        guess: first guess, ``None`` for zero; costs a product each way, and is dropped if zero is better.
         budget: most iterations.
         tolerance: relative residual at which to stop.
         unrolled: whether the budget is unrolled; see the module.
+
+    Returns:
+        the solution, and B^T of it, which the iterations know without a further product.
     """
     size = optax.tree.vdot(right, right)
-    x, r = _start(matrix, right, guess)
+    x = optax.tree.zeros_like(right)
+    image = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(transposed, x))
+    r = right
+    if guess is not None:
+        seen = transposed(guess)
+        rest = optax.tree.sub(right, optax.tree.add(guess, product(seen)))
+        better = optax.tree.vdot(rest, rest) < size
+        x, image, r = (optax.tree.where(better, *pair) for pair in ((guess, x), (seen, image), (rest, right)))
 
     def going(state: tuple[Any, ...]) -> Array:
-        _, _, _, squared, count = state
+        *_, squared, count = state
         return (squared > tolerance**2 * size) & (count < budget)
 
     def body(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        x, r, p, squared, count = state
-        image = matrix(p)
-        length = squared / optax.tree.vdot(p, image)
-        x, r = optax.tree.add_scale(x, length, p), optax.tree.add_scale(r, -length, image)
+        x, image, r, p, squared, count = state
+        seen = transposed(p)
+        length = squared / (optax.tree.vdot(p, p) + optax.tree.vdot(seen, seen))
+        x, image = optax.tree.add_scale(x, length, p), optax.tree.add_scale(image, length, seen)
+        r = optax.tree.add_scale(r, -length, optax.tree.add(p, product(seen)))
         new = optax.tree.vdot(r, r)
-        return x, r, optax.tree.add_scale(r, new / squared, p), new, count + 1
+        return x, image, r, optax.tree.add_scale(r, new / squared, p), new, count + 1
 
-    first = (x, r, r, optax.tree.vdot(r, r), jnp.zeros((), jnp.int32))
-    x, _, _, squared, count = repeat(body, first, going, budget, unrolled)
-    return Solution(x, count, _relative(squared, size))
+    first = (x, image, r, r, optax.tree.vdot(r, r), jnp.zeros((), jnp.int32))
+    x, image, _, _, squared, count = repeat(body, first, going, budget, unrolled)
+    return Solution(x, count, _relative(squared, size)), image
 
 
 def gmres(matrix: Map, right: Any, guess: Any, budget: int, tolerance: float, unrolled: bool = False) -> Solution:
     """Solve ``matrix(x) = right`` by GMRES without restarts (Saad and Schultz 1986, algorithm 3).
 
-    Arguments as in :func:`conjugate_gradients`; any regular matrix. Memory: ``budget + 1`` vectors. Orthogonalised
-    twice by classical Gram-Schmidt; Givens rotations, multiplied up, keep the residual known at every iteration.
+    ``matrix`` is a regular linear map; other arguments as in :func:`conjugate_gradients`. Memory: ``budget + 1``
+    vectors. Orthogonalised twice by classical Gram-Schmidt; Givens rotations, multiplied up, keep the residual known
+    at every iteration.
     """
-    start, rest = _start(matrix, right, guess)
+    start, rest = optax.tree.zeros_like(right), right
+    if guess is not None:
+        rest = optax.tree.sub(right, matrix(guess))
+        better = optax.tree.vdot(rest, rest) < optax.tree.vdot(right, right)
+        start, rest = (optax.tree.where(better, *pair) for pair in ((guess, start), (rest, right)))
     flat, unravel = ravel_pytree(rest)
     length, size = jnp.linalg.norm(flat), optax.tree.norm(right)
     tiny = jnp.finfo(flat.dtype).tiny

@@ -89,7 +89,11 @@ def exact(rate_x: float, rate_y: float, **options: Any) -> Competitive:
 def test_the_step_is_the_dense_solution_of_both_players_answers(zero_sum, general, rates):
     a = matrices(0)
     x, y = np.random.default_rng(1).standard_normal(5), np.random.default_rng(2).standard_normal(7)
-    game, players, optimizer = quadratic_game(a, zero_sum), players_at(x, y), exact(*rates, general_sum=general)
+    game, players, optimizer = (
+        quadratic_game(a, zero_sum),
+        players_at(x, y),
+        exact(*rates, general_sum=general, warm_start=True),
+    )
     step = jax.jit(lambda players, state: optimizer.update(game, players, state, batch(), jax.random.key(0)))
     state = optimizer.init(players)
     for warm in (False, True):
@@ -150,7 +154,10 @@ def test_the_iterates_do_not_depend_on_the_number_of_devices(general, unrolled, 
     """Shares of unequal weight: no device knows V alone, so products that are not reduced would show."""
     a, weights = matrices(4), np.array([0.1, 2.5, 0.7, 0.7])
     x, y = np.random.default_rng(1).standard_normal(5), np.random.default_rng(2).standard_normal(7)
-    optimizer, game = exact(0.05, 0.8, general_sum=general, iterations=6, tolerance=1e-3), quadratic_game(a)
+    optimizer, game = (
+        exact(0.05, 0.8, general_sum=general, iterations=6, tolerance=1e-3, warm_start=True),
+        quadratic_game(a),
+    )
     if unrolled:
         monkeypatch.setattr("gan.optimizers.products.contains", lambda jaxpr, name: True)
 
@@ -179,26 +186,39 @@ def test_both_solvers_reach_the_tolerance_and_stop_at_the_budget(unrolled):
     factor = rng.standard_normal((6, 6))
     positive, any_matrix = np.eye(6) + factor @ factor.T, np.eye(6) + 0.5 * factor
     right = jnp.asarray(rng.standard_normal(6))
-    for solver, matrix in ((conjugate_gradients, positive), (gmres, positive), (gmres, any_matrix)):
-        enough = jax.jit(lambda b, s=solver, m=matrix: s(lambda v: m @ v, b, None, 8, 1e-11, unrolled))(right)
-        assert 3 < enough.iterations < 8
+
+    def by_conjugate_gradients(budget):
+        factors = (lambda v: factor @ v), (lambda v: factor.T @ v)
+        found, image = conjugate_gradients(*factors, right, None, budget, 1e-11, unrolled)
+        return found._replace(value=(found.value, image))
+
+    def by_gmres(matrix):
+        return lambda budget: gmres(lambda v: matrix @ v, right, None, budget, 1e-11, unrolled)
+
+    enough, few = (jax.jit(by_conjugate_gradients, static_argnums=0)(budget) for budget in (8, 3))
+    np.testing.assert_allclose(positive @ enough.value[0], right, atol=1e-9)
+    np.testing.assert_allclose(enough.value[1], factor.T @ enough.value[0], atol=1e-12)
+    assert 3 < enough.iterations < 8 and few.iterations == 3
+    true = np.linalg.norm(right - positive @ few.value[0]) / np.linalg.norm(right)
+    np.testing.assert_allclose(few.residual, true, rtol=1e-6)
+    assert few.residual > 1e-3
+    for matrix in (positive, any_matrix):
+        enough, few = (jax.jit(by_gmres(matrix), static_argnums=0)(budget) for budget in (8, 3))
         np.testing.assert_allclose(matrix @ enough.value, right, atol=1e-9)
-        few = jax.jit(lambda b, s=solver, m=matrix: s(lambda v: m @ v, b, None, 3, 1e-11, unrolled))(right)
-        assert few.iterations == 3
-        true = np.linalg.norm(right - matrix @ few.value) / np.linalg.norm(right)
-        np.testing.assert_allclose(few.residual, true, rtol=1e-6)
-        assert few.residual > 1e-3
-        # The best vector of the Krylov space: GMRES by its residual.
-        if solver is gmres:
-            krylov = np.stack([np.linalg.matrix_power(matrix, i) @ right for i in range(3)], 1)
-            best = np.linalg.lstsq(matrix @ krylov, right, rcond=None)[0]
-            np.testing.assert_allclose(true * np.linalg.norm(right), np.linalg.norm(right - matrix @ krylov @ best))
+        assert 3 < enough.iterations < 8 and few.iterations == 3
+        # The best vector of the Krylov space, by its residual.
+        krylov = np.stack([np.linalg.matrix_power(matrix, i) @ right for i in range(3)], 1)
+        weights = np.linalg.lstsq(matrix @ krylov, right, rcond=None)[0]
+        least = np.linalg.norm(right - matrix @ krylov @ weights) / np.linalg.norm(right)
+        np.testing.assert_allclose(np.linalg.norm(right - matrix @ few.value) / np.linalg.norm(right), least, rtol=1e-6)
+        np.testing.assert_allclose(few.residual, least, rtol=1e-6)
 
 
 def test_a_zero_right_hand_side_has_the_zero_solution():
-    for solver in (conjugate_gradients, gmres):
-        for unrolled in (False, True):
-            found = solver(lambda v: 2 * v, jnp.zeros(3), jnp.ones(3), 4, 1e-6, unrolled)
+    for unrolled in (False, True):
+        one, _ = conjugate_gradients(lambda v: v, lambda v: v, jnp.zeros(3), jnp.ones(3), 4, 1e-6, unrolled)
+        other = gmres(lambda v: 2 * v, jnp.zeros(3), jnp.ones(3), 4, 1e-6, unrolled)
+        for found in (one, other):
             np.testing.assert_array_equal(found.value, np.zeros(3))
             assert found.residual == 0.0 and found.iterations == 0
 
