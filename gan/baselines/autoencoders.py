@@ -8,6 +8,7 @@ parameters, and a sample is drawn from the whole model, that noise included.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -42,11 +43,14 @@ def _encoder(fit: Fit, outputs: int) -> tuple[Any, Any]:
 def autoencoder(fit: Fit) -> Baseline:
     """Fit an autoencoder by squared error, then a mixture of ten Gaussians to its codes."""
     networks, decoder, rest = fit.network({}, fit.recipe.training.seed)
-    encode, encoder = _encoder(fit, fit.recipe.network.latent)
+    encode, encoder = _encoder(fit, math.prod(networks.latent))
+
+    def decode(params: Any, codes: Array, condition: dict[str, Array]) -> Array:
+        return networks.generate(params["decoder"], rest, codes.reshape((-1, *networks.latent)), condition)
 
     def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
         codes = encode(params["encoder"], real, condition)
-        again = networks.generate(params["decoder"], rest, codes, condition)
+        again = decode(params, codes, condition)
         # The codes' size is free without a price on it.
         return jnp.mean((again - real) ** 2) + 1e-4 * jnp.mean(codes**2)
 
@@ -63,7 +67,7 @@ def autoencoder(fit: Fit) -> Baseline:
             noise = jax.random.normal(normal, (means.shape[1],))
             return jnp.asarray(means, jnp.float32)[k] + jnp.asarray(factors, jnp.float32)[k] @ noise
 
-        return networks.generate(params["decoder"], rest, jax.vmap(code)(keys), condition)
+        return decode(params, jax.vmap(code)(keys), condition)
 
     return fit.baseline(draw, seconds)
 
@@ -71,14 +75,17 @@ def autoencoder(fit: Fit) -> Baseline:
 def variational_autoencoder(fit: Fit) -> Baseline:
     """Fit decoder, encoder and the likelihood's standard deviations by the variational bound."""
     networks, decoder, rest = fit.network({}, fit.recipe.training.seed)
-    size, channels = fit.recipe.network.latent, fit.problem.spec.channels
+    size, channels = math.prod(networks.latent), fit.problem.spec.channels
     encode, encoder = _encoder(fit, 2 * size)
+
+    def decode(params: Any, codes: Array, condition: dict[str, Array]) -> Array:
+        return networks.generate(params["decoder"], rest, codes.reshape((-1, *networks.latent)), condition)
 
     def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
         mean, log_std = jnp.split(encode(params["encoder"], real, condition), 2, axis=-1)
         log_std = jnp.clip(log_std, -8.0, 4.0)
         codes = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-        again = networks.generate(params["decoder"], rest, codes, condition)
+        again = decode(params, codes, condition)
         log_noise = params["log_noise"]
         fit_term = 0.5 * ((again - real) * jnp.exp(-log_noise)) ** 2 + log_noise
         divergence = 0.5 * (mean**2 + jnp.exp(2 * log_std) - 1) - log_std
@@ -91,7 +98,7 @@ def variational_autoencoder(fit: Fit) -> Baseline:
     def draw(keys: Array, condition: dict[str, Array]) -> Array:
         pairs = jax.vmap(jax.random.split)(keys)
         codes = jax.vmap(lambda key: jax.random.normal(key, (size,)))(pairs[:, 0])
-        mean = networks.generate(params["decoder"], rest, codes, condition)
+        mean = decode(params, codes, condition)
         noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(pairs[:, 1])
         return mean + jnp.exp(params["log_noise"]) * noise
 

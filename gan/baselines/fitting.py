@@ -16,6 +16,7 @@ from jaxtyping import Array
 from gan import normalizer
 from gan.augmentation import transform_batch
 from gan.config import Recipe
+from gan.game import Player
 from gan.networks.players import Networks, build
 from gan.normalizer import Normalizer
 from gan.training.batches import Batches, advance
@@ -102,12 +103,12 @@ class Fit:
             value, gradient = jax.value_and_grad(loss)(params, self.normalizer.normalize(real), data[1], draws)
             updates, optimizer = transform.update(gradient, optimizer, params)
             params = optax.apply_updates(params, updates)
-            average = averaged(average, params, count, training.batch, half_life)
+            average = averaged(average, Player(params, {}), count, training.batch, half_life)
             return (params, optimizer, average, count + 1), value
 
         run = jax.jit(lambda state, data: jax.lax.scan(step, state, data)) if several > 1 else jax.jit(step)
         batches = Batches(problem.train, problem.condition, training.seed)
-        state: Any = (params, transform.init(params), params, jnp.zeros((), jnp.int32))
+        state: Any = (params, transform.init(params), Player(params, {}), jnp.zeros((), jnp.int32))
         cursor, began = (0, 0), time.monotonic()
         for done in range(0, training.steps, several):
             lead = (several, training.batch) if several > 1 else (training.batch,)
@@ -115,7 +116,7 @@ class Fit:
             cursor = advance(cursor, several * training.batch, len(problem.train))
             if self.progress is not None and (done // several) % 50 == 0:
                 self.progress(done, training.steps, f"{what}, loss {float(jnp.mean(value)):.3g}")
-        average = jax.block_until_ready(state[2])
+        average = jax.block_until_ready(state[2].params)
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(average))):
             raise ValueError(f"The baseline {what} diverged: it cannot be compared; leave --baselines out.")
         return average, time.monotonic() - began
