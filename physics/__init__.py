@@ -92,6 +92,8 @@ _WRITTEN_IN = {
     "generate": "physics.generation",
     "dataset_key": "physics.generation",
     "Limits": "physics.certificate",
+    "default_dataset": "physics.default_datasets",
+    "UnresolvedFieldWarning": "physics.resolution",
     "CertificateRefusedError": "physics.certificate",
     "Draw": "physics.samplers",
     "FixedSystem": "physics.samplers",

@@ -7,15 +7,22 @@ It states, on the first trajectories and over a stated horizon,
 - the **step error** and the **grid error**: the worst trajectory's relative difference from half the step,
   and from twice the points on every axis;
 - the **drift** of every invariant, relative to the size that the invariant has for the field's magnitude;
+- the **unresolved** share of the fields' variance, in the last third of the waves that the grid carries: a
+  warning, and no refusal;
 
 and for chaotic systems, over all trajectories, the **share gone steady**: near L = 32 the
 Kuramoto-Sivashinsky equation falls onto a steady state and would fill a data set with copies of it.
 
+Stochastic systems are compared along one and the same noise path, so that the step error is that of the path.
+There is no grid error without a grid, where sites are no points of a continuum, and where every point has a
+noise of its own: the certificate then says why in ``grid_error_omitted``.
+
 A number past its limit refuses the data set, and the message says which limit and what to change.
 """
 
-import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,10 +31,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from physics.evolution import solve
+from physics.noise import own_noise
 from physics.residuals import defect
-from physics.samplers import Draw
+from physics.resolution import unresolved_share, warn_if_unresolved
 from physics.spectral import resample
 from physics.statistics import STEADY, steady_share
+from physics.system import StochasticSystem
 
 WINDOW = 10  # solver steps over which a trajectory must change to count as alive
 _HORIZON = 100  # solver steps over which chaotic systems are compared: growth stays of order one
@@ -98,14 +107,27 @@ def certify(
     system = sampler.system
     span = float(times[-1]) if not system.chaotic else _HORIZON * dt
     horizon = limits.horizon or span or _HORIZON * dt
+    first = round(times[0] / dt)
+    omitted = _no_finer_grid(system)
     steps = np.unique(np.maximum(1, np.rint(np.linspace(0, horizon / dt, _COMPARED + 1)[1:]).astype(int)))
     gap = round((times[1] - times[0]) / dt) if len(times) > 1 else 0
     pairs = 0 < gap <= max(int(steps[-1]), _LONGEST_PAIR)
 
     def measure(key, stored):
         draw = sampler.draw(key)
-        start = stored[0] if system.chaotic else draw.u0
-        return _measure(draw, start, stored, steps * dt, dt, solver, gap if pairs else 1, pairs)
+        path = own_noise(draw.system, key)
+        stored_path = None if path is None else path.after(first)
+        start, start_path = (stored[0], stored_path) if system.chaotic else (draw.u0, path)
+        run = partial(solve, dt=dt, solver=solver)
+        result = _refinement(draw.system, start, start_path, steps * dt, run, dt, finer=omitted is None)
+        before, after, own = (stored[0], stored[1], stored_path) if pairs else (start, None, start_path)
+        if after is None:
+            after = run(draw.system, before, [dt], noise=own)[0]
+        span = gap if pairs else 1
+        mismatch = defect(draw.system, before, after, dt, solver=solver, steps=span, noise=own) * (span * dt)
+        result["defect"] = _norm(mismatch) / _norm(after)
+        result["drift"] = _drift(draw.system, start, jnp.concatenate([result.pop("base"), stored[-1:]]))
+        return result | {"start": start}
 
     result = jax.device_get(jax.jit(jax.vmap(measure))(keys, jnp.asarray(snapshots)))
     certificate: dict[str, Any] = {
@@ -122,40 +144,59 @@ def certify(
             for name, (change, size) in result["drift"].items()
         },
     }
-    if "grid" in result:
+    if system.grid.ndim and system.refinable:
+        seen = np.concatenate([result["start"][:, None], snapshots[:, -1:]])
+        certificate["unresolved"] = unresolved_share(seen, system)
+        warn_if_unresolved("a field of the data set", certificate["unresolved"])
+    if omitted is not None:
+        certificate["grid_error_omitted"] = omitted
+    else:
         certificate["grid_error"] = _worst(result["grid"])
         certificate["grid_error_median"] = float(np.median(result["grid"].max(axis=1)))
     return certificate
 
 
-def _measure(draw: Draw, start: Any, stored: Any, times: Any, dt: float, solver: Any, gap: int, pairs: bool) -> dict:
-    system = draw.system
-    base = solve(system, start, times, dt=dt, solver=solver)
-    half = solve(system, start, times, dt=dt / 2, solver=solver)
-    result: dict[str, Any] = {"step": _relative(base, half)}
-    if system.grid.ndim:
-        finer = system.grid.refined(2)
-        on_finer = dataclasses.replace(system, grid=finer)
-        fine = solve(on_finer, resample(start, system.grid, finer), times, dt=dt, solver=solver)
+def _no_finer_grid(system: Any) -> str | None:
+    """Why a system is not compared with twice the points; None where it is."""
+    if not system.grid.ndim:
+        return "a single point has no grid"
+    if not system.refinable:
+        return "its sites are no points of a continuum"
+    if isinstance(system, StochasticSystem):
+        finer = system.refined(2)
+        assert isinstance(finer, StochasticSystem)
+        if finer.noise_shape != system.noise_shape:
+            return "every point has a noise of its own"
+    return None
+
+
+def _refinement(
+    system: Any, start: Any, noise: Any, times: Any, run: Callable, dt: float, *, finer: bool
+) -> dict[str, Any]:
+    """The fields at ``times``, and how they differ from half the step and, if asked, twice the points."""
+    base = run(system, start, times, noise=noise)
+    half = run(system, start, times, dt=dt / 2, noise=None if noise is None else noise.halved())
+    result: dict[str, Any] = {"base": base, "step": _relative(base, half)}
+    if finer:
+        on_finer = system.refined(2)
+        fine = run(on_finer, resample(start, system.grid, on_finer.grid), times, noise=noise)
         # Both on the finer grid: what the coarse one lacks counts, down to the last resolved wave.
-        result["grid"] = _relative(jax.vmap(lambda u: resample(u, system.grid, finer))(base), fine)
-    if pairs:
-        before, after = stored[0], stored[1]
-    else:
-        before, after = start, solve(system, start, [dt], dt=dt, solver=solver)[0]
-    mismatch = defect(system, before, after, dt, solver=solver, steps=gap) * (gap * dt)
-    result["defect"] = _norm(mismatch) / _norm(after)
+        result["grid"] = _relative(jax.vmap(lambda u: resample(u, system.grid, on_finer.grid))(base), fine)
+    return result
+
+
+def _drift(system: Any, start: Any, later: Any) -> dict[str, tuple[Array, Array]]:
+    """The largest change of every invariant, and its size."""
     first = system.invariants(start)
     magnitude = system.invariants(jnp.abs(start))
-    later = jax.vmap(system.invariants)(jnp.concatenate([base, stored[-1:]]))
-    result["drift"] = {
+    values = jax.vmap(system.invariants)(later)
+    return {
         name: (
-            jnp.max(jnp.abs(later[name] - first[name])),
+            jnp.max(jnp.abs(values[name] - first[name])),
             jnp.maximum(jnp.abs(first[name]), jnp.abs(magnitude[name])),
         )
         for name in first
     }
-    return result
 
 
 def judge(certificate: dict[str, Any], limits: Limits, *, name: str, shape: tuple[int, ...], dt: float) -> None:

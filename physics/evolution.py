@@ -33,6 +33,7 @@ from physics.arguments import check_adjoint, check_field, check_step, is_concret
 from physics.integrators.exponential import SemilinearTerm, is_exponential, semilinear
 from physics.meshes import away_from_meshes
 from physics.noise import NoisePath, check_noise, kicks, stochastic_terms
+from physics.resolution import unresolved_share, warn_if_unresolved
 from physics.spectral import to_physical, to_spectral
 from physics.system import StochasticSystem, System
 
@@ -116,11 +117,15 @@ def solve(
 
     **Returns:** ``(len(times), *grid.shape, C)``.
 
+    Warns with an `UnresolvedFieldWarning` where a concrete ``u0`` is not resolved by the grid.
+
     Raises ``ValueError`` as `advance`, and for times that are empty, negative, not increasing or off the
     step, and a tolerance that is not positive.
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
+    if is_concrete(u0) and system.refinable and system.grid.ndim:
+        warn_if_unresolved("u0", unresolved_share(u0, system))
     instants = _instants(times)
     if tolerance is not None:
         if stepsize_controller is not None:

@@ -35,6 +35,7 @@ from physics.certificate import WINDOW, certify, judge, steadiness
 from physics.dataset import FORMAT, SPLITS, DamagedDatasetError, Dataset, DatasetSpec
 from physics.description import describe
 from physics.evolution import solve
+from physics.noise import own_noise
 from physics.pilot import Progress, follow_pilot
 from physics.statistics import amplitude_change
 from physics.trajectory_files import TrajectoryFiles
@@ -165,6 +166,7 @@ def _make(
 
 
 def _certify(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: _Plan, first: _Chunk, draw: Any) -> None:
+    started = time.perf_counter()
     count = min(spec.limits.trajectories, first.length)
     certificate = certify(
         sampler,
@@ -176,7 +178,7 @@ def _certify(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: _Pla
         limits=spec.limits,
     )
     judge(certificate, spec.limits, name=spec.name, shape=sampler.system.grid.shape, dt=plan.dt)
-    files.note(certificate=certificate)
+    files.note(certificate=certificate, certificate_seconds=time.perf_counter() - started)
 
 
 class _Drawing:
@@ -192,7 +194,9 @@ class _Drawing:
             system, u0, parameters = sampler.draw(key)
             fields = u0[None]
             if len(save) or self._chaotic:
-                solved = solve(system, u0, np.asarray([*save, *later]), dt=plan.dt, solver=spec.solver)
+                instants = np.asarray([*save, *later])
+                noise = own_noise(system, key)
+                solved = solve(system, u0, instants, dt=plan.dt, solver=spec.solver, noise=noise)
                 fields = jnp.concatenate([fields, solved])
             first = 0 if plan.times[0] == 0 else 1
             last = first + len(plan.times)
@@ -386,6 +390,7 @@ def _description(
         "versions": _versions(),
         "devices": len(draw.devices),
         "seconds": seconds,
+        "certificate_seconds": files.notes["certificate_seconds"],
     }
     canonical_json(description)
     return json.dumps(description, indent=2)

@@ -22,6 +22,8 @@ from jaxtyping import Array, Float, Key
 
 from physics.system import StochasticSystem, System
 
+# What sets a trajectory's noise apart from its initial field, which the same key draws.
+_NOISE = 0x6E6F6973
 _ITO_OR_STRATONOVICH = (diffrax.AbstractItoSolver, diffrax.AbstractStratonovichSolver)
 
 
@@ -70,6 +72,11 @@ class NoisePath(eqx.Module):
             node = jax.random.fold_in(node, 4 + second_half)
             length = length / 2
         return diffrax.SpaceTimeLevyArea(dt=dt, W=w, H=h)
+
+
+def own_noise(system: System, key: Key[Array, ""]) -> NoisePath | None:
+    """The path of the trajectory that is drawn with ``key``; None for a deterministic system."""
+    return NoisePath(jax.random.fold_in(key, _NOISE)) if isinstance(system, StochasticSystem) else None
 
 
 def _normal(node: Any, which: int, shape: tuple[int, ...], dtype: Any) -> Array:

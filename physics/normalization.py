@@ -6,6 +6,7 @@ round-off, and so are solutions and defects by Runge-Kutta and stochastic solver
 affine change of variables. Exponential integrators do: `denormalize` fields for them.
 """
 
+import dataclasses
 from typing import Any, ClassVar
 
 import diffrax
@@ -62,6 +63,11 @@ class NormalizedSystem(System):
     def budgets(self, u: Float[Array | np.ndarray, "*shape c"]) -> dict[str, dict[str, Float[Array, ""]]]:
         """Those of the field in physical units."""
         return self.system.budgets(self.denormalize(u))
+
+    def refined(self, factor: int) -> "NormalizedSystem":
+        """The system refined, in the same units."""
+        finer = self.system.refined(factor)
+        return dataclasses.replace(self, system=finer, grid=finer.grid)
 
     @property
     def recommended_dt(self) -> float:

@@ -21,6 +21,7 @@ from physics.certificate import WINDOW, CertificateRefusedError
 from physics.dataset import SPLITS, DatasetSpec
 from physics.evolution import advance
 from physics.grid import Grid
+from physics.noise import own_noise
 from physics.statistics import amplitude_change, decorrelation_time, settling_time, steady_share
 
 Progress = Callable[[int, int, str], Any]
@@ -44,25 +45,27 @@ def follow_pilot(sampler: Any, spec: DatasetSpec, dt: float, report: Progress) -
     system, interval = sampler.system, WINDOW * dt
     members = max(32, min(_MEMBERS, _MOST_NUMBERS // math.prod(system.field_shape)))
 
-    def follow(key, u):
+    def follow(key, u, save):
         own = sampler.draw(key).system
+        noise = own_noise(own, key)
 
-        def one_save(before, _):
-            after = advance(own, before, dt, WINDOW, solver=spec.solver)
+        def one_save(before, number):
+            rest = None if noise is None else noise.after((save + number) * WINDOW)
+            after = advance(own, before, dt, WINDOW, solver=spec.solver, noise=rest)
             change = amplitude_change(before, after, system.grid.ndim)
             return after, (*observe(after, system.grid), change)
 
-        return jax.lax.scan(one_save, u, length=_SAVES)
+        return jax.lax.scan(one_save, u, jnp.arange(_SAVES))
 
     # A split of its own: the pilot is no part of the data.
     base = jax.random.fold_in(jax.random.key(spec.seed), len(SPLITS))
     keys = jax.random.split(base, members)
     fields = jax.jit(jax.vmap(lambda key: sampler.draw(key).u0))(keys)
-    segment = jax.jit(jax.vmap(follow))
+    segment = jax.jit(jax.vmap(follow, (0, 0, None)))
     segments: list[Any] = []
     for number in range(1, _LONGEST + 1):
         report((number - 1) * _SAVES, _LONGEST * _SAVES, "pilot")
-        fields, observed = segment(keys, fields)
+        fields, observed = segment(keys, fields, (number - 1) * _SAVES)
         segments.append(jax.device_get(observed))
         points, bands, change = (np.concatenate(parts, axis=1) for parts in zip(*segments))
         duration = number * _SAVES * interval

@@ -6,6 +6,8 @@ from the two. `StochasticSystem` adds noise to either.
 """
 
 import abc
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -56,6 +58,8 @@ class System(eqx.Module):
     chaotic: ClassVar[bool] = False
     dissipative: ClassVar[bool] = False
     refinable: ClassVar[bool] = True  # whether more points resolve the same solution better
+    # How its default data set differs from that of others: fields of `physics.DatasetSpec` and `physics.Limits`.
+    default_dataset: ClassVar[Mapping[str, Any]] = {}
     boundaries: ClassVar[tuple[str, ...]] = ("periodic",)
 
     def __check_init__(self):
@@ -76,6 +80,10 @@ class System(eqx.Module):
     def budgets(self, u: Float[Array | np.ndarray, "*shape c"]) -> dict[str, dict[str, Float[Array, ""]]]:
         """Per budgeted quantity: its ``"value"``, and the terms whose sum is its rate of change."""
         return {}
+
+    def refined(self, factor: int) -> "System":
+        """The same system with ``factor`` times the points on every axis, where it is `refinable`."""
+        return dataclasses.replace(self, grid=self.grid.refined(factor))
 
     @property
     def symmetries(self) -> Symmetries:

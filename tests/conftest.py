@@ -25,6 +25,11 @@ settings.register_profile(
 settings.load_profile("solvergan")
 
 
+def pytest_configure(config):
+    """Tests take small grids and rough fields on purpose; `pytest.warns` sees the warning all the same."""
+    config.addinivalue_line("filterwarnings", "ignore::physics.resolution.UnresolvedFieldWarning")
+
+
 @pytest.fixture(autouse=True)
 def _precision(request):
     """Tests marked ``float64`` run with 64-bit floats, all others without: neither leaks into the other."""

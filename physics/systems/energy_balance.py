@@ -52,7 +52,7 @@ class EnergyBalance(StochasticSystem):
     name: ClassVar[str] = "energy_balance"
     channels: ClassVar[tuple[str, ...]] = ("temperature",)
     dissipative: ClassVar[bool] = True
-    refinable: ClassVar[bool] = False
+    default_dataset: ClassVar[dict[str, Any]] = {"stride": 4.0, "dt": 0.01}
     boundaries: ClassVar[tuple[str, ...]] = ("neumann",)
     units: ClassVar[str] = "degrees Celsius; years"
 

@@ -44,6 +44,7 @@ class Robertson(System):
     channels: ClassVar[tuple[str, ...]] = ("a", "b", "c")
     dissipative: ClassVar[bool] = True
     units: ClassVar[str] = "shares of the substance; s"
+    default_dataset: ClassVar[dict[str, Any]] = {"dtype": "float64", "spin_up": 5.0, "step_error": 1e-6}
 
     def __check_init__(self):
         check_point(self)

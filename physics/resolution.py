@@ -1,0 +1,64 @@
+"""Whether a grid resolves a field: the share of its variance in the shortest waves that the grid carries.
+
+Along every axis the variance about the mean is split by its waves (Fourier, sine or cosine, as the boundary
+has it); what lies above two thirds of the shortest one is what the 2/3 rule would take away. White noise has a
+third of its variance there, a resolved field next to nothing.
+"""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Array, Float
+
+MOST_UNRESOLVED = 1e-2
+
+
+class UnresolvedFieldWarning(UserWarning):
+    """A field has more in the shortest waves of its grid than a resolved one would."""
+
+
+def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any) -> float:
+    """The largest share over fields, channels and axes, between 0 and 1.
+
+    Arguments:
+        fields: ``(..., *grid.shape, C)``.
+        system: whose grid they live on.
+    """
+    values, grid = np.asarray(fields, np.float64), system.grid
+    worst = 0.0
+    for axis, (size, boundary) in enumerate(zip(grid.shape, grid.boundary)):
+        lines = np.moveaxis(values, values.ndim - 1 - grid.ndim + axis, -1)
+        if boundary == "periodic":
+            power = np.abs(np.fft.rfft(lines, axis=-1)) ** 2
+            power[..., 1 : (size + 1) // 2] *= 2
+            power[..., 0] = 0
+            kept = -(-size // 3)
+        elif boundary == "neumann":
+            power = np.abs(scipy.fft.dct(lines, norm="ortho", axis=-1)) ** 2
+            power[..., 0] = 0
+            kept = -(-2 * size // 3)
+        else:
+            power = np.abs(scipy.fft.dst(lines, norm="ortho", axis=-1)) ** 2
+            kept = -(-2 * size // 3) - 1
+        # Over the field's other axes; its channel is now the last of the leading ones.
+        across = tuple(range(power.ndim - 1 - grid.ndim, power.ndim - 2))
+        power = power.sum(axis=across)
+        total = power.sum(axis=-1)
+        # Nothing but round-off is no field to resolve.
+        noise = (size * np.finfo(np.float32).eps * np.abs(values).max(initial=0)) ** 2
+        share = np.divide(power[..., kept:].sum(axis=-1), total, out=np.zeros_like(total), where=total > noise)
+        worst = max(worst, float(share.max(initial=0)))
+    return worst
+
+
+def warn_if_unresolved(what: str, share: float) -> None:
+    """Warn with the figure where it is above 1%."""
+    if share > MOST_UNRESOLVED:
+        warnings.warn(
+            f"{what} is not resolved, {share:.1%} of its variance > {MOST_UNRESOLVED:.0%} lies in the shortest third "
+            "of the grid's waves: use more points or smoother fields.",
+            UnresolvedFieldWarning,
+            stacklevel=3,
+        )

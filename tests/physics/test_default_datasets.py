@@ -1,0 +1,129 @@
+"""Default data sets: certified for ordinary and stochastic equations, with and without a finer grid; resolution."""
+
+import jax
+import numpy as np
+import pytest
+
+from physics import (
+    SIR,
+    BandLimitedField,
+    Burgers,
+    CertificateRefusedError,
+    DoubleWell,
+    EnergyBalance,
+    FixedSystem,
+    Grid,
+    Heat,
+    Lorenz63,
+    Lorenz96,
+    Lorenz96TwoScale,
+    LotkaVolterra,
+    NoisePath,
+    OrnsteinUhlenbeck,
+    Pendulum,
+    ReplicatorMutator,
+    Robertson,
+    SeismicWave,
+    StochasticNavierStokes2D,
+    UnresolvedFieldWarning,
+    advance,
+    default_dataset,
+    generate,
+    solve,
+)
+from physics.noise import own_noise
+from physics.resolution import unresolved_share
+
+RING = Grid((16,), (2 * np.pi,))
+_SITES, _POINT, _NOISE = "no points of a continuum", "a single point has no grid", "a noise of its own"
+FAST = [(SIR(), _POINT), (DoubleWell(), _POINT)]
+SLOW = [
+    (Pendulum(), _POINT),
+    (LotkaVolterra(), _POINT),
+    (ReplicatorMutator(), _POINT),
+    (Robertson(), _POINT),
+    (Lorenz63(), _POINT),
+    (Lorenz96(), _SITES),
+    (Lorenz96TwoScale(), _SITES),
+    (OrnsteinUhlenbeck(), _POINT),
+    (EnergyBalance(), _NOISE),
+]
+
+
+def _make(system, tmp_path, **changes):
+    sampler, spec = default_dataset(system, (16, 0, 0), **changes)
+    return generate(sampler, spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
+
+
+@pytest.mark.parametrize(
+    ("system", "omitted"),
+    [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)],
+    ids=lambda v: getattr(v, "name", ""),
+)
+def test_the_default_data_set_of_a_system_without_a_finer_grid_is_certified_and_says_so(system, omitted, tmp_path):
+    made = _make(system, tmp_path)
+    certificate = made.certificate
+    assert omitted in certificate["grid_error_omitted"] and "grid_error" not in certificate
+    assert 0 < certificate["step_error"] <= 1e-2
+    assert 0 <= certificate["defect"] < 1e-4
+    assert all(drift < 1e-3 for drift in certificate["drift"].values())
+    assert 0 < made.description["certificate_seconds"] < made.description["seconds"]
+
+
+def test_trajectories_of_a_stochastic_data_set_follow_their_own_paths_which_the_defect_knows(tmp_path):
+    sampler, spec = default_dataset(DoubleWell(), (4, 0, 0))
+    made = generate(sampler, spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 0), 2)
+    path = own_noise(sampler.system, key)
+    assert isinstance(path, NoisePath) and own_noise(SIR(), key) is None
+    again = advance(sampler.system, np.asarray(made.train[2, 1]), 0.05, 25, noise=path.after(25))
+    assert np.allclose(again, made.train[2, 2], atol=1e-5)
+    assert len(np.unique(np.asarray(made.train[:, -1]))) == 4
+
+
+def test_too_long_a_step_along_a_noise_path_is_refused(tmp_path):
+    with pytest.raises(CertificateRefusedError, match=r"step error \d\.\de[-+]\d+ > 1\.0e-02: halve dt to 0\.2"):
+        _make(DoubleWell(), tmp_path, dt=0.4, stride=0.8)
+
+
+def test_a_system_with_coefficients_in_space_is_refined_with_them():
+    speed = 1.0 + 0.5 * np.cos(2 * np.pi * np.arange(16) / 16)
+    finer = SeismicWave(RING, speed).refined(2)
+    assert np.allclose(finer.speed, 1.0 + 0.5 * np.cos(2 * np.pi * np.arange(32) / 32), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_chaotic_stochastic_flow_is_certified_along_its_path_past_its_spin_up(tmp_path):
+    system = StochasticNavierStokes2D(Grid((16, 16), (2 * np.pi, 2 * np.pi)), 0.02, 0.1, noise_mode=2)
+    made = _make(system, tmp_path, spin_up=1.0, stride=0.1, snapshots=2, trajectories=4)
+    assert made.certificate["defect"] < 1e-4 and _NOISE in made.certificate["grid_error_omitted"]
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "neumann", "dirichlet"])
+def test_white_noise_has_a_third_of_its_variance_in_the_shortest_third_of_waves_and_a_long_wave_none(boundary, key):
+    system = Heat(Grid((48, 64), (1.0, 1.0), boundary))
+    noise = np.random.default_rng(0).standard_normal((4, 48, 64, 1))
+    # The largest of eight shares, of 17 / 47 along the axis of 48 periodic points.
+    assert 1 / 3 < unresolved_share(noise, system) < 0.4
+    x, y = np.meshgrid((np.arange(48) + 0.5) / 48, (np.arange(64) + 0.5) / 64, indexing="ij")
+    wave = {"periodic": np.sin(2 * np.pi * x) * np.cos(4 * np.pi * y), "neumann": np.cos(np.pi * x) * np.cos(np.pi * y)}
+    smooth = wave.get(boundary, np.sin(np.pi * x) * np.sin(2 * np.pi * y))[..., None]
+    assert unresolved_share(smooth, system) < 1e-12
+    assert unresolved_share(np.ones((48, 64, 1)), system) < (1e-12 if boundary != "dirichlet" else 0.05)
+
+
+def test_an_initial_field_that_is_not_resolved_warns_with_the_figure(key):
+    system, x = Burgers(RING, 0.1), RING.coordinates()[0]
+    rough = np.sin(x)[:, None] + 0.5 * np.cos(7 * x)[:, None]
+    with pytest.warns(
+        UnresolvedFieldWarning, match=r"u0 is not resolved, 20\.0% of its variance > 1%.*use more points"
+    ):
+        solve(system, rough, [0.1], dt=0.05)
+
+
+def test_a_data_set_whose_fields_are_not_resolved_warns_and_keeps_the_figure(tmp_path):
+    _, spec = default_dataset(Heat(RING, 0.01), (4, 0, 0))
+    sampler = FixedSystem(Heat(RING, 0.01), BandLimitedField(RING, 7))
+    with pytest.warns(UnresolvedFieldWarning, match="a field of the data set is not resolved"):
+        made = generate(sampler, spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
+    assert made.certificate["unresolved"] > 0.2
