@@ -136,7 +136,9 @@ class Dataset:
     def grid(self) -> Grid:
         """The grid of the fields."""
         described = self.description["grid"]
-        return Grid(tuple(described["shape"]), tuple(described["extent"]), described["boundary"])
+        boundary = described["boundary"]
+        boundary = boundary if isinstance(boundary, str) else tuple(boundary)
+        return Grid(tuple(described["shape"]), tuple(described["extent"]), boundary)
 
     @property
     def channels(self) -> tuple[str, ...]:
