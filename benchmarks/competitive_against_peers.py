@@ -7,7 +7,7 @@ machine and versions in benchmarks/results/competitive_against_peers.json. The p
 dependencies:
 
     pip install torch==2.13.0 CGDs==0.4.5 jax-cgd==1.0.4
-    python benchmarks/competitive_against_peers.py [--steps 15] [--cases dense convolutional]
+    python benchmarks/competitive_against_peers.py [--steps 15] [--cases dense convolutional strided]
 
 A peer that is not installed is left out, and said to be.
 """
@@ -68,26 +68,39 @@ def cases() -> dict[str, Case]:
         MOST,
     )
     convolutional = Case(
+        [weights(64, 4 * 4 * 64), weights(3, 3, 64, 64), weights(3, 3, 64, 32), weights(3, 3, 32, 3)],
+        [weights(3, 3, 3, 32), weights(3, 3, 32, 64), weights(3, 3, 64, 64), weights(4 * 4 * 64, 1)],
+        np.tanh(normal(32, 32, 32, 3)),
+        normal(32, 64),
+        12,
+    )
+    strided = Case(
         [weights(64, 4 * 4 * 64), weights(4, 4, 64, 64), weights(4, 4, 64, 32), weights(4, 4, 32, 3)],
         [weights(4, 4, 3, 32), weights(4, 4, 32, 64), weights(4, 4, 64, 64), weights(4 * 4 * 64, 1)],
         np.tanh(normal(32, 32, 32, 3)),
         normal(32, 64),
-        6,
+        12,
     )
-    return {"dense": dense, "convolutional": convolutional}
+    return {"dense": dense, "convolutional": convolutional, "strided": strided}
 
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def generate(params: list[Any], latent: Any) -> Any:
-    """Samples of the generator, by jax: dense layers, or a dense one and transposed convolutions of stride 2."""
+    """Samples of the generator, by jax.
+
+    Dense layers, or a dense one and either convolutions (3 x 3) after repetition or transposed ones (4 x 4), stride 2.
+    """
     x = latent @ params[0]
     if params[1].ndim == 4:
         x = x.reshape(-1, 4, 4, params[1].shape[2])
     for kernel in params[1:]:
         x = jax.nn.leaky_relu(x, 0.2)
-        if kernel.ndim == 4:
+        if kernel.shape[0] == 3:
+            x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+            x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+        elif kernel.ndim == 4:
             x = jax.lax.conv_general_dilated(x, kernel, (1, 1), ((2, 2),) * 2, (2, 2), dimension_numbers=LAYOUT)
         else:
             x = x @ kernel
@@ -95,10 +108,13 @@ def generate(params: list[Any], latent: Any) -> Any:
 
 
 def judge(params: list[Any], x: Any) -> Any:
-    """Logits of the discriminator, by jax: dense layers after convolutions of stride 2, if any."""
+    """Logits of the discriminator, by jax: dense layers, after convolutions (3 x 3, then means; or 4 x 4, stride 2)."""
     for index, kernel in enumerate(params):
         x = jax.nn.leaky_relu(x, 0.2) if index else x
-        if kernel.ndim == 4:
+        if kernel.shape[0] == 3:
+            x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+            x = x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2] // 2, 2, -1).mean((2, 4))
+        elif kernel.ndim == 4:
             x = jax.lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1),) * 2, dimension_numbers=LAYOUT)
         else:
             x = x.reshape(x.shape[0], -1) @ kernel
@@ -205,12 +221,12 @@ class Cgds(Side):
         functional = torch.nn.functional
 
         def parameter(w: np.ndarray, transposed: bool) -> Any:
-            # A transposed convolution here is a convolution of the dilated input, so its kernel is turned round.
+            # A transposed convolution above is a convolution of the dilated input, so its kernel is turned round.
             if w.ndim == 4:
-                w = w[::-1, ::-1].transpose(2, 3, 0, 1) if transposed else w.transpose(3, 2, 0, 1)
+                turned = transposed and w.shape[0] == 4
+                w = w[::-1, ::-1].transpose(2, 3, 0, 1) if turned else w.transpose(3, 2, 0, 1)
             return torch.nn.Parameter(torch.tensor(np.ascontiguousarray(w)))
 
-        self._shapes = [[w.ndim for w in player] for player in (case.generator, case.discriminator)]
         x = [parameter(w, True) for w in case.generator]
         y = [parameter(w, False) for w in case.discriminator]
         picture = case.real.ndim == 4
@@ -220,17 +236,24 @@ class Cgds(Side):
         def fields() -> Any:
             h = latent @ x[0]
             if picture:
-                h = h.reshape(-1, 4, 4, x[1].shape[0]).permute(0, 3, 1, 2)
+                h = h.reshape(-1, 4, 4, h.shape[1] // 16).permute(0, 3, 1, 2)
             for kernel in x[1:]:
                 h = functional.leaky_relu(h, 0.2)
-                h = functional.conv_transpose2d(h, kernel, stride=2, padding=1) if kernel.ndim == 4 else h @ kernel
+                if kernel.shape[-1] == 3 and kernel.ndim == 4:
+                    h = functional.conv2d(functional.interpolate(h, scale_factor=2), kernel, padding=1)
+                elif kernel.ndim == 4:
+                    h = functional.conv_transpose2d(h, kernel, stride=2, padding=1)
+                else:
+                    h = h @ kernel
             return torch.tanh(h) if picture else h
 
         def value() -> Any:
             h = torch.cat([real, fields()])
             for index, kernel in enumerate(y):
                 h = functional.leaky_relu(h, 0.2) if index else h
-                if kernel.ndim == 4:
+                if kernel.ndim == 4 and kernel.shape[-1] == 3:
+                    h = functional.avg_pool2d(functional.conv2d(h, kernel, padding=1), 2)
+                elif kernel.ndim == 4:
                     h = functional.conv2d(h, kernel, stride=2, padding=1)
                 else:
                     h = (h.permute(0, 2, 3, 1) if h.ndim == 4 else h).reshape(h.shape[0], -1) @ kernel
@@ -255,7 +278,8 @@ class Cgds(Side):
             for parameter in player:
                 w = parameter.detach().numpy()
                 if w.ndim == 4:
-                    w = w.transpose(2, 3, 0, 1)[::-1, ::-1] if transposed else w.transpose(2, 3, 1, 0)
+                    turned = transposed and w.shape[-1] == 4
+                    w = w.transpose(2, 3, 0, 1)[::-1, ::-1] if turned else w.transpose(2, 3, 1, 0)
                 leaves.append(np.ravel(w))
         return np.concatenate(leaves)
 
