@@ -191,8 +191,11 @@ def test_a_no_flux_box_with_zero_mean_converges_at_order_two():
     assert abs(np.log2(errors[0] / errors[1]) - 2) < 0.2, errors
 
 
+WALLS = [pytest.param("dirichlet", marks=pytest.mark.slow), "neumann"]
+
+
 @pytest.mark.float64
-@pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
+@pytest.mark.parametrize("boundary", WALLS)
 def test_gradients_in_permeability_and_source_are_those_of_finite_differences(boundary, key):
     grid = Grid((6, 5), (1.0, 1.0), boundary)
     system, _, _ = _system("darcy", grid)
@@ -200,6 +203,7 @@ def test_gradients_in_permeability_and_source_are_those_of_finite_differences(bo
     weights = jax.random.normal(key, a.shape)
     towards_a, towards_f = (w - w.mean() for w in jax.random.normal(key, (2, *a.shape)))
 
+    @jax.jit
     def loss(a, f):
         # Small on purpose: the adjoint must be solved to relative, not absolute accuracy.
         return 1e-9 * jnp.sum(weights * solve_steady(Darcy(grid, a, f), tolerance=1e-12) ** 2)
@@ -219,6 +223,7 @@ def test_gradients_in_permeability_and_source_are_those_of_finite_differences(bo
 def test_gradients_in_wavenumber_and_boundary_values_are_those_of_finite_differences():
     grid = Grid((6, 5), (1.0, 1.0), ("dirichlet", "neumann"))
 
+    @jax.jit
     def loss(k, low, inflow):
         system = Helmholtz(grid, 1.0, k, ((low, 0.5), (inflow, 0.0)))
         return jnp.sum(solve_steady(system, tolerance=1e-12) ** 3)
@@ -260,7 +265,7 @@ def test_a_batch_and_a_pmap_give_what_each_system_gives_alone():
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("boundary", ["dirichlet", "neumann"])
+@pytest.mark.parametrize("boundary", WALLS)
 def test_iterations_do_not_grow_with_the_number_of_cells(boundary):
     scaled, plain = [], []
     for size in (32, 64):
