@@ -25,8 +25,8 @@ class AllenCahn(SemilinearSystem):
     tanh(x / (sqrt(2) eps)). In one dimension they then rest; in two and three they move at eps^2 times their
     curvature, so that small domains vanish and large ones become round.
 
-    Good values to start with: L = 2 pi, 64 points per axis, eps = 0.2 (a spacing up to eps / 2 resolves the fronts),
-    dt = 0.1. Waves up to a quarter of the points enter the cube.
+    Good values to start with: L = 2 pi, 64 points per axis, eps = 0.2, dt = 0.1. Waves up to a quarter of the
+    points enter the cube: a spacing of eps / 2 resolves the fronts to 1e-3, eps / 4 to 1e-6.
 
     Source: Allen and Cahn (1979), Acta Metallurgica 27.
     """

