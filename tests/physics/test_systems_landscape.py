@@ -66,6 +66,7 @@ def test_a_ridge_with_streams_takes_the_analytic_steady_profile_at_first_order()
     assert errors[1] < 0.05 and abs(np.log2(errors[0] / errors[1]) - 1) < 0.3
 
 
+@pytest.mark.slow
 def test_creep_converges_to_the_divergence_of_its_flux_in_two_dimensions():
     def height(x, y):
         return 0.2 * jnp.sin(np.pi * y) * (1 + 0.3 * jnp.cos(2 * np.pi * x))
