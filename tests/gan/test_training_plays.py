@@ -1,5 +1,6 @@
 """Every game optimizer trains through ``gan.train`` from the configuration, and resumes bit for bit."""
 
+import dataclasses
 import json
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from gan.config import PLAYS
+from gan.optimizers import linear_solvers, products
 from gan.training.checkpoint import Checkpoints
 from gan.training.loop import Trainer, train
 
@@ -82,3 +84,30 @@ def test_adaptive_competitive_play_under_lookahead_resumes_bit_for_bit(toy, tmp_
     # What the solver starts from, and what lookahead pulls to, are part of what was kept.
     optimizer = states[0].optimizer
     assert int(optimizer.updates) == 4 and max(np.abs(x).max() for x in jax.tree.leaves(optimizer.wrapped.last)) > 0.0
+
+
+@pytest.mark.slow
+def test_convolutional_players_take_the_same_competitive_step_unrolled_and_in_a_loop(toy, monkeypatch):
+    chosen = recipe(toy, "competitive", inner_iterations=4, inner_tolerance=1e-2)
+    network = {"kind": "residual", "width": 4, "levels": 2, "latent": 2}
+    chosen = dataclasses.replace(chosen, network=toy.recipe(network=network).network)
+    seen, states = [], []
+    for convolves in (None, False):
+        if convolves is not None:
+            monkeypatch.setattr(products, "contains", lambda jaxpr, name: False)
+        repeat = linear_solvers.repeat
+
+        def spy(*given, repeat=repeat):
+            seen.append(given[-1])
+            return repeat(*given)
+
+        monkeypatch.setattr(linear_solvers, "repeat", spy)
+        trainer = Trainer(problem(toy), chosen, "unused")
+        state, metrics = trainer.step(trainer.state, *trainer.next_batch((0, 0)))
+        states.append(jax.device_get((state.players, metrics)))
+        monkeypatch.setattr(linear_solvers, "repeat", repeat)
+    # Convolutions in a compiled loop are slow on a CPU, so there the budget is unrolled.
+    assert seen == [True, False]
+    assert 0 < states[0][1]["inner_iterations"] == states[1][1]["inner_iterations"]
+    for unrolled, looped in zip(*map(jax.tree.leaves, states)):
+        np.testing.assert_allclose(unrolled, looped, rtol=1e-4, atol=1e-5)
