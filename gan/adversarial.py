@@ -236,9 +236,7 @@ def adversarial_game(
         terms["ensemble"] = ensemble
     shares: dict[str, Callable[[Array], Any]] = {}
     if game.transport > 0:
-        shares["transport"] = lambda progress: (
-            game.transport * LinearRamp(0.0, game.transport_until, 1.0, 0.0)(progress)
-        )
+        shares["transport"] = LinearRamp(0.0, game.transport_until, low=game.transport, high=0.0)
 
         def transport(seen: Draw) -> Array:
             weight = seen.valid[0].astype(seen.real.dtype)

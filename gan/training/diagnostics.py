@@ -3,11 +3,12 @@
 Both are taken beside the training, from two states one update apart and the batch of that update, so they work for
 every game optimizer and change nothing.
 
-*Rotation.* With F = (grad L_generator, grad L_discriminator) and d the update, ``F(w + d) - F(w) = J d`` up to second
-order, J the Jacobian of the game. Its part along d pulls back or pushes on; the part across d turns. The rotation is
-the share of the latter, ``|J d - (d . J d) d / |d|^2| / |J d|`` in [0, 1]: 0 where both players descend one landscape,
-1 where the game only circles. For small steps it does not depend on the length of d. (Mescheder, Nowozin and Geiger
-2017, section 3, on what imaginary parts do; Balduzzi et al. 2018 on the antisymmetric part.)
+*Rotation.* With F the vector field of the game (:mod:`gan.optimizers.gradients`) and d the update,
+``F(w + d) - F(w) = J d`` up to second order, J the Jacobian of the game. Its part along d pulls back or pushes on; the
+part across d turns. The rotation is the share of the latter, ``|J d - (d . J d) d / |d|^2| / |J d|`` in [0, 1]: 0 where
+both players descend one landscape, 1 where the game only circles. For small steps it does not depend on the length of
+d. (Mescheder, Nowozin and Geiger 2017, section 3, on what imaginary parts do; Balduzzi et al. 2018 on the
+antisymmetric part.)
 """
 
 from __future__ import annotations
@@ -21,20 +22,9 @@ from jaxtyping import Array, Float
 
 from gan.conflict import norm, product
 from gan.game import Batch, Game, Player, Players
+from gan.optimizers.gradients import parameters, vector_field
 
 TINY = 1e-30
-
-
-def vector_field(game: Game, players: Players, batch: Batch, key: Array) -> tuple[Any, Any]:
-    """Return each player's gradient of its own loss with respect to its own parameters."""
-    generator, discriminator = players
-
-    def own(index: int, params: tuple[Any, Any]) -> Array:
-        moved = Players(Player(params[0], generator.rest), Player(params[1], discriminator.rest))
-        return game.losses(moved, batch, key)[index]
-
-    point = (generator.params, discriminator.params)
-    return jax.grad(lambda p: own(0, (p, point[1])))(point[0]), jax.grad(lambda p: own(1, (point[0], p)))(point[1])
 
 
 def rotation(update: Any, change: Any) -> Float[Array, ""]:
@@ -60,14 +50,13 @@ def diagnosis(game: Game, precision: str) -> Callable[[Players, Players, Batch, 
         # The rest of the earlier state for both, or its change would pass for the field's.
         moved = Players(*(Player(new.params, old.rest) for old, new in zip(before, after)))
         with jax.default_matmul_precision(precision):
-            first, second = (vector_field(game, players, batch, key) for players in (before, moved))
+            first, second = (vector_field(game, players, batch, key, None).gradients for players in (before, moved))
         change = jax.tree.map(jnp.subtract, second, first)
-        points = [(players.generator.params, players.discriminator.params) for players in (before, after)]
-        update = jax.tree.map(jnp.subtract, points[1], points[0])
+        update = jax.tree.map(jnp.subtract, parameters(after), parameters(before))
         return {
             "rotation": rotation(update, change),
-            **layer_norms(second[0], "generator"),
-            **layer_norms(second[1], "discriminator"),
+            **layer_norms(second.generator, "generator"),
+            **layer_norms(second.discriminator, "discriminator"),
         }
 
     return jax.jit(run)
