@@ -234,7 +234,7 @@ def adversarial_game(
             return game.ensemble_weight * score
 
         terms["ensemble"] = ensemble
-    shares: dict[str, Callable[[Array], Any]] = {}
+    shares: dict[str, LinearRamp] = {}
     if game.transport > 0:
         shares["transport"] = LinearRamp(0.0, game.transport_until, low=game.transport, high=0.0)
 
