@@ -2,9 +2,9 @@
 
 Both sides start from the permeability and end with the pressure. SciPy assembles its matrix by whole arrays and
 factorises it by SuperLU, with the column ordering for symmetric matrices, the faster of its orderings; the ratio to
-that without the assembly is printed too. Here conjugate gradients end at the default tolerance of the precision; the difference
-from SciPy's pressure is printed. A batch is one ``jax.vmap``; SciPy takes its members one by one. One table on the
-terminal, the same numbers with machine and versions in benchmarks/results/darcy_against_scipy.json:
+that without the assembly is printed too. Here conjugate gradients end at the default tolerance of the precision; the
+difference from SciPy's pressure is printed. A batch is one ``jax.vmap``; SciPy takes its members one by one. One
+table on the terminal, the same numbers with machine and versions in benchmarks/results/darcy_against_scipy.json:
 
     python benchmarks/darcy_against_scipy.py [--repeats 9]
 """

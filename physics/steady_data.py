@@ -1,0 +1,199 @@
+"""Data of steady systems: pairs of parameter fields and their solutions, certified by residual and twice the grid.
+
+A sampler draws a system from a key, and knows itself on a finer grid, where the same key draws the same functions. The
+certificate states, on the first pairs,
+
+- the **residual level**: the mean magnitude of A u - f over that of f, on the stored fields; beside it the same for the
+  zero field and for fields shrunk by 10%, without which no residual can be read (`physics.steady`);
+- the **grid error**: the worst pair's relative difference from the solution on twice the cells of every axis.
+
+A number past its limit refuses the data, and the message says which and what to change.
+"""
+
+import abc
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from physics.certificate import CertificateRefusedError
+from physics.grid import Grid
+from physics.karhunen_loeve import KarhunenLoeveField
+from physics.steady import SteadySystem, solve_steady, steady_residual
+from physics.systems.darcy import Darcy, corner_wells
+
+_CHUNK = 64
+
+
+class SteadySampler(abc.ABC):
+    """Draws steady systems. Subclasses are frozen dataclasses."""
+
+    grid: Grid
+
+    @abc.abstractmethod
+    def draw(self, key: Key[Array, ""]) -> SteadySystem:
+        """One system; runs under ``jit`` and ``vmap``."""
+
+    @abc.abstractmethod
+    def parameters(self, system: SteadySystem) -> Float[Array, "*shape p"]:
+        """The fields of a system that its solution belongs to, ``(*grid.shape, P)``."""
+
+    @abc.abstractmethod
+    def refined(self, factor: int) -> "SteadySampler":
+        """The same functions on ``factor`` times the cells of every axis."""
+
+
+@dataclass(frozen=True)
+class LogNormalDarcy(SteadySampler):
+    """Darcy flow between wells in two corners of a closed box, or driven everywhere in one with open walls.
+
+    Arguments:
+        log_permeability: the Gaussian field whose exponential is the permeability; its grid is that of the flow,
+            with walls all Neumann (wells of `corner_wells`) or all Dirichlet (source 1).
+
+    Raises:
+        ValueError: the walls are mixed or periodic.
+    """
+
+    log_permeability: KarhunenLoeveField
+
+    def __post_init__(self):
+        if set(self.grid.boundary) not in ({"neumann"}, {"dirichlet"}):
+            raise ValueError(f"LogNormalDarcy needs walls all 'neumann' or all 'dirichlet', not {self.grid.boundary}.")
+
+    @property
+    def grid(self) -> Grid:  # type: ignore[override]
+        """The grid of the flow."""
+        return self.log_permeability.grid
+
+    def draw(self, key: Key[Array, ""]) -> Darcy:
+        """One permeability with its source."""
+        closed = self.grid.boundary[0] == "neumann"
+        a = jnp.exp(self.log_permeability.sample(key))
+        return Darcy(self.grid, a, jnp.asarray(corner_wells(self.grid), a.dtype) if closed else 1.0)
+
+    def parameters(self, system: SteadySystem) -> Float[Array, "*shape p"]:
+        """The permeability."""
+        assert isinstance(system, Darcy)
+        return jnp.asarray(system.permeability)
+
+    def refined(self, factor: int) -> "LogNormalDarcy":
+        """The same permeability on a finer grid."""
+        return LogNormalDarcy(self.log_permeability.on(self.grid.refined(factor)))
+
+
+@dataclass(frozen=True)
+class SteadyLimits:
+    """What steady data may not exceed; dimensionless.
+
+    Arguments:
+        residual: mean magnitude of the residual over that of the right-hand side.
+        grid_error: relative difference from twice the cells on every axis, worst pair.
+        pairs: how many the certificate is measured on.
+    """
+
+    residual: float = 1e-2
+    grid_error: float = 1e-2
+    pairs: int = 8
+
+    def __post_init__(self):
+        for name in ("residual", "grid_error", "pairs"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"limit {name} is {getattr(self, name)}: it must be positive")
+
+
+class SteadyData(NamedTuple):
+    """Parameter fields ``(n, *grid.shape, P)``, solutions ``(n, *grid.shape, C)``, and what is certified of them."""
+
+    parameters: Float[np.ndarray, "n *shape p"]
+    fields: Float[np.ndarray, "n *shape c"]
+    certificate: dict[str, Any]
+
+
+def generate_steady(
+    sampler: SteadySampler, count: int, *, seed: int = 0, limits: SteadyLimits | None = None, dtype: str = "float32"
+) -> SteadyData:
+    """``count`` pairs, each from its own key, folded from the seed and its number; certified before the rest is made.
+
+    Arguments:
+        sampler: what is drawn, as `LogNormalDarcy`.
+        count: how many pairs.
+        seed: of all random draws.
+        limits: what the certificate may not exceed; `SteadyLimits` when None.
+        dtype: "float32" or "float64", of the computation and of the arrays.
+
+    Raises:
+        CertificateRefusedError: the data break a limit.
+        ValueError: a count below 1, another dtype, or a system that was not solved.
+    """
+    limits = SteadyLimits() if limits is None else limits
+    if count < 1:
+        raise ValueError(f"count is {count}: generate at least 1 pair")
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype!r}: use 'float32' or 'float64'")
+    with jax.enable_x64(dtype == "float64"):
+
+        def pair(index: Any) -> tuple[Array, Array]:
+            system = sampler.draw(_key(seed, index))
+            return sampler.parameters(system), solve_steady(system)
+
+        chunk = jax.jit(jax.vmap(pair))
+        made: list[Any] = []
+        certificate: dict[str, Any] = {}
+        for start in range(0, count, _CHUNK):
+            # Every chunk has one size, so that it compiles once; what is over is cut off.
+            made.append(jax.device_get(chunk(start + jnp.arange(min(_CHUNK, count)))))
+            if not np.isfinite(made[-1][1]).all():
+                raise ValueError(f"a system of the pairs from {start} on was not solved: its operator is near singular")
+            if not certificate:
+                certificate = _certify(sampler, seed, made[0][1][: limits.pairs])
+                _judge(certificate, limits, sampler.grid)
+    parameters, fields = (np.concatenate(parts)[:count] for parts in zip(*made))
+    return SteadyData(parameters, fields, certificate)
+
+
+def _key(seed: int, index: Any) -> Key[Array, ""]:
+    return jax.random.fold_in(jax.random.key(seed), index)
+
+
+def _certify(sampler: SteadySampler, seed: int, fields: np.ndarray) -> dict[str, Any]:
+    finer = sampler.refined(2)
+
+    def measure(index: Any, u: Array) -> dict[str, Array]:
+        system = sampler.draw(_key(seed, index))
+        size = jnp.mean(jnp.abs(system.right_hand_side()))
+        levels = {
+            name: jnp.mean(jnp.abs(steady_residual(system, share * u))) / size
+            for name, share in (("residual", 1.0), ("residual_of_shrunk", 0.9), ("residual_of_zero", 0.0))
+        }
+        fine = _restricted(solve_steady(finer.draw(_key(seed, index))), sampler.grid)
+        return levels | {"grid_error": jnp.linalg.norm((u - fine).ravel()) / jnp.linalg.norm(fine.ravel())}
+
+    measured = jax.device_get(jax.jit(jax.vmap(measure))(jnp.arange(len(fields)), jnp.asarray(fields)))
+    worst = {name: float(np.max(values)) for name, values in measured.items()}
+    return worst | {"grid_error_median": float(np.median(measured["grid_error"])), "pairs": len(fields)}
+
+
+def _restricted(fine: Array, grid: Grid) -> Array:
+    """A field on twice the cells at the points of ``grid``: every second one on periodic axes, else the mean of two."""
+    for axis, kind in enumerate(grid.boundary):
+        even, odd = (jnp.take(fine, np.arange(first, fine.shape[axis], 2), axis) for first in (0, 1))
+        fine = even if kind == "periodic" else (even + odd) / 2
+    return fine
+
+
+def _judge(certificate: dict[str, Any], limits: SteadyLimits, grid: Grid) -> None:
+    remedies = {
+        "residual": "use float64",
+        "grid_error": f"use {'x'.join(str(2 * size) for size in grid.shape)} cells or smoother parameters",
+    }
+    broken = [
+        f"{name.replace('_', ' ')} {certificate[name]:.1e} > {getattr(limits, name):.1e}: {remedy}"
+        for name, remedy in remedies.items()
+        if not certificate[name] <= getattr(limits, name)
+    ]
+    if broken:
+        raise CertificateRefusedError("the steady data are refused, " + "; ".join(broken))

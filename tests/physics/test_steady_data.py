@@ -1,0 +1,64 @@
+"""Pairs of permeability and pressure: what is drawn, what is certified of it, and what is refused."""
+
+import jax
+import numpy as np
+import pytest
+
+from physics import (
+    CertificateRefusedError,
+    Darcy,
+    Grid,
+    KarhunenLoeveField,
+    LogNormalDarcy,
+    SteadyLimits,
+    generate_steady,
+    resolve_error,
+)
+
+COARSE = Grid((16, 16), (1.0, 1.0), "neumann")
+SAMPLER = LogNormalDarcy(KarhunenLoeveField(COARSE, 8, 0.3))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return generate_steady(SAMPLER, 70, dtype="float64", limits=SteadyLimits(residual=1e-8, grid_error=0.1))
+
+
+@pytest.mark.float64
+def test_pairs_solve_their_equation_and_the_certificate_says_how_well(data):
+    assert data.parameters.shape == data.fields.shape == (70, 16, 16, 1) and data.fields.dtype == np.float64
+    assert len(np.unique(data.parameters[:, 0, 0, 0])) == 70
+    source = SAMPLER.draw(jax.random.key(0)).source
+    for number in (0, 69):
+        assert resolve_error(Darcy(COARSE, data.parameters[number], source), data.fields[number]) < 1e-8
+    certificate = data.certificate
+    assert certificate["residual"] < 1e-8 and np.isclose(certificate["residual_of_zero"], 1.0)
+    assert np.isclose(certificate["residual_of_shrunk"], 0.1) and certificate["pairs"] == 8
+
+
+@pytest.mark.float64
+def test_the_certified_grid_error_falls_at_second_order(data):
+    # The same permeability functions, told by their nodes, on half the spacing.
+    finer = generate_steady(SAMPLER.refined(2), 8, dtype="float64", limits=SteadyLimits(grid_error=0.1))
+    assert np.allclose(finer.parameters[0].reshape(16, 2, 16, 2).mean((1, 3)), data.parameters[0, ..., 0], rtol=0.1)
+    order = np.log2(data.certificate["grid_error_median"] / finer.certificate["grid_error_median"])
+    assert 1.5 < order < 2.5, (data.certificate, finer.certificate)
+
+
+def test_data_beyond_a_limit_are_refused_with_the_remedy():
+    with pytest.raises(CertificateRefusedError, match=r"grid error .* > 1\.0e-06: use 32x32 cells"):
+        generate_steady(SAMPLER, 2, limits=SteadyLimits(grid_error=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LogNormalDarcy(KarhunenLoeveField(Grid((8, 8), (1.0, 1.0)), 4)), "walls all 'neumann' or all"),
+        (lambda: generate_steady(SAMPLER, 0), "count is 0"),
+        (lambda: generate_steady(SAMPLER, 2, dtype="float16"), "dtype is 'float16'"),
+        (lambda: SteadyLimits(residual=0.0), "limit residual is 0.0"),
+    ],
+)
+def test_impossible_requests_are_refused_in_one_sentence(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
