@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import diffrax
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,27 +52,49 @@ def solve_batch(
         raise ValueError(f"spread must be 1 or more, the ratio of the steps in a bucket, not {spread}.")
     u0 = jnp.asarray(u0)
     check_field("a field of u0", u0[0], system.field_shape, system.channels)
-    leaves, structure = jax.tree.flatten(system)
-    differ = [np.ndim(leaf) > 0 for leaf in leaves]
-    in_axes = jax.tree.unflatten(structure, [0 if d else None for d in differ])
-
-    def controller(u: Array) -> Any:
-        return stepsize_controller if tolerance is None else controller_of(tolerance, u)
-
-    def pace(lane: System, u: Array) -> Array:
-        return typical_steps(lane, u, float(np.max(times)), options.get("dt"), options.get("solver"), controller(u))
-
-    def run(lane: System, u: Array) -> Array:
-        return solve(lane, u, times, stepsize_controller=controller(u), **options)
-
-    fields: list[Any] = [None] * len(u0)
-    paces = np.asarray(jax.vmap(pace, (in_axes, 0))(system, u0))
-    for lanes in buckets(paces, spread):
+    instants = tuple(float(time) for time in np.asarray(times, np.float64).ravel())
+    lane = jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) else leaf, system)
+    options = {"dt": float(lane.recommended_dt)} | options
+    step = (tolerance, stepsize_controller)
+    found = buckets(
+        np.asarray(_paces(system, u0, max(instants, default=0.0) or 1.0, step, options["dt"], options.get("solver"))),
+        spread,
+    )
+    solved = []
+    for lanes in found:
         filled = np.resize(lanes, 2 ** int(np.ceil(np.log2(len(lanes)))))
-        chosen = jax.tree.unflatten(structure, [leaf[filled] if d else leaf for leaf, d in zip(leaves, differ)])
-        for lane, field in zip(lanes, jax.vmap(run, (in_axes, 0))(chosen, u0[filled])):
-            fields[lane] = field
-    return jnp.stack(fields)
+        solved.append(_solve_bucket(_lanes(system, filled), u0[filled], instants, step, options)[: len(lanes)])
+    return jnp.concatenate(solved)[np.argsort(np.concatenate(found))]
+
+
+@eqx.filter_jit
+def _paces(system: System, u0: Array, end: float, step: Any, dt: float, solver: Any) -> Array:
+    def pace(lane: System, u: Array) -> Array:
+        return typical_steps(lane, u, end, dt, solver, _controller(step, u))
+
+    return jax.vmap(pace, (_axes(system), 0))(system, u0)
+
+
+@eqx.filter_jit
+def _solve_bucket(system: System, u0: Array, times: tuple[float, ...], step: Any, options: Any) -> Array:
+    def run(lane: System, u: Array) -> Array:
+        return solve(lane, u, times, stepsize_controller=_controller(step, u), **options)
+
+    return jax.vmap(run, (_axes(system), 0))(system, u0)
+
+
+def _controller(step: Any, u0: Array) -> Any:
+    tolerance, controller = step
+    return controller if tolerance is None else controller_of(tolerance, u0)
+
+
+def _axes(system: System) -> Any:
+    """Where ``jax.vmap`` finds the lanes of every parameter."""
+    return jax.tree.map(lambda leaf: 0 if np.ndim(leaf) else None, system)
+
+
+def _lanes(system: System, chosen: np.ndarray) -> System:
+    return jax.tree.map(lambda leaf: leaf[chosen] if np.ndim(leaf) else leaf, system)
 
 
 def buckets(paces: Float[np.ndarray, " batch"], spread: float) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import Burgers, Grid, solve, solve_batch
+from physics import ETDRK2, Burgers, Grid, solve, solve_batch
 from physics.adaptive import typical_steps
 from physics.lanes import buckets
 
@@ -32,9 +32,10 @@ def test_a_batch_in_buckets_is_every_lane_solved_alone():
     amplitudes, viscosities = jnp.array([0.1, 8.0, 0.2, 0.1, 1.0]), jnp.array([0.1, 0.2, 0.1, 0.3, 0.2])
     systems = jax.vmap(lambda nu: Burgers(GRID, nu))(viscosities)
     fields = amplitudes[:, None, None] * WAVE
-    together = solve_batch(systems, fields, [0.1, 0.4], stepsize_controller=CONTROLLER)
+    how = {"stepsize_controller": CONTROLLER, "solver": ETDRK2(), "dt": 0.05}
+    together = solve_batch(systems, fields, [0.1, 0.4], **how)
     for i, field in enumerate(fields):
-        alone = solve(Burgers(GRID, viscosities[i]), field, [0.1, 0.4], stepsize_controller=CONTROLLER)
+        alone = solve(Burgers(GRID, viscosities[i]), field, [0.1, 0.4], **how)
         assert np.allclose(together[i], alone, rtol=0, atol=1e-11)
 
 
@@ -43,6 +44,7 @@ def test_a_batch_in_buckets_is_every_lane_solved_alone():
     [
         (lambda u: solve_batch(Burgers(GRID), u, [1.0]), "give either tolerance or stepsize_controller"),
         (lambda u: solve_batch(Burgers(GRID), u, [1.0], tolerance=1e-3, spread=0.5), "spread must be 1 or more"),
+        (lambda u: solve_batch(Burgers(GRID), u, [], tolerance=1e-3), "at least one time"),
         (lambda u: solve_batch(Burgers(GRID), u[0], [1.0], tolerance=1e-3), "this system's fields have shape"),
         (lambda u: jax.jit(lambda v: solve_batch(Burgers(GRID), v, [1.0], tolerance=1e-3))(u), "outside of jit"),
     ],
