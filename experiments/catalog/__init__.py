@@ -36,7 +36,7 @@ _SUMMARIES = {
         system="Dirac-GAN, two numbers",
         task="dirac",
         line="phase portraits and eigenvalues of every game optimizer: which circle, which converge",
-        cost="about 20 seconds on 2 cores",
+        cost="about a minute on 2 cores",
     ),
     "gaussians": Summary(
         system="Gaussian mixtures in the plane",

@@ -19,7 +19,7 @@ from experiments.tasks.dirac import Dirac, DiracConfig
 from gan.config import GameConfig, OptimizerConfig
 
 DEMO = ExperimentConfig(
-    system=DiracConfig(updates=1000),
+    system=DiracConfig(updates=4000),
     game=GameConfig(objective="minimax", r1=0.0, r2=0.0),
     optimizer=OptimizerConfig(
         generator_rate=0.1, discriminator_rate=0.1, schedule="constant", beta1=0.0, beta2=0.99, beta2_final=0.99
@@ -32,6 +32,6 @@ EXPERIMENT = Experiment(
     presets={
         "smoke": replace(DEMO, system=DiracConfig(updates=200, plays=("alternating", "extragradient"))),
         "demo": DEMO,
-        "full": replace(DEMO, system=DiracConfig(updates=5000)),
+        "full": replace(DEMO, system=DiracConfig(updates=20_000)),
     },
 )

@@ -1,6 +1,7 @@
 """The Dirac game as an experiment: closed-form eigenvalues, orbits that circle and orbits that converge."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +60,22 @@ def test_a_small_orbit_moves_by_the_eigenvalues():
     pair = expected("alternating", 0.6)
     trace, determinant = (pair[0] + pair[1]).real, (pair[0] * pair[1]).real
     np.testing.assert_allclose(points[2:], trace * points[1:-1] - determinant * points[:-2], atol=1e-10)
+
+
+def test_adaptive_competitive_play_converges_where_alternating_adam_stays_on_a_cycle():
+    demo = catalog.load("dirac").presets["demo"]
+    distance = {}
+    for play in ("alternating", "competitive"):
+        moves = replace(demo.optimizer, play=play, transform="adam")
+        run = jax.jit(
+            lambda start, made=game_optimizer(moves, demo.game, 2000): orbit(
+                dirac_game("minimax", 0.0), made, start, 2000
+            )
+        )
+        distance[play] = np.linalg.norm(np.asarray(run(jnp.array([1.0, 1.0]))), axis=1)
+    assert distance["competitive"][-1] < 1e-4
+    assert distance["alternating"][-400:].max() > 0.25
+    assert distance["alternating"][-400:].max() == pytest.approx(distance["alternating"][-800:-400].max(), rel=0.1)
 
 
 @pytest.fixture(scope="module")
