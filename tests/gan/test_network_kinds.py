@@ -44,34 +44,42 @@ def made(kind: str, spec: SampleSpec, **changes):
     return build(config, spec, unit(spec.channels), {k: unit(s[-1]) for k, s in spec.conditions.items()})
 
 
-@pytest.mark.parametrize("kind", ["dcgan", "unet", "fno", "convgru"])
-@pytest.mark.parametrize(
-    ("shape", "trajectory", "conditions", "padding"),
-    [
-        ((4, 8, 2), False, {"v": (3,), "f": (2, 4, 1)}, ("reflect", "circular")),
-        ((4, 4, 4, 1), False, {"v": (2,)}, "zero"),
-        ((3, 8, 1), True, {"past": (2, 4, 1)}, "edge"),
-    ],
-)
-def test_players_fit_their_samples_and_have_finite_gradients(kind, shape, trajectory, conditions, padding):
-    spec = SampleSpec(shape, trajectory, conditions, padding)
+SPECS = [
+    SampleSpec((3, 8, 1), True, {"past": (2, 4, 1)}, "edge"),
+    SampleSpec((4, 8, 2), False, {"v": (3,), "f": (2, 4, 1)}, ("reflect", "circular")),
+    SampleSpec((4, 4, 4, 1), False, {"v": (2,)}, "zero"),
+]
+
+
+def played(kind: str, spec: SampleSpec):
+    """Gradients of the summed logits of samples as a function of both players' parameters, and these."""
     networks, players = made(kind, spec)
-    condition = {name: normal(2, *s) for name, s in conditions.items()}
+    condition = {name: normal(2, *s) for name, s in spec.conditions.items()}
     training = Training(jax.random.split(jax.random.key(0), 2))
 
     def loss(generator, discriminator):
-        samples, _ = networks.generating(
-            generator, players.generator.rest, normal(2, *networks.latent), condition, training
-        )
-        assert samples.shape == (2, *shape)
+        latent = normal(2, *networks.latent)
+        samples, _ = networks.generating(generator, players.generator.rest, latent, condition, training)
+        assert samples.shape == (2, *spec.shape)
         logits, _ = networks.judging(discriminator, players.discriminator.rest, samples, condition, training)
         assert logits.shape == (2,)
         return jnp.sum(logits)
 
-    gradients = jax.jit(jax.grad(loss, (0, 1)))(
-        stirred(players.generator.params), stirred(players.discriminator.params)
-    )
-    for gradient in gradients:
+    return jax.grad(loss, (0, 1)), [stirred(player.params) for player in players]
+
+
+@pytest.mark.parametrize("kind", ["dcgan", "unet", "fno", "convgru"])
+@pytest.mark.parametrize("spec", SPECS, ids=["sequence", "plane", "space"])
+def test_players_fit_samples_on_one_to_three_axes_with_conditions(kind, spec):
+    gradients, params = played(kind, spec)
+    shapes = jax.eval_shape(gradients, *params)
+    assert jax.tree.map(jnp.shape, shapes) == jax.tree.map(jnp.shape, tuple(params))
+
+
+@pytest.mark.parametrize("kind", ["dcgan", "unet", "fno", "convgru"])
+def test_gradients_of_both_players_are_finite_and_reach_them(kind):
+    gradients, params = played(kind, SPECS[0])
+    for gradient in jax.jit(gradients)(*params):
         assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(gradient))
         assert any(float(jnp.max(jnp.abs(leaf))) > 1e-4 for leaf in jax.tree.leaves(gradient))
 
