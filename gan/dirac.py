@@ -69,7 +69,9 @@ def eigenvalues(game: Game, optimizer: Any) -> Complex[np.ndarray, " numbers"]:
     """Return the eigenvalues of one update, linearised at the equilibrium, largest modulus first.
 
     The optimizer's memory (a previous gradient, say) moves too and is part of the map; what does not depend on the
-    past has the eigenvalue 0. Only for optimizers that are differentiable there, which adaptive ones are not.
+    past has the eigenvalue 0. Only for optimizers that have a linearisation there, which adaptive ones have not.
+    Central differences: a linear solve that stops at a tolerance has a linearisation there, but no derivative that
+    could be traced.
     """
     point = jnp.zeros(2)
     _, state = jax.jit(lambda at: _updated(game, optimizer, at, optimizer.init(_players(at))))(point)
@@ -92,5 +94,8 @@ def eigenvalues(game: Game, optimizer: Any) -> Complex[np.ndarray, " numbers"]:
         return jnp.concatenate([after, *(jnp.ravel(kept[place]) for place in moving)])
 
     at = jnp.concatenate([point, *(jnp.ravel(jnp.asarray(leaves[i])) for i in moving)])
-    found = np.linalg.eigvals(np.asarray(jax.jit(jax.jacobian(update))(at)))
+    distance = float(jnp.finfo(at.dtype).eps) ** (1 / 3)
+    steps = distance * jnp.eye(at.size, dtype=at.dtype)
+    columns = jax.jit(jax.vmap(lambda step: (update(at + step) - update(at - step)) / (2 * distance)))(steps)
+    found = np.linalg.eigvals(np.asarray(columns).T)
     return found[np.argsort(-np.abs(found))].astype(complex)

@@ -17,6 +17,7 @@ from gan.dirac import dirac_game, eigenvalues, orbit
 from gan.optimizers.selection import game_optimizer
 
 RATE = 0.2
+PLAIN = ["simultaneous", "alternating", "extragradient", "optimistic"]
 
 
 def optimizer(play: str, transform: str = "sgd"):
@@ -36,6 +37,10 @@ def expected(play: str, gamma: float) -> np.ndarray:
     if play == "optimistic":
         mu = RATE * np.linalg.eigvals(field).astype(complex)
         return np.concatenate([np.roots([1, -(1 + 2 * m), m]) for m in mu])
+    if play.startswith("competitive"):
+        # Each answers the other's step; the penalty's curvature takes no part in that.
+        interaction = np.array([[0.0, 0.5], [-0.5, 0.0]])
+        return np.linalg.eigvals(np.eye(2) + RATE * np.linalg.solve(np.eye(2) - RATE * interaction, field))
     # Alternating: the discriminator moves first, the generator sees it.
     first = np.eye(2) + RATE * np.array([[0.0, 0.0], [-0.5, -gamma]])
     second = np.eye(2) + RATE * np.array([[0.0, 0.5], [0.0, 0.0]])
@@ -43,7 +48,7 @@ def expected(play: str, gamma: float) -> np.ndarray:
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("play", ["simultaneous", "alternating", "extragradient", "optimistic"])
+@pytest.mark.parametrize("play", [*PLAIN, "competitive", "competitive_general_sum"])
 @pytest.mark.parametrize("gamma", [0.0, 0.6])
 def test_the_linearised_update_has_the_eigenvalues_of_its_closed_form(play, gamma):
     wanted = expected(play, gamma)
