@@ -180,7 +180,7 @@ def test_the_iterates_do_not_depend_on_the_number_of_devices(general, unrolled, 
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("unrolled", [False, True])
+@pytest.mark.parametrize("unrolled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_both_solvers_reach_the_tolerance_and_stop_at_the_budget(unrolled):
     rng = np.random.default_rng(0)
     factor = rng.standard_normal((6, 6))
