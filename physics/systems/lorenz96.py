@@ -36,6 +36,8 @@ class Lorenz96(System):
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
     refinable: ClassVar[bool] = False
+    # Compared over one Lyapunov time.
+    default_dataset: ClassVar[dict[str, Any]] = {"horizon": 0.6}
 
     def __check_init__(self):
         check_ring(self)

@@ -40,6 +40,8 @@ class Lorenz96TwoScale(System):
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
     refinable: ClassVar[bool] = False
+    # Fast errors grow within hundredths of a time unit.
+    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 10.0, "stride": 0.2, "horizon": 0.05}
 
     def __check_init__(self):
         check_ring(self)

@@ -65,7 +65,8 @@ def test_the_default_data_set_of_a_system_without_a_finer_grid_is_certified_and_
     certificate = made.certificate
     assert omitted in certificate["grid_error_omitted"] and "grid_error" not in certificate
     assert 0 < certificate["step_error"] <= 1e-2
-    assert 0 <= certificate["defect"] < 1e-4
+    # Chaos carries round-off further between snapshots.
+    assert 0 <= certificate["defect"] < (1e-3 if system.chaotic else 1e-5)
     assert all(drift < 1e-3 for drift in certificate["drift"].values())
     assert 0 < made.description["certificate_seconds"] < made.description["seconds"]
 
