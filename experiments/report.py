@@ -51,7 +51,8 @@ def build(folder: RunFolder) -> str:
         _forecast(comparison, figures),
         _scores(comparison),
         _regions(comparison),
-        cost_section(comparison),
+        # A law that is sampled exactly has no cheaper solver to be held against.
+        "" if comparison.get("task") == "modes" else cost_section(comparison),
         _baselines(comparison),
         _training(metrics),
         _details(folder, data),
@@ -277,11 +278,15 @@ def _scores(comparison: Mapping[str, Any]) -> str:
     if not scores:
         return ""
     text = (
-        "<p>Each score has a target, which the solver itself meets only within chance: <b>inside</b> means within the "
-        "band that holds 95% of the solver's own values, score by score.</p>"
+        f"<p>Each score has a target, which {_reference(comparison)} meet only within chance: <b>inside</b> means "
+        "within the band that holds 95% of their own values, score by score.</p>"
     )
     meanings = {name: meaning for name, meaning in _SCORES.items() if any(one.split("/")[0] == name for one in scores)}
     return f"<section><h2>Scores</h2>{text}{_score_table(scores)}{definitions(meanings)}</section>"
+
+
+def _reference(comparison: Mapping[str, Any]) -> str:
+    return "exact samples" if comparison.get("task") == "modes" else "the solver's own fields"
 
 
 def _target(value: Any) -> str:
@@ -308,7 +313,7 @@ def _score_table(scores: Mapping[str, Any]) -> str:
                 MARKS[inside],
             ]
         )
-    head = ["score", "value", "target", "the solver's own", "null band"]
+    head = ["score", "value", "target", "the reference's own", "null band"]
     return table(head, rows)
 
 

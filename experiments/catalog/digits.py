@@ -129,7 +129,7 @@ DEMO = ExperimentConfig(
     data=SamplesConfig(samples=(2**16, 4096, 8192)),
     system=DigitsConfig(counted=200_000),
     network=NetworkConfig(kind="mlp", width=256, blocks=3, latent=64, levels=3),
-    game=GameConfig(r1=0.02, r2=0.02),
+    game=GameConfig(r1=0.002, r2=0.002, penalty_final=0.05),
     optimizer=OptimizerConfig(generator_rate=1e-3, discriminator_rate=1e-3),
     training=TrainingConfig(
         steps=12_000,
