@@ -1,7 +1,7 @@
 """Steady systems A u = f: solving them, their discrete residual, and how far a field is from the solution.
 
-A is never a matrix. Conjugate gradients (GMRES where A is not symmetric and positive) from lineax run on it with
-the system's approximate inverse as preconditioner. Gradients with respect to everything in the system follow from
+A is never a matrix. Conjugate gradients, or lineax's GMRES where A is not symmetric and positive, run on it with the
+system's approximate inverse as preconditioner. Gradients with respect to everything in the system follow from
 the implicit function theorem, du = A^{-1} (df - dA u), by one more solve in either mode of differentiation; no
 iteration is stored. Everything batches by ``jax.vmap``, a batch takes as many iterations as its slowest member,
 and works under ``jit`` and ``pmap``.
