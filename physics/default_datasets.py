@@ -9,7 +9,7 @@ from physics.samplers import FixedSystem
 from physics.system import System
 
 _STRIDE = 25  # solver steps between snapshots of systems that are not chaotic
-_LIMITS = frozenset(field.name for field in dataclasses.fields(Limits))
+_LIMITS = frozenset(field.name for field in dataclasses.fields(Limits)) - {"trajectories"}
 
 
 def default_dataset(
@@ -24,7 +24,7 @@ def default_dataset(
     Arguments:
         system: the system, with its parameters and grid.
         trajectories: how many for training, validation and test.
-        changes: fields of `DatasetSpec` and `Limits` to take instead.
+        changes: fields of `DatasetSpec`, and of `Limits` but its ``trajectories``, to take instead.
     """
     dt = system.recommended_dt
     chosen: dict[str, Any] = {"dt": dt, "snapshots": 4}
