@@ -50,21 +50,21 @@ class ERK43(AbstractExponentialSolver):
             7 / 9 * w2 - 10 / 3 * w3,
             4 / 3 * w3 - w2 / 9,
         )
-        return exp_1, exp_2, exp, *(h * weight for weight in weights)
+        return exp, exp_1, exp_2, *(h * weight for weight in weights)
 
     def stages(
         self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
     ) -> Stages:
         """The five stages and the embedded error."""
-        exp_1, exp_2, exp, q1, q2, a32, a42, a43, q, a52, a53, a54, b2, b3, b4, b5 = values
+        growth, exp_1, exp_2, q1, q2, a32, a42, a43, q, a52, a53, a54, b2, b3, b4, b5 = values
         # The weights of every stage sum to its phi_1, so N_2 ... N_5 enter as what they add to N_1.
         half = apply_symbol(exp_2, u_hat) + apply_symbol(q2, n_u)
         d_2 = nonlinear(1 / 6, apply_symbol(exp_1, u_hat) + apply_symbol(q1, n_u)) - n_u
         d_3 = nonlinear(0.5, half + apply_symbol(a32, d_2)) - n_u
         d_4 = nonlinear(0.5, half + apply_symbol(a42, d_2) + apply_symbol(a43, d_3)) - n_u
-        whole = apply_symbol(exp, u_hat) + apply_symbol(q, n_u)
+        change = apply_symbol(growth, u_hat) + apply_symbol(q, n_u)
         low = apply_symbol(a52, d_2) + apply_symbol(a53, d_3) + apply_symbol(a54, d_4)
-        d_5 = nonlinear(1.0, whole + low) - n_u
+        d_5 = nonlinear(1.0, u_hat + (change + low)) - n_u
         high = apply_symbol(b2, d_2) + apply_symbol(b3, d_3) + apply_symbol(b4, d_4) + apply_symbol(b5, d_5)
-        new = whole + high
+        new = u_hat + (change + high)
         return Stages(new, nonlinear(1.0, new), high - low, d_4 + n_u)

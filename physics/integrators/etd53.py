@@ -40,10 +40,10 @@ class ETD53(AbstractExponentialSolver):
         exp, psi1, psi2, psi3 = phi(1.0, 3)
         psi2, psi3 = 2 * psi2, 6 * psi3
         return (
+            exp,
             exp_1,
             exp_2,
             exp_3,
-            exp,
             h / 4 * p1_1,
             h / 4 * p2_1,
             h / 2 * p1_2,
@@ -65,17 +65,17 @@ class ETD53(AbstractExponentialSolver):
         self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
     ) -> Stages:
         """The six stages and the embedded error."""
-        exp_1, exp_2, exp_3, exp, q1, r1, q2, r2, q3, r3, a1, a2, a3, a5, b1, b3, b4, b5, b6 = values
+        growth, exp_1, exp_2, exp_3, q1, r1, q2, r2, q3, r3, a1, a2, a3, a5, b1, b3, b4, b5, b6 = values
         first = apply_symbol(exp_1, u_hat) + apply_symbol(q1, n_u)
         n_2 = nonlinear(0.25, first)
         n_3 = nonlinear(0.25, first + apply_symbol(r1, n_2 - n_u))
         n_4 = nonlinear(0.5, apply_symbol(exp_2, u_hat) + apply_symbol(q2, n_u) + apply_symbol(r2, n_3 - n_u))
         third = apply_symbol(q3, n_u - (n_2 - n_3) / 2) + apply_symbol(r3, n_4 - n_u)
         n_5 = nonlinear(0.75, apply_symbol(exp_3, u_hat) + third)
-        whole = apply_symbol(exp, u_hat)
+        linear = apply_symbol(growth, u_hat)
         last = apply_symbol(a1, n_u) + apply_symbol(a2, n_2 - 1.5 * n_4) + apply_symbol(a3, n_3) + apply_symbol(a5, n_5)
-        n_6 = nonlinear(1.0, whole + last)
+        n_6 = nonlinear(1.0, u_hat + (linear + last))
         ends, middle = apply_symbol(b1, n_u) + apply_symbol(b6, n_6), apply_symbol(b4, n_4)
-        new = whole + ends + middle + apply_symbol(b3, n_3) + apply_symbol(b5, n_5)
+        new = u_hat + (linear + ends + middle + apply_symbol(b3, n_3) + apply_symbol(b5, n_5))
         error = apply_symbol(b5, 4 * (n_3 + n_5) - 6 * n_4 - n_u - n_6)
         return Stages(new, nonlinear(1.0, new), error, n_4)

@@ -35,7 +35,7 @@ class ETDRK1(AbstractExponentialSolver):
         self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
     ) -> Stages:
         """One stage and the second-order correction it lacks."""
-        exp, p1, p2 = values
-        new = apply_symbol(exp, u_hat) + apply_symbol(p1, n_u)
+        growth, p1, p2 = values
+        new = u_hat + (apply_symbol(growth, u_hat) + apply_symbol(p1, n_u))
         n_new = nonlinear(1.0, new)
         return Stages(new, n_new, apply_symbol(p2, n_u - n_new))

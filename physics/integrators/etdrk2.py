@@ -31,8 +31,8 @@ class ETDRK2(AbstractExponentialSolver):
         self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
     ) -> Stages:
         """Both stages and the embedded error."""
-        exp, p1, p2 = values
-        a = apply_symbol(exp, u_hat) + apply_symbol(p1, n_u)
-        error = apply_symbol(p2, nonlinear(1.0, a) - n_u)
-        new = a + error
+        growth, p1, p2 = values
+        change = apply_symbol(growth, u_hat) + apply_symbol(p1, n_u)
+        error = apply_symbol(p2, nonlinear(1.0, u_hat + change) - n_u)
+        new = u_hat + (change + error)
         return Stages(new, nonlinear(1.0, new), error)

@@ -36,10 +36,10 @@ class ETDRK3(AbstractExponentialSolver):
         self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
     ) -> Stages:
         """The three stages and the embedded error."""
-        exp, exp_half, q, p1, p2, f3 = values
-        whole = apply_symbol(exp, u_hat)
+        growth, exp_half, q, p1, p2, f3 = values
+        linear = apply_symbol(growth, u_hat)
         n_a = nonlinear(0.5, apply_symbol(exp_half, u_hat) + apply_symbol(q, n_u))
-        n_b = nonlinear(1.0, whole + apply_symbol(p1, 2 * n_a - n_u))
+        n_b = nonlinear(1.0, u_hat + (linear + apply_symbol(p1, 2 * n_a - n_u)))
         error = apply_symbol(f3, n_u - 2 * n_a + n_b)
-        new = whole + apply_symbol(p1, n_u) + apply_symbol(p2, n_a - n_u) + error
+        new = u_hat + (linear + apply_symbol(p1, n_u) + apply_symbol(p2, n_a - n_u) + error)
         return Stages(new, nonlinear(1.0, new), error)

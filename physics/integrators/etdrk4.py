@@ -44,12 +44,13 @@ class ETDRK4(AbstractExponentialSolver):
         self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
     ) -> Stages:
         """The four stages and the embedded error."""
-        exp, exp_half, q, f1, f2, f3 = values
+        growth, exp_half, q, f1, f2, f3 = values
         half = apply_symbol(exp_half, u_hat)
         a = half + apply_symbol(q, n_u)
         n_a = nonlinear(0.5, a)
         n_b = nonlinear(0.5, half + apply_symbol(q, n_a))
         n_c = nonlinear(1.0, apply_symbol(exp_half, a) + apply_symbol(q, 2 * n_b - n_u))
-        new = apply_symbol(exp, u_hat) + apply_symbol(f1, n_u) + apply_symbol(f2, n_a + n_b) + apply_symbol(f3, n_c)
+        forced = apply_symbol(f1, n_u) + apply_symbol(f2, n_a + n_b) + apply_symbol(f3, n_c)
+        new = u_hat + (apply_symbol(growth, u_hat) + forced)
         n_new = nonlinear(1.0, new)
         return Stages(new, n_new, apply_symbol(f3, n_c - n_new), (n_a + n_b) / 2)

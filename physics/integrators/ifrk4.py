@@ -37,11 +37,12 @@ class IFRK4(AbstractExponentialSolver):
         self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
     ) -> Stages:
         """The four stages and the embedded error."""
-        exp, exp_half = values
+        growth, exp_half = values
         n_a = nonlinear(0.5, apply_symbol(exp_half, u_hat + h / 2 * n_u))
         n_b = nonlinear(0.5, apply_symbol(exp_half, u_hat) + h / 2 * n_a)
-        n_c = nonlinear(1.0, apply_symbol(exp, u_hat) + h * apply_symbol(exp_half, n_b))
-        ends, middle = apply_symbol(exp, u_hat + h / 6 * n_u), apply_symbol(exp_half, h / 3 * (n_a + n_b))
-        new = ends + middle + h / 6 * n_c
+        linear = apply_symbol(growth, u_hat)
+        n_c = nonlinear(1.0, u_hat + (linear + h * apply_symbol(exp_half, n_b)))
+        forced = n_u + apply_symbol(growth, n_u) + 2 * apply_symbol(exp_half, n_a + n_b) + n_c
+        new = u_hat + (linear + h / 6 * forced)
         n_new = nonlinear(1.0, new)
         return Stages(new, n_new, h / 6 * (n_c - n_new), (n_a + n_b) / 2)
