@@ -35,7 +35,7 @@ def portraits(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
                 axes.set_axis_on()
                 points = figures[f"dirac/{row['play']}/{transform}/{penalty}"]
                 _portrait(axes, points, row["outcome"])
-                axes.set_title(f"{words(row['play'])}: {row['outcome']}", fontsize=9)
+                axes.set_title(f"{words(row['play'])}:\n{row['outcome']}", fontsize=8)
             figure.supxlabel("generator", fontsize=9)
             figure.supylabel("discriminator", fontsize=9)
         caption = (
