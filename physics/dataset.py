@@ -26,7 +26,7 @@ from physics.cache import DESCRIPTION, Cache, Lease
 from physics.certificate import Limits
 from physics.grid import Grid
 
-FORMAT = 1
+FORMAT = 2
 SPLITS = ("train", "validation", "test")
 
 
