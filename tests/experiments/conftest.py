@@ -34,7 +34,7 @@ TOY = ExperimentConfig(
 def toy(monkeypatch):
     """Register the experiment ``toy``, with the presets smoke and demo, for one test."""
     smoke = dataclasses.replace(TOY, training=dataclasses.replace(TOY.training, steps=10, checkpoint_every=10))
-    experiment = SimpleNamespace(name="toy", presets={"smoke": smoke, "demo": TOY})
+    experiment = SimpleNamespace(name="toy", task=SimpleNamespace(trains=True), presets={"smoke": smoke, "demo": TOY})
     summary = catalog.Summary("a toy, 1D, periodic", "snapshot", "numbers instead of a training", "nothing")
     monkeypatch.setitem(catalog._SUMMARIES, "toy", summary)
     monkeypatch.setitem(sys.modules, "experiments.catalog.toy", SimpleNamespace(EXPERIMENT=experiment))

@@ -70,7 +70,11 @@ def test_text_becomes_the_type_of_the_setting(config, name, text, value):
         ("data.trajectories", "1,2", "--data.trajectories takes 3 values separated by commas, found 1,2."),
         ("compare.refine", "4,2", "--compare.refine must be increasing times"),
         ("compare.search", "perhaps", "--compare.search must be true or false, found 'perhaps'."),
-        ("network.kind", "resnet", "--network.kind = 'resnet' is not usable: choose one of residual, mlp."),
+        (
+            "network.kind",
+            "resnet",
+            "--network.kind = 'resnet' is not usable: choose one of residual, mlp, dcgan, unet, fno, convgru.",
+        ),
     ],
 )
 def test_a_wrong_option_is_told_with_its_name_value_and_remedy(config, name, text, told):

@@ -92,6 +92,7 @@ def test_the_classifier_learns_what_can_be_told_apart():
         train_classifier(images[:5], np.zeros(5, int))
 
 
+@pytest.mark.slow
 def test_a_run_on_a_users_pictures_counts_stacked_classes(tmp_path):
     images, labels = bars(800)
     np.savez(tmp_path / "all.npz", images=images, labels=labels)

@@ -80,6 +80,7 @@ def test_what_cannot_work_is_refused_before_anything_is_drawn(changes, told):
     assert told in str(caught.value)
 
 
+@pytest.mark.slow
 def test_baselines_stand_in_the_generators_table(tmp_path):
     with jax.enable_x64(False):
         command = ["run", "gaussians", "--preset", "smoke", "--runs-dir", str(tmp_path), "--baselines"]

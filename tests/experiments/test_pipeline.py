@@ -77,6 +77,7 @@ def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished):
     assert (finished / "comparison.json").stat().st_mtime_ns == compared
 
 
+@pytest.mark.slow
 def test_a_forecast_run_is_held_against_the_posterior_inside_and_outside(tmp_path, monkeypatch):
     monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path / "cache"))
     command = ["run", "burgers", "--preset", "smoke", "--runs-dir", str(tmp_path), "--compare.search", "false"]

@@ -109,6 +109,7 @@ def test_the_probability_rises_while_the_discriminator_is_too_sure_and_counts_sa
     np.testing.assert_allclose(both, [0.38, 0.38], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_training_with_all_helpers_runs_records_them_and_is_loaded(toy, tmp_path):
     recipe = toy.recipe(
         network={"latent": 0},

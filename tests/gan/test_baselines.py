@@ -108,6 +108,7 @@ def test_a_sample_depends_on_its_place_and_key_alone(flow):
     assert np.abs(few - made.sample(jax.random.key(4), 3)).min() > 0
 
 
+@pytest.mark.slow
 def test_fields_and_trajectories_with_conditions_have_their_shapes(toy):
     rng = np.random.default_rng(0)
     fields = rng.standard_normal((64, 3, 8, 1)).astype(np.float32)

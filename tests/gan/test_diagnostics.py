@@ -137,6 +137,7 @@ def test_every_alarm_says_what_is_wrong_as_soon_as_it_has_lasted(values, after, 
     assert words in raised[1500 + after] and "try" in raised[1500 + after]
 
 
+@pytest.mark.slow
 def test_a_diagnosed_training_is_the_same_training_with_more_in_its_record(toy, tmp_path):
     def recipe(**training):
         return toy.recipe(training={"steps": 20, "log_every": 10, "checkpoint_every": 20, **training})

@@ -31,6 +31,7 @@ def uninterrupted(toy, tmp_path_factory):
         return train(toy.problem(), recipe(toy), folder), folder
 
 
+@pytest.mark.slow
 def test_statistics_dropout_and_batch_means_do_not_depend_on_the_count_of_devices(toy):
     states = []
     for devices in (1, 4):

@@ -128,6 +128,7 @@ def test_training_checkpoints_and_loading_carry_the_state(toy, normalised):
     np.testing.assert_allclose(sizes, 1.0, atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_state_agrees_on_one_device_and_on_four(toy):
     states = []
     for devices in (1, 4):

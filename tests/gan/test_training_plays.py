@@ -58,6 +58,7 @@ def test_every_play_trains_from_the_configuration_and_averages_the_generator(toy
     assert 0.0 < max(apart) < 1.0
 
 
+@pytest.mark.slow
 def test_adaptive_competitive_play_under_lookahead_resumes_bit_for_bit(toy, tmp_path):
     chosen = recipe(toy, "competitive", lookahead_steps=3)
 

@@ -27,6 +27,7 @@ def test_stiffer_lanes_have_shorter_typical_steps():
     assert 2 * paces[1] < paces[0] and 2 * paces[2] < paces[1]
 
 
+@pytest.mark.slow
 @pytest.mark.float64
 def test_a_batch_in_buckets_is_every_lane_solved_alone():
     amplitudes, viscosities = jnp.array([0.1, 8.0, 0.2, 0.1, 1.0]), jnp.array([0.1, 0.2, 0.1, 0.3, 0.2])

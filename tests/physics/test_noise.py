@@ -180,6 +180,7 @@ def test_gradients_along_a_path_match_finite_differences_in_field_and_parameters
         assert np.isclose(jnp.sum(jax.jacfwd(end, argument)(*at)), slope, rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", [GeometricBrownianMotion(), BURGERS], ids=lambda s: s.name)
 def test_independent_keys_give_the_same_paths_and_gradients_on_any_number_of_devices(system, key):
     keys = jax.random.split(key, 4)

@@ -87,6 +87,7 @@ def test_gradients_of_trajectories_and_of_two_dimensional_flow_match_finite_diff
         assert np.isclose(got, (slope(*e) - slope(*-e)) / 2e-5, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.float64
 def test_gradients_of_adaptive_and_ordinary_solves_match_finite_differences_in_both_modes():
     u0 = jnp.asarray([1.0, 2.0, 20.0])
@@ -122,7 +123,9 @@ _WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", _WAYS)
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=pytest.mark.slow if way in ("implicit scan", "adaptive") else ()) for way in _WAYS]
+)
 def test_values_and_gradients_agree_under_pmap_shard_map_and_sharded_jit(way, key):
     value_and_grad = jax.value_and_grad(lambda u: (_WAYS[way](u) ** 2).sum())
     batched = jax.vmap(value_and_grad)
@@ -152,6 +155,7 @@ def test_values_and_gradients_agree_under_pmap_shard_map_and_sharded_jit(way, ke
                 assert np.allclose(got, expected, rtol=2e-5, atol=2e-5), (name, count)
 
 
+@pytest.mark.slow
 def test_replicated_parameters_get_the_sum_over_devices_of_their_gradient(key):
     batch = jax.vmap(SYSTEM.sample_initial)(jax.random.split(key, 2))
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])

@@ -235,6 +235,7 @@ def test_gradients_in_wavenumber_and_boundary_values_are_those_of_finite_differe
         assert np.isclose(jnp.sum(gradient), (loss(*moved[0]) - loss(*moved[1])) / 2e-5, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.float64
 def test_a_batch_and_a_pmap_give_what_each_system_gives_alone():
     grid = Grid((8, 8), (1.0, 1.0), "neumann")

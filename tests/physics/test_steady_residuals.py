@@ -32,6 +32,7 @@ def test_residuals_lie_about_small_fields_and_the_resolve_error_does_not(key):
     assert error["other"] > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.float64
 @pytest.mark.parametrize("measure", [lambda s, u: jnp.sum(residual_of(s, u) ** 2), resolve_error])
 def test_residual_and_resolve_error_differentiate_in_field_and_permeability(measure, key):

@@ -9,6 +9,7 @@ from physics import CosmicWeb, Grid, advance
 pytestmark = pytest.mark.float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "l"), [(1, 0), (1, 1)])
 def test_a_plane_wave_follows_zeldovich_until_its_particles_meet(k, l):  # noqa: E741
     # Zel'dovich, 1970: d = d_0 exp(t) exactly in one dimension (Shandarin and Zeldovich, 1989, Rev. Mod. Phys. 61),

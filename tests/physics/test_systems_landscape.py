@@ -49,6 +49,7 @@ def test_a_ridge_under_creep_alone_takes_the_analytic_steady_profile_at_second_o
     assert errors[1] < 1e-3 and abs(np.log2(errors[0] / errors[1]) - 2) < 0.2
 
 
+@pytest.mark.slow
 def test_a_ridge_with_streams_takes_the_analytic_steady_profile_at_first_order():
     # Bonetti et al., 2020, with m = 1 and a = x: D s' + K x s = U, whose solution is Dawson's integral.
     uplift, erodibility, errors = 1.0, 60.0, []

@@ -128,6 +128,7 @@ def test_the_climate_has_three_equilibria_of_which_the_middle_one_is_unstable():
     assert np.allclose(temperatures, [14.2, -21.4, -40.2], atol=0.1)
 
 
+@pytest.mark.slow
 def test_weather_around_the_present_climate_has_the_covariance_of_its_linear_response(key):
     system = EnergyBalance(noise=0.01, ice_width=5.0, grid=Grid((16,), (2.0,), "neumann"))
 
