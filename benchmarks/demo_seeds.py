@@ -1,18 +1,23 @@
 """The demo at several seeds, all shown: does the recipe hold, or was one run lucky?
 
     python benchmarks/demo_seeds.py [--experiment kuramoto_sivashinsky] [--preset demo] [--seeds 3] [--runs-dir runs]
+    python benchmarks/demo_seeds.py --label tau1 --carry.tau 1 --carry.steps 5    # the same with other settings
 
-Runs the command line for every seed, one after another, and writes benchmarks/results/EXPERIMENT-PRESET-seeds.json.
+Runs the command line for every seed, one after another, and writes benchmarks/results/EXPERIMENT-PRESET-seeds.json
+(with a label: EXPERIMENT-PRESET-LABEL-seeds.json). Options that are not its own go to the command line.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -25,11 +30,20 @@ def main() -> None:
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs-dir", default="runs")
-    asked = parser.parse_args()
+    parser.add_argument("--label", default="", help="part of the result file's name when settings are given")
+    asked, settings = parser.parse_known_args()
+    if bool(settings) != bool(asked.label):
+        parser.error("settings and --label go together, so that one result file holds one recipe.")
+    target = RESULTS / f"{'-'.join(filter(None, (asked.experiment, asked.preset, asked.label)))}-seeds.json"
+    about = {
+        "settings": settings,
+        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": platform.platform()},
+        "versions": {"python": platform.python_version(), "jax": jax.__version__},
+    }
     rows = []
     for seed in range(asked.seeds):
         command = [sys.executable, "-m", "experiments", "run", asked.experiment, "--preset", asked.preset]
-        subprocess.run([*command, "--seed", str(seed), "--runs-dir", asked.runs_dir], check=True)
+        subprocess.run([*command, "--seed", str(seed), "--runs-dir", asked.runs_dir, *settings], check=True)
         newest = max(Path(asked.runs_dir, asked.experiment).glob("*/comparison.json"), key=lambda p: p.stat().st_mtime)
         comparison = json.loads(newest.read_text())
         ratios = {name: entry["ratio"] for name, entry in comparison["distances"].items()}
@@ -47,8 +61,7 @@ def main() -> None:
             }
         )
         RESULTS.mkdir(exist_ok=True)
-        target = RESULTS / f"{asked.experiment}-{asked.preset}-seeds.json"
-        target.write_text(json.dumps({"n": comparison["n"], "runs": rows}, indent=1) + "\n")
+        target.write_text(json.dumps({"n": comparison["n"], **about, "runs": rows}, indent=1) + "\n")
     names = list(rows[0]["ratios"])
     print("seed  median  worst  inside  train s  " + "  ".join(names))
     for row in rows:
