@@ -40,10 +40,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from experiments import catalog
-from experiments.compare import RefinementInputs, Sizes, compare_snapshot
+from experiments.comparison.snapshot import RefinementInputs, Sizes, compare_snapshot
 from experiments.config import ExperimentConfig
+from experiments.files import write_json
 from experiments.options import to_mapping
-from experiments.runs import write_json
 from experiments.tasks.snapshot import refiner
 from gan import train
 from gan.training.loop import Diverged

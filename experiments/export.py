@@ -16,10 +16,7 @@ A file appears under its name only when it is complete: it is written beside it 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from experiments.errors import UserError, nearest
+from experiments.files import replacing
 
 _NETCDF_LIMIT = 2**31 - 4
 
@@ -128,21 +126,6 @@ def write(fields: Fields, path: str | Path) -> Path:
     with replacing(path) as temporary:
         writer(fields, temporary)
     return path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` to write to; on success it takes ``path``'s place, otherwise it
-    is removed."""
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        temporary = scratch / path.name
-        yield temporary
-        if path.is_dir():
-            path.rename(scratch / "replaced")
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _plain(value: Any) -> Any:

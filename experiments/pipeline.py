@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from experiments import catalog, export, runs
+from experiments import catalog, export, files
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.experiment import Experiment
@@ -108,7 +108,7 @@ def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolde
     dataset = experiment.task.data(config, progress.data())
     described = {"path": str(dataset.path), **dataset.description}
     if folder.data() != json.loads(json.dumps(described)):
-        runs.write_json(folder.data_file, described)
+        files.write_json(folder.data_file, described)
     return dataset
 
 
@@ -118,7 +118,7 @@ def describe_networks(config: ExperimentConfig, problem: Any, folder: RunFolder,
 
     counts = network_counts(config.network, problem.spec)
     progress.note(f"networks: {in_words(counts)}")
-    runs.write_json(folder.networks_file, {name: one._asdict() for name, one in counts.items()})
+    files.write_json(folder.networks_file, {name: one._asdict() for name, one in counts.items()})
 
 
 def load_trained(experiment: Experiment, folder: RunFolder, dataset: Any) -> Any:
@@ -168,7 +168,7 @@ def _compare(
             min(SHOWN, config.compare.fields), key=jax.random.key(config.compare.seed), refine=0.0
         )
         export.write(shown, folder.samples_file)
-    runs.write_arrays(folder.figures_file, figures)
+    files.write_arrays(folder.figures_file, figures)
     # Last, so that a folder with a comparison has everything the report reads.
-    runs.write_json(folder.comparison_file, comparison)
+    files.write_json(folder.comparison_file, comparison)
     return comparison

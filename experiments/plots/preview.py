@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.export import replacing
+from experiments.files import replacing
 from experiments.plots.course import draw_refinement, refined_distances
 from experiments.plots.fields import space_time
 from experiments.plots.forecast import draw_forecast, draw_ranks

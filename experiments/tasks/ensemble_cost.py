@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cost import Setting, measured, unmeasured
+from experiments.comparison.cost import Setting, measured, unmeasured
 from experiments.tasks.task import Report
 
 

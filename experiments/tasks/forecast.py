@@ -89,7 +89,7 @@ class Forecast(Task):
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse also what neither the task nor its comparison could use."""
-        from experiments.compare_forecast import DISTANCES
+        from experiments.comparison.forecast import DISTANCES
 
         super().check(config)
         told, asked = self.told(config), config.compare

@@ -165,7 +165,7 @@ class Modes(Task):
         baselines: Mapping[str, Any] = NONE,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Modes, weights and distances, each beside what exact samples of the same number come to."""
-        from experiments.compare_modes import ModesComparison
+        from experiments.tasks.exact_samples import ModesComparison
 
         return ModesComparison(self, config, dataset, trained, report).run(seconds, baselines)
 

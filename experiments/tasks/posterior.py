@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.baselines import baseline_rows
-from experiments.compare_forecast import DISTANCES, compare_forecast
+from experiments.comparison.baselines import baseline_rows
+from experiments.comparison.cost import Setting, cost_section, timed
+from experiments.comparison.forecast import DISTANCES, compare_forecast
+from experiments.comparison.verdict import forecast_verdict
 from experiments.config import ExperimentConfig
-from experiments.cost import Setting, cost_section, timed
 from experiments.tasks.ensemble_cost import search, settings
 from experiments.tasks.forecast import Forecast
 from experiments.tasks.observations import Cases, observe
 from experiments.tasks.snapshot import on_grid
 from experiments.tasks.task import NONE, Report
-from experiments.verdict import forecast_verdict
 from physics import ETDRK2, ETDRK4, defect, solve
 
 _OUTSIDE = 16

@@ -98,7 +98,7 @@ class Snapshot(Task):
         """Distances, scores, refinement curves and costs against held-out trajectories."""
         import jax
 
-        from experiments.compare import RefinementInputs, Sizes, compare_snapshot
+        from experiments.comparison.snapshot import RefinementInputs, Sizes, compare_snapshot
 
         system, asked = self.system(config), config.compare
         key = jax.random.key(asked.seed)
@@ -147,8 +147,8 @@ class Snapshot(Task):
         """Say what samples cost, and offer the solvers that might reach them for less."""
         import jax
 
-        from experiments.cost import CostInputs, timed
-        from experiments.refinement import gaussian_fields
+        from experiments.comparison.cost import CostInputs, timed
+        from experiments.comparison.refinement import gaussian_fields
 
         count = min(config.compare.fields, 512)
         key = jax.random.key(config.compare.seed)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from experiments import catalog, runs
+from experiments import catalog, files, runs
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig, SystemConfig
 from experiments.options import setting, to_mapping
 from gan.config import TrainingConfig
@@ -208,8 +208,8 @@ def fill(path, forecast=False):
     }
     if forecast:
         figures |= forecast_figures(rng, x)
-    runs.write_arrays(path / "figures.npz", figures)
-    runs.write_json(path / "comparison.json", comparison)
+    files.write_arrays(path / "figures.npz", figures)
+    files.write_json(path / "comparison.json", comparison)
     rows = []
     for step in range(0, 4001, 50):
         decay = float(np.exp(-step / 900))
@@ -229,7 +229,7 @@ def fill(path, forecast=False):
             }
         )
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    runs.write_json(path / "data.json", {"key": "0123456789abcdef", "certificate": {"defect": 2e-7}})
+    files.write_json(path / "data.json", {"key": "0123456789abcdef", "certificate": {"defect": 2e-7}})
 
 
 def forecast_figures(rng, x):

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import experiments
-from experiments import catalog, runs
+from experiments import catalog, files, runs
 from experiments.cli import main
 from experiments.errors import UserError
 from experiments.export import Fields
@@ -43,7 +43,7 @@ def pipeline(monkeypatch):
         calls.run.append((experiment.name, config, folder.path, resume))
         if calls.fail is not None:
             raise calls.fail
-        runs.write_json(folder.comparison_file, {"verdict": "The generator wins."})
+        files.write_json(folder.comparison_file, {"verdict": "The generator wins."})
         return folder.comparison()
 
     def open_sampler(run):
@@ -259,7 +259,7 @@ def test_samples_are_written_with_their_shape_told(run_path, pipeline, capsys, t
 
 
 def test_a_report_is_rebuilt_from_the_folder_alone(run_path, capsys):
-    runs.write_json(run_path / "comparison.json", {"verdict": "It loses."})
+    files.write_json(run_path / "comparison.json", {"verdict": "It loses."})
     assert main(["report", str(run_path)]) == 0
     assert capsys.readouterr().out.split() == ["It", "loses.", "report:", str(run_path / "report.html")]
 

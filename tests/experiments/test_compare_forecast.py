@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.compare_forecast import _apart, compare_forecast
+from experiments.comparison.forecast import _apart, compare_forecast
 from gan.metrics import crps, energy_score
 
 CASES, MEMBERS, TIMES, POINTS = 40, 20, 2, 12

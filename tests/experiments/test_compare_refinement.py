@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.cost import break_even, search_solver_settings, timed
-from experiments.refinement import Start, enters, refinement_curves, spin_up_saved
+from experiments.comparison.cost import break_even, search_solver_settings, timed
+from experiments.comparison.refinement import Start, enters, refinement_curves, spin_up_saved
 from gan.metrics import Yardstick
 
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from experiments.compare import RefinementInputs, Sizes, compare_snapshot, finite_fields
-from experiments.cost import CostInputs
-from experiments.refinement import gaussian_fields
-from experiments.runs import write_arrays, write_json
+from experiments.comparison.cost import CostInputs
+from experiments.comparison.refinement import gaussian_fields
+from experiments.comparison.snapshot import RefinementInputs, Sizes, compare_snapshot, finite_fields
+from experiments.files import write_arrays, write_json
 from gan.augmentation import Reflection, Symmetries
 
 POINTS, SET = 16, 100

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from experiments import plots, report, runs
+from experiments import files, plots, report, runs
 from experiments.plots.style import DIVERGING, scale_of
+from experiments.report import pieces
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_losing_is_said_as_plainly_as_winning(finished_run, quick):
     assert "pays off from <b>448&#8239;750</b> samples on" in report.build(folder)
     comparison = folder.comparison()
     comparison["cost"]["break_even"] = None
-    runs.write_json(folder.comparison_file, comparison)
+    files.write_json(folder.comparison_file, comparison)
     assert "<b>never</b> pays off" in report.build(folder)
 
 
@@ -58,7 +59,7 @@ def test_alarms_and_the_size_of_the_networks_are_in_the_report(finished_run, qui
     assert "<li>Step" not in report.build(folder)
     with folder.metrics_file.open("a") as record:
         record.write(json.dumps({"step": 10**6, "alarms": ["a <gradient> is 100 times its usual size"]}) + "\n")
-    runs.write_json(folder.networks_file, {"generator": {"parameters": 1234, "flops": 5.0e6}})
+    files.write_json(folder.networks_file, {"generator": {"parameters": 1234, "flops": 5.0e6}})
     page = report.build(folder)
     assert "<li>Step 1&#8239;000&#8239;000: a &lt;gradient&gt; is 100 times its usual size.</li>" in page
     assert "parameters: 1234" in page
@@ -74,7 +75,7 @@ def test_diagnoses_have_pictures_of_their_own():
 
 def rewritten(folder, **changes):
     """The page of a run whose comparison has these entries too."""
-    runs.write_json(folder.comparison_file, {**folder.comparison(), **changes})
+    files.write_json(folder.comparison_file, {**folder.comparison(), **changes})
     return report.build(folder)
 
 
@@ -133,7 +134,7 @@ def test_a_run_without_comparison_or_metrics_still_has_a_page_with_the_next_comm
 
 def test_text_from_the_run_folder_cannot_become_markup(finished_run, quick):
     folder = runs.open_folder(finished_run)
-    runs.write_json(folder.comparison_file, {**folder.comparison(), "verdict": "<b>x</b> & <script>"})
+    files.write_json(folder.comparison_file, {**folder.comparison(), "verdict": "<b>x</b> & <script>"})
     page = report.build(folder)
     assert "<script" not in page
     assert "&lt;b&gt;x&lt;/b&gt; &amp; &lt;script&gt;" in page
@@ -236,7 +237,7 @@ def test_metrics_are_grouped_whatever_else_is_logged():
     ],
 )
 def test_numbers_have_three_digits_and_counts_all_of_them(value, text):
-    assert report.number(value) == text
+    assert pieces.number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,7 @@ def test_numbers_have_three_digits_and_counts_all_of_them(value, text):
     [(2.1e-4, "210 µs"), (0.0042, "4.20 ms"), (41.0, "41.0 s"), (318.0, "5.30 min"), (None, "–")],
 )
 def test_durations_have_a_unit_that_suits_them(value, text):
-    assert report.seconds(value) == text
+    assert pieces.seconds(value) == text
 
 
 def test_damaged_figures_say_how_to_write_them_again(finished_run):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import experiments
-from experiments import pipeline, runs
+from experiments import files, pipeline, runs
 from experiments.errors import UserError
 from experiments.export import Fields
 
@@ -34,7 +34,7 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, toy, monkeypatch):
     def full(path, text):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "write_text", full)
+    monkeypatch.setattr("experiments.runs.folder.write_text", full)
     with pytest.raises(OSError, match="No space left"):
         runs.create(tmp_path, "toy", "demo", toy.presets["demo"])
     assert list((tmp_path / "toy").iterdir()) == []
@@ -100,15 +100,15 @@ def test_a_run_stopped_before_its_first_checkpoint_says_how_to_go_on(run_path, l
 
 def test_json_keeps_arrays_and_turns_what_is_not_finite_into_null(tmp_path):
     path = tmp_path / "a.json"
-    runs.write_json(path, {"a": np.float32(0.5), "b": np.arange(2), "c": float("nan"), "d": (1, None, True)})
+    files.write_json(path, {"a": np.float32(0.5), "b": np.arange(2), "c": float("nan"), "d": (1, None, True)})
     assert json.loads(path.read_text()) == {"a": 0.5, "b": [0, 1], "c": None, "d": [1, None, True]}
 
 
 def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
     path = tmp_path / "a.json"
-    runs.write_json(path, {"a": 1})
+    files.write_json(path, {"a": 1})
     with pytest.raises(TypeError):
-        runs.write_json(path, {"a": object()})
+        files.write_json(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 

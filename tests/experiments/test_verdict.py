@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments import verdict
+from experiments.comparison import verdict
 
 
 def entry(ratio, inside):

@@ -18,11 +18,8 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import json
-import platform
 import shlex
-import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,24 +34,11 @@ from filelock import FileLock, Timeout
 from experiments import catalog
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
-from experiments.export import replacing
+from experiments.files import write_text
 from experiments.options import to_mapping
+from experiments.runs.provenance import provenance
 
 FORMAT_VERSION = 1
-
-_PACKAGES = (
-    "solvergan",
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "orbax-checkpoint",
-    "diffrax",
-    "equinox",
-    "lineax",
-    "numpy",
-    "scipy",
-)
 
 
 @dataclass(frozen=True)
@@ -202,7 +186,7 @@ def create(
         "preset": preset,
         "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(command),
-        **_provenance(),
+        **provenance(),
         "config": to_mapping(config),
     }
     parent = Path(runs_dir) / experiment
@@ -268,74 +252,3 @@ def _suggest_run(path: Path) -> str:
         if found:
             return f"; the newest run there is {max(found, key=lambda one: one.stat().st_mtime).parent}."
     return "; give a folder that `python -m experiments run` made."
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically; arrays become lists, numbers that are not finite become null."""
-    write_text(path, json.dumps(_jsonable(content), indent=2, allow_nan=False) + "\n")
-
-
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write an .npz atomically; names may hold slashes."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **{name: np.asarray(one) for name, one in arrays.items()})
-
-
-def _jsonable(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {str(key): _jsonable(value) for key, value in content.items()}
-    if isinstance(content, tuple | list):
-        return [_jsonable(value) for value in content]
-    if isinstance(content, bool | int | str) or content is None:
-        return content
-    if isinstance(content, Path):
-        return str(content)
-    if hasattr(content, "__array__") or isinstance(content, float | np.generic):
-        values = np.asarray(content)
-        if values.ndim:
-            return [_jsonable(value) for value in values]
-        value = values.item()
-        return None if isinstance(value, float) and not np.isfinite(value) else value
-    raise TypeError(f"cannot write {type(content).__name__} as JSON")
-
-
-def _provenance() -> dict[str, Any]:
-    """Versions, devices and git commit, as far as they can be told."""
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    import jax
-
-    devices = jax.devices()
-    return {
-        "versions": versions,
-        "devices": {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)},
-        "machine": {"system": platform.platform(), "processor": platform.machine()},
-        "git": _git_commit(),
-    }
-
-
-def _git_commit() -> str | None:
-    """The commit of the code, with ``+changes`` where files differ from it; None outside a git checkout."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        answer = subprocess.run(
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10, check=True
-        )
-        return answer.stdout.strip()
-
-    try:
-        changes = git("status", "--porcelain", "--untracked-files=no", "--", str(here.parent))
-        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.verdict import forecast_verdict
+from experiments.comparison.verdict import forecast_verdict
 from gan.metrics import Frame, coverage, holm, rank_flatness, rank_histogram, spread_skill_ratio
 from gan.metrics.features import resolved_shells
 

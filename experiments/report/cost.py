@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments import plots
-from experiments.page import gallery, given, number, seconds, table
 from experiments.plots.style import is_finite
+from experiments.report.pieces import gallery, given, number, seconds, table
 
 
 def cost_section(comparison: Mapping[str, Any]) -> str:

@@ -13,12 +13,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.baselines import baseline_rows
+from experiments.comparison.baselines import baseline_rows
+from experiments.comparison.cost import cost_section, timed
+from experiments.comparison.verdict import modes_verdict
 from experiments.config import ExperimentConfig
-from experiments.cost import cost_section, timed
 from experiments.tasks.modes import NULL_DRAWS, Drawn, Modes
 from experiments.tasks.task import NONE, Report
-from experiments.verdict import modes_verdict
 from gan.metrics import Yardstick, mode_scores
 
 SHOWN = 4000

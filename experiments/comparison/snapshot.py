@@ -14,10 +14,10 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.baselines import baseline_rows
-from experiments.comparison_figures import snapshot_figures
-from experiments.cost import CostInputs, cost_table
-from experiments.refinement import (
+from experiments.comparison.baselines import baseline_rows
+from experiments.comparison.cost import CostInputs, cost_table
+from experiments.comparison.figures import snapshot_figures
+from experiments.comparison.refinement import (
     Refine,
     Start,
     curve_band,
@@ -25,7 +25,7 @@ from experiments.refinement import (
     refinement_curves,
     spin_up_saved,
 )
-from experiments.verdict import snapshot_verdict
+from experiments.comparison.verdict import snapshot_verdict
 from gan.augmentation import Symmetries
 from gan.metrics import FieldFeatures, Yardstick, diversity, memorising
 

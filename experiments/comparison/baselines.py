@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.cost import timed
+from experiments.comparison.cost import timed
 
 
 def baseline_rows(

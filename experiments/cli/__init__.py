@@ -1,0 +1,77 @@
+"""The command line: ``list | run | sample | compare | report | cache``.
+
+``main(argv)`` returns the exit code: 0; 2 after one sentence on stderr for anything the user can mend; 130
+after Ctrl-C, with the command that resumes. What answers quickly (help, ``list``, wrong options) imports no
+jax.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from experiments.cli import commands
+from experiments.cli.parsers import PROGRAM, parsers
+from experiments.cli.run import run
+from experiments.cli.settings import help_of_run
+from experiments.errors import EXIT_INTERRUPTED, EXIT_USER, UserError, is_of_the_disk, nearest, sentence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (0, 2, or 130)."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    resumable: list[str] = []
+    try:
+        return _dispatch(argv, resumable)
+    except KeyboardInterrupt:
+        _complain(f"interrupted; go on with: {resumable[-1]}" if resumable else "interrupted.")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (a pager, head) has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        message = sentence(error)
+        if message is None:
+            raise
+        _complain(message)
+        if resumable and is_of_the_disk(error):
+            _complain(f"the run is kept; go on with: {resumable[-1]}")
+        elif resumable and type(error).__name__ == "Diverged":
+            # Going on would repeat it, bit for bit.
+            _complain("start again with smaller --optimizer.generator_rate and --optimizer.discriminator_rate.")
+        return EXIT_USER
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+
+
+def _dispatch(argv: list[str], resumable: list[str]) -> int:
+    parser, known = parsers()
+    word = next((one for one in argv if not one.startswith("-")), None)
+    if word is not None and word not in known:
+        hint = nearest(word, known) or "; choose from " + ", ".join(known) + "."
+        raise UserError(f"command {word!r} is unknown{hint}")
+    if word == "run" and {"-h", "--help"} & set(argv):
+        return help_of_run(argv, known["run"])
+    arguments, rest = parser.parse_known_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    if rest and arguments.command != "run":
+        options = [one for action in known[arguments.command]._actions for one in action.option_strings]
+        raise UserError(
+            f"{rest[0]} is not an option of {arguments.command}"
+            f"{nearest(rest[0], options) or f'; see `{PROGRAM} {arguments.command} --help`.'}"
+        )
+    if arguments.command == "run":
+        return run(arguments, rest, argv, resumable, known["run"])
+    return {
+        "list": commands.show_experiments,
+        "sample": commands.sample,
+        "compare": commands.compare,
+        "report": commands.report,
+        "cache": commands.cache,
+    }[arguments.command](arguments)

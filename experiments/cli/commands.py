@@ -1,0 +1,94 @@
+"""The commands beside ``run``: ``list | sample | compare | report | cache``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+
+from experiments import catalog, environment
+from experiments.cli.console import show_verdict, terminal
+from experiments.cli.settings import number
+from experiments.errors import UserError
+
+
+def show_experiments(arguments: argparse.Namespace) -> int:
+    """Print every experiment with its system, task, line and cost."""
+    out = terminal()
+    for name, summary in catalog.names().items():
+        out.print(f"[bold]{name}[/bold]  {summary.system}; {summary.task}")
+        out.print(f"    {summary.line}")
+        out.print(f"    [dim]{summary.cost}[/dim]")
+    return 0
+
+
+def sample(arguments: argparse.Namespace) -> int:
+    """Draw fields and write them to ``--out``."""
+    from experiments import export
+
+    out = Path(arguments.out)
+    export.writer_for(out)
+    count = number(arguments.count, "--count", int, 1)
+    refine = number(arguments.refine, "--refine", float, 0)
+    seed = number(arguments.seed, "--seed", int, 0, 2**32)
+    environment.prepare()
+    from experiments.run import load_run
+
+    run = load_run(arguments.run)
+    import jax
+
+    fields = run.sample(count, key=jax.random.key(seed), refine=refine)
+    source = {"experiment": run.folder.experiment, "run": str(run.path), "seed": seed}
+    export.write(dataclasses.replace(fields, attrs={**fields.attrs, **source}), out)
+    shape = " x ".join(f"{size} {name}" for name, size in zip(fields.dims, fields.shape))
+    terminal().print(f"{out}: {shape}", markup=False)
+    return 0
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Hold the last checkpoint against the solver again, and write the report."""
+    environment.prepare()
+    from experiments import runs
+
+    folder = runs.open_folder(arguments.run)
+    from experiments import pipeline, report
+    from experiments.progress import Progress
+
+    with Progress() as progress:
+        comparison = pipeline.compare(folder, progress)
+        page = report.write(folder)
+    show_verdict(comparison, page)
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write the report again from what lies in the folder."""
+    from experiments import report, runs
+
+    folder = runs.open_folder(arguments.run)
+    page = report.write(folder)
+    show_verdict(folder.comparison() if folder.comparison_file.exists() else {}, page)
+    return 0
+
+
+def cache(arguments: argparse.Namespace) -> int:
+    """Show the cached training fields, or remove those that nothing uses."""
+    if arguments.action not in ("show", "clear"):
+        raise UserError(f"cache {arguments.action!r} is unknown; choose show or clear.")
+
+    from physics import cache
+
+    out = terminal()
+    entries = cache.clear() if arguments.action == "clear" else cache.usage()
+    total = sum(entry.size for entry in entries)
+    for entry in entries if arguments.action == "show" else ():
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
+        state = "in use" if entry.in_use else "" if entry.complete else "unfinished"
+        out.print(
+            f"{entry.key[:12]}  {entry.size / 1e6:9.1f} MB  last used {used}  {entry.name}  {state}".rstrip(),
+            markup=False,
+        )
+    what = "removed" if arguments.action == "clear" else "in all"
+    out.print(f"{len(entries)} data sets, {total / 1e6:.1f} MB {what}: {cache.default_directory()}", markup=False)
+    return 0

@@ -1,0 +1,94 @@
+"""Commands, their options and their help; settings of experiments are in `experiments.cli.settings`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from experiments.errors import UserError
+
+PROGRAM = "python -m experiments"
+
+
+_DESCRIPTION = """\
+Generative adversarial networks trained against, and through, a differentiable solver.
+
+A run makes training fields with the solver, trains a generator whose samples the solver carries on, holds the
+generator against the solver, and leaves all of it with a report in runs/NAME/STAMP/."""
+
+
+_EXAMPLES = """\
+examples:
+  python -m experiments list
+  python -m experiments run kuramoto_sivashinsky                  minutes on 2 cores, ends with the verdict
+  python -m experiments run kuramoto_sivashinsky --help           every setting, its default and its unit
+  python -m experiments run burgers --preset smoke --seed 1 --training.steps 200
+  python -m experiments run kuramoto_sivashinsky --resume runs/kuramoto_sivashinsky/STAMP
+  python -m experiments sample runs/kuramoto_sivashinsky/STAMP --count 1000 --refine 2 --out fields.nc
+
+Ctrl-C stops a run so that it can be resumed.
+Exit codes: 0 done, 2 something to mend (one sentence says what), 130 interrupted."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse whose complaints are ``UserError``s, so that they become one sentence like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`.")
+
+
+def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of the command line, and those of its commands by name."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog=PROGRAM, description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=plain, allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def command(name: str, help: str, epilog: str = "") -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.",
+            epilog=epilog,
+            formatter_class=plain,
+            allow_abbrev=False,
+        )
+
+    command("list", "show every experiment: its system, its task, what it is about and what it costs")
+
+    run = command("run", "make the data, train, compare with the solver, write the report; resumable at any moment")
+    run.add_argument("name", metavar="NAME", help="an experiment, as `list` names it")
+    run.add_argument("--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)")
+    run.add_argument("--seed", metavar="N", help="seed of players, latents and batches (training.seed)")
+    run.add_argument("--runs-dir", metavar="DIR", default="runs", help="where run folders go (default: runs)")
+    run.add_argument(
+        "--baselines", action="store_true", help="train baselines too, on the same data (compare.baselines)"
+    )
+    run.add_argument("--resume", metavar="RUN", help="go on with this run folder where it stopped")
+
+    sample = command(
+        "sample",
+        "draw fields from a run's generator and write them with coordinates and units",
+        "example:\n"
+        "  python -m experiments sample runs/kuramoto_sivashinsky/STAMP --count 1000 --refine 2 "
+        "--out fields.nc",
+    )
+    _add_run(sample)
+    sample.add_argument("--count", metavar="N", required=True, help="how many fields")
+    sample.add_argument(
+        "--refine", metavar="TIME", default="0", help="carry them on with the solver for TIME (default: 0)"
+    )
+    sample.add_argument("--seed", metavar="N", default="0", help="seed of the latents (default: 0)")
+    sample.add_argument("--out", metavar="FILE", required=True, help="ends in .npz, .nc, .h5 or .zarr")
+
+    _add_run(command("compare", "hold a run's generator against the solver again, from its last checkpoint"))
+    _add_run(command("report", "write a run's report.html again, from what lies in its folder"))
+
+    cache = command("cache", "show the cached training fields, or remove those that nothing uses")
+    cache.add_argument("action", metavar="show|clear", nargs="?", default="show", help="show (the default) or clear")
+    return parser, dict(commands.choices)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run folder, runs/NAME/STAMP")

@@ -1,0 +1,80 @@
+"""The command ``run``: a new run, or one that goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import catalog, environment
+from experiments.cli.console import show_verdict
+from experiments.cli.settings import chosen_preset, known_options, number, read_overrides
+from experiments.errors import UserError
+
+
+def run(
+    arguments: argparse.Namespace,
+    rest: Sequence[str],
+    argv: Sequence[str],
+    resumable: list[str],
+    parser: argparse.ArgumentParser,
+) -> int:
+    """Run from data to report; once there is a folder, the command that goes on with it is put on ``resumable``."""
+    environment.prepare()
+    experiment = catalog.load(arguments.name)
+    preset = chosen_preset(experiment, arguments.preset)
+    overrides = read_overrides(rest, known_options(experiment.presets[preset], parser))
+    if arguments.seed is not None:
+        if "training.seed" in overrides:
+            raise UserError("--seed and --training.seed say the same thing; give one of them.")
+        overrides["training.seed"] = str(number(arguments.seed, "--seed", int, 0))
+    if arguments.baselines:
+        overrides.setdefault("compare.baselines", "true")
+    from experiments import pipeline, runs
+
+    if arguments.resume is not None:
+        folder = _resumed(runs.open_folder(arguments.resume), arguments, overrides)
+        pipeline.check(experiment, folder.config)
+    else:
+        config = experiment.presets[preset].with_overrides(overrides)
+        # Before the folder is made: what cannot work leaves nothing behind.
+        pipeline.check(experiment, config)
+        folder = runs.create(arguments.runs_dir, arguments.name, preset, config, ["python", "-m", "experiments", *argv])
+    resumable.append(folder.resume_command())
+
+    from experiments import report
+    from experiments.progress import Progress
+
+    with Progress() as progress:
+        progress.note(f"run folder: {folder.path}")
+        comparison = pipeline.run(
+            experiment, folder.config, folder, resume=arguments.resume is not None, progress=progress
+        )
+        page = report.write(folder)
+    show_verdict(comparison, page)
+    return 0
+
+
+def _resumed(folder: Any, arguments: argparse.Namespace, overrides: dict[str, str]) -> Any:
+    """Check that nothing on the command line contradicts the run to go on with."""
+    if folder.experiment != arguments.name:
+        raise UserError(
+            f"--resume {folder.path} is a run of {folder.experiment}, not of {arguments.name}; "
+            f"go on with `{folder.resume_command()}`."
+        )
+    if arguments.preset not in (None, folder.preset):
+        raise UserError(
+            f"--preset {arguments.preset} contradicts --resume {folder.path}, "
+            f"whose preset is {folder.preset}; leave --preset out."
+        )
+    if folder.config.with_overrides(overrides) != folder.config:
+        from experiments.options import settings, show
+
+        before = {name: value for name, _, value, _ in settings(folder.config)}
+        changed = {name: value for name, _, value, _ in settings(folder.config.with_overrides(overrides))}
+        name = next(name for name in before if before[name] != changed[name])
+        raise UserError(
+            f"--{name} {show(changed[name])} contradicts --resume {folder.path}, "
+            f"whose value is {show(before[name])}; leave it out, or start a new run."
+        )
+    return folder

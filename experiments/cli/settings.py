@@ -1,0 +1,111 @@
+"""Settings on the command line: which there are, what was given, and their page of help."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import catalog
+from experiments.cli.parsers import PROGRAM
+from experiments.errors import UserError, nearest
+
+
+def read_overrides(rest: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Read ``--section.key value`` and ``--section.key=value`` pairs."""
+    found: dict[str, str] = {}
+    words = list(rest)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            raise UserError(f"{word!r} belongs to no option; settings are written --section.key value.")
+        name, equals, value = word[2:].partition("=")
+        if f"--{name}" not in known:
+            raise UserError(
+                f"--{name} is not an option of run{nearest(f'--{name}', known) or '; see `run NAME --help`.'}"
+            )
+        if not equals:
+            if not words or (words[0].startswith("--") and words[0].partition("=")[0] in known):
+                raise UserError(f"--{name} needs a value: write --{name} VALUE.")
+            value = words.pop(0)
+        if name in found:
+            raise UserError(f"--{name} is given twice, {found[name]} and {value}; give it once.")
+        found[name] = value
+    return found
+
+
+def known_options(config: Any, parser: argparse.ArgumentParser) -> list[str]:
+    """Every option that ``run`` takes with this configuration."""
+    from experiments.options import settings
+
+    return [one for action in parser._actions for one in action.option_strings] + [
+        f"--{name}" for name, _, _, _ in settings(config)
+    ]
+
+
+def chosen_preset(experiment: Any, name: str | None) -> str:
+    """Return the preset that was asked for, ``demo`` where none was."""
+    presets = list(experiment.presets)
+    if name is None:
+        return "demo" if "demo" in presets else presets[0]
+    if name not in presets:
+        hint = nearest(name, presets) or f"; choose from {', '.join(presets)}."
+        raise UserError(f"--preset {name!r} is unknown{hint}")
+    return name
+
+
+def number(text: str, option: str, kind: type, minimum: int, below: float | int = float("inf")) -> Any:
+    """Read a number in [minimum, below)."""
+    from experiments.options import convert
+
+    value = convert(text, kind, option)
+    if not value >= minimum:
+        raise UserError(f"{option} must be at least {minimum:g}, found {text}.")
+    if not value < below:
+        raise UserError(f"{option} must be {'finite' if kind is float else f'below {below}'}, found {text}.")
+    return value
+
+
+def help_of_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
+    """Print the help of ``run``; with an experiment's name, also every setting with that preset's values."""
+    words = [one for one in argv[argv.index("run") + 1 :] if one not in ("-h", "--help")]
+    # "none" answers for a NAME left out, so that the parser can tell names from the values of options.
+    asked, _ = parser.parse_known_args([*words, "none"])
+    if asked.name == "none":
+        names = ", ".join(catalog.names())
+        parser.epilog = f"With NAME given, --help shows every setting of that experiment. NAME is one of:\n{names}."
+        parser.print_help()
+        return 0
+    experiment = catalog.load(asked.name)
+    preset = chosen_preset(experiment, asked.preset)
+    parser.usage = (
+        f"{PROGRAM} run {asked.name} [--preset PRESET] [--seed N] [--runs-dir DIR] [--resume RUN]\n"
+        "           [--section.key value ...]"
+    )
+    summary = catalog.names()[asked.name]
+    parser.description = f"{summary.system}; {summary.task}: {summary.line}."
+    parser.epilog = describe(experiment.presets[preset], asked.name, preset)
+    parser.print_help()
+    return 0
+
+
+def describe(config: Any, name: str, preset: str) -> str:
+    """List every setting of ``config`` by section: option, value in this preset, unit, type and help."""
+    from experiments.options import settings, show, type_name
+
+    titles = {field.name: field.metadata.get("help", "") for field in dataclasses.fields(config)}
+    lines = [f"settings, with the values of --preset {preset}:"]
+    section = ""
+    for dotted, kind, value, metadata in settings(config):
+        if (head := dotted.partition(".")[0]) != section:
+            section = head
+            lines += ["", f"{section}: {titles[section]}"]
+        unit = f" {metadata['unit']}" if metadata.get("unit") and value is not None else ""
+        lines.append(f"  --{dotted} {type_name(kind)}")
+        choices = f" ({', '.join(map(str, metadata['choices']))})" if metadata.get("choices") else ""
+        text = f"{metadata.get('help', '')}{choices} [{show(value)}{unit}]"
+        lines += textwrap.wrap(text, 100, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    lines += ["", "example:", f"  {PROGRAM} run {name} --preset {preset} --seed 1 --training.steps 500"]
+    return "\n".join(lines)
