@@ -51,5 +51,5 @@ def test_samples_are_drawn_at_tau_whatever_the_spread():
 
 
 def test_a_negative_spread_is_refused():
-    with pytest.raises(ValueError, match="carry.spread"):
+    with pytest.raises(ValueError, match=r"carry\.spread"):
         CarryConfig(spread=-0.1)
