@@ -75,7 +75,7 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
         ValueError: devices that do not divide the batch, too little data for the batch or for the comparison.
     """
     from gan import Recipe
-    from gan.training.loop import choose_devices
+    from gan.training.devices import choose_devices
 
     choose_devices(Recipe.of(config))
     experiment.task.check(config)

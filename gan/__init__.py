@@ -47,7 +47,7 @@ _HOME = {
     "game_optimizer": "gan.optimizers.selection",
     "Problem": "gan.training.problem",
     "train": "gan.training.loop",
-    "Diverged": "gan.training.loop",
+    "Diverged": "gan.training.divergence",
     "Trained": "gan.training.trained",
     "Samples": "gan.training.trained",
     "load": "gan.training.trained",

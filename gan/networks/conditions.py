@@ -36,6 +36,13 @@ class Joins(nnx.Module):
         return x
 
 
+def beside(
+    x: Float[Array, "batch *grid channels"], field: Float[Array, "batch *coarse k"] | None, rules: tuple[str, ...]
+) -> Float[Array, "batch *grid more"]:
+    """Return a field with the condition field, resized, as further channels; itself where there is none."""
+    return x if field is None else jnp.concatenate([x, resize(field, x.shape[1:-1], rules)], axis=-1)
+
+
 class Projection(nnx.Module):
     """Inner product of the discriminator's features with the embedded condition (Miyato and Koyama 2018, eq. 3).
 

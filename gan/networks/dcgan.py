@@ -23,8 +23,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from gan.networks.blueprint import Blueprint, Training
-from gan.networks.conditions import Joins, Projection
-from gan.networks.layers import Dense, Field, activation, flatten, pad, resize
+from gan.networks.conditions import Joins, Projection, beside
+from gan.networks.layers import Dense, Field, activation, flatten, pad
 from gan.networks.resnet import coarse_shape
 from gan.networks.stochastic import BatchNormalization, dropout
 
@@ -165,9 +165,7 @@ class StridedDiscriminator(nnx.Module):
         training: Training | None = None,
     ) -> Float[Array, " batch"]:
         """Return the logits of a batch."""
-        if field is not None:
-            x = jnp.concatenate([x, resize(field, x.shape[1:-1], self.rules)], axis=-1)
-        x = activation(self.joins(0, self.entry(x), vector))
+        x = activation(self.joins(0, self.entry(beside(x, field, self.rules)), vector))
         for level, step in enumerate(self.steps, start=1):
             x = self.joins(level, step(x), vector)
             if self.norms:

@@ -21,8 +21,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from gan.networks.blueprint import Blueprint, Training
-from gan.networks.conditions import Joins, Projection
-from gan.networks.layers import PADDINGS, Dense, Field, activation, resize
+from gan.networks.conditions import Joins, Projection, beside
+from gan.networks.layers import PADDINGS, Dense, Field, activation
 
 
 class FourierLayer(nnx.Module):
@@ -95,8 +95,7 @@ class FourierGenerator(nnx.Module):
         training: Training | None = None,
     ) -> Float[Array, "batch *grid channels"]:
         """Return a batch of normalised fields on the grid of the latent."""
-        x = latent if field is None else jnp.concatenate([latent, resize(field, latent.shape[1:-1], self.rules)], -1)
-        x = self.entry(x)
+        x = self.entry(beside(latent, field, self.rules))
         for index, layer in enumerate(self.layers):
             x = layer(self.joins(index, x, vector))
         return self.head(activation(self.lift(x)))
@@ -123,9 +122,7 @@ class FourierDiscriminator(nnx.Module):
         training: Training | None = None,
     ) -> Float[Array, " batch"]:
         """Return the logits of a batch."""
-        if field is not None:
-            x = jnp.concatenate([x, resize(field, x.shape[1:-1], self.rules)], axis=-1)
-        x = self.entry(x)
+        x = self.entry(beside(x, field, self.rules))
         for index, layer in enumerate(self.layers):
             x = layer(self.joins(index, x, vector))
         features = jnp.mean(activation(self.lift(x)), axis=tuple(range(1, x.ndim - 1)))

@@ -18,14 +18,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from gan.networks.blueprint import Blueprint, Training
-from gan.networks.conditions import Joins, Projection
-from gan.networks.layers import Convolution, Dense, Field, activation, downsample, flatten, resize, upsample
+from gan.networks.conditions import Joins, Projection, beside
+from gan.networks.layers import Convolution, Dense, Field, activation, downsample, flatten, upsample
 
 
 class Block(nnx.Module):
@@ -96,9 +95,7 @@ class ResidualDiscriminator(nnx.Module):
         training: Training | None = None,
     ) -> Float[Array, " batch"]:
         """Return the logits of a batch."""
-        if field is not None:
-            x = jnp.concatenate([x, resize(field, x.shape[1:-1], self.rules)], axis=-1)
-        x = self.entry(x)
+        x = self.entry(beside(x, field, self.rules))
         for level, stage in enumerate(self.stages):
             if level:
                 x = downsample(x, self.rules)

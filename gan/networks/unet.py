@@ -14,8 +14,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from gan.networks.blueprint import Blueprint, Training
-from gan.networks.conditions import Joins
-from gan.networks.layers import Convolution, downsample, resize, upsample
+from gan.networks.conditions import Joins, beside
+from gan.networks.layers import Convolution, downsample, upsample
 from gan.networks.resnet import coarse_shape, stages
 
 
@@ -46,9 +46,8 @@ class UNetGenerator(nnx.Module):
         training: Training | None = None,
     ) -> Float[Array, "batch *grid channels"]:
         """Return a batch of normalised fields ``(batch, *grid, channels)``."""
-        grid, levels = latent.shape[1:-1], len(self.down)
-        x = latent if field is None else jnp.concatenate([latent, resize(field, grid, self.rules)], axis=-1)
-        x, seen = self.entry(x), []
+        levels = len(self.down)
+        x, seen = self.entry(beside(latent, field, self.rules)), []
         for level, stage in enumerate(self.down):
             if level:
                 seen.append(x)

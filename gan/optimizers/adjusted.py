@@ -23,37 +23,23 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
 
-from gan.game import Batch, Game, Players
-from gan.optimizers.gradients import (
-    Pair,
-    first_states,
-    mean_over_devices,
-    only_slice,
-    parameters,
-    stepped,
-    vector_field,
-    with_parameters,
-)
+from gan.optimizers.gradients import Field, Pair, mean_over_devices
+from gan.optimizers.simultaneous import FieldAt, Simultaneous
 
 ADJUSTMENTS = ("consensus", "symplectic")
 ALIGNMENT = 0.1
 
 
 @dataclass(frozen=True)
-class Adjusted:
-    """Simultaneous play against an adjusted field.
+class Adjusted(Simultaneous):
+    """Simultaneous play against an adjusted field, each transform applied to its player's part of it.
 
     Attributes:
-        generator: optax transform of the generator, applied to its part of the adjusted field.
-        discriminator: optax transform of the discriminator, applied to its part.
         weight: of the adjustment, c above.
         adjustment: "consensus" or "symplectic".
     """
 
-    generator: optax.GradientTransformation
-    discriminator: optax.GradientTransformation
     weight: float
     adjustment: str
 
@@ -61,32 +47,16 @@ class Adjusted:
         if self.adjustment not in ADJUSTMENTS:
             raise ValueError(f"adjustment = {self.adjustment!r} is not known: choose one of {', '.join(ADJUSTMENTS)}.")
 
-    def init(self, players: Players) -> Pair:
-        """Return the first state of both transforms."""
-        return first_states(self.generator, self.discriminator, players)
+    @property
+    def play(self) -> str:
+        """What a configuration calls it."""
+        return self.adjustment
 
-    def update(
-        self,
-        game: Game,
-        players: Players,
-        state: Pair,
-        batch: Batch,
-        key: Array,
-        axis_name: str | None = None,
-    ) -> tuple[Players, Pair, dict[str, Array]]:
-        """Move both players at once; arguments and results as in :meth:`Alternating.update`.
-
-        Raises:
-            ValueError: the batch holds several critic steps.
-        """
-        part, point = only_slice(batch, self.adjustment), parameters(players)
-        field = vector_field(game, players, part, key, axis_name)
-
-        def local(params: Pair) -> Pair:
-            return vector_field(game, with_parameters(players, params), part, key, None).gradients
-
+    def move(self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None) -> tuple[Pair, Pair, Field]:
+        """Move both players at once against the adjusted field."""
+        field = field_at(point, axis_name)
         # The products are averaged over devices, not the linearised field: nothing is differentiated through a mean.
-        _, product = jax.linearize(local, point)
+        _, product = jax.linearize(lambda params: field_at(params, None).gradients, point)
         (pulled,) = jax.linear_transpose(product, point)(field.gradients)
         pulled = mean_over_devices(pulled, axis_name)
         if self.adjustment == "consensus":
@@ -97,7 +67,6 @@ class Adjusted:
             size = optax.tree.size(point)
             along = optax.tree.vdot(field.gradients, pulled) * optax.tree.vdot(skew, pulled) / size
             change = optax.tree.scale(self.weight * jnp.sign(along + ALIGNMENT), skew)
-        direction = optax.tree.add(field.gradients, change)
-        params, state = stepped(Pair(self.generator, self.discriminator), direction, state, point)
+        params, state = self.stepped(optax.tree.add(field.gradients, change), state, point)
         metrics = field.metrics | {"gradient_adjustment": optax.global_norm(change)}
-        return with_parameters(players, params, field.rests), state, mean_over_devices(metrics, axis_name)
+        return params, state, field._replace(metrics=metrics)

@@ -30,6 +30,7 @@ Cost of a step: the gradients, one linearisation (two, general-sum), and for n i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -57,6 +58,27 @@ class CompetitiveState(NamedTuple):
 
     sizes: Pair
     last: Pair
+
+
+class LocalGame(NamedTuple):
+    """What a solve needs to know of the game around one point.
+
+    Attributes:
+        generator_loss, discriminator_loss: adversarial terms as functions of (x, y).
+        point: both players' parameters.
+        gradients: of each player's own whole loss.
+        sizes: diagonal step sizes.
+        last: both players' last steps.
+        axis_name: mapped axis over which products are averaged.
+    """
+
+    generator_loss: Callable[[Any, Any], Array]
+    discriminator_loss: Callable[[Any, Any], Array]
+    point: Pair
+    gradients: Pair
+    sizes: Pair
+    last: Pair
+    axis_name: str | None
 
 
 @dataclass(frozen=True)
@@ -118,8 +140,9 @@ class Competitive:
             sizes.measure(gradient, memory)
             for sizes, gradient, memory in zip((self.generator, self.discriminator), gradients, state.sizes)
         )
-        solve = self._general_sum if self.general_sum else self._zero_sum
-        step, solution = solve(game, players, part, key, axis_name, gradients, Pair(a_x, a_y), state.last)
+        losses = adversarial_losses(game, players, part, key)
+        local = LocalGame(*losses, point, gradients, Pair(a_x, a_y), state.last, axis_name)
+        step, solution = self._general_sum(local) if self.general_sum else self._zero_sum(local)
         if self.limit > 0:
             step = Pair(*(_limited(s, self.limit * rate) for s, rate in zip(step, (rate_x, rate_y))))
         metrics = field.metrics | {
@@ -132,22 +155,11 @@ class Competitive:
             mean_over_devices(metrics, axis_name),
         )
 
-    def _zero_sum(
-        self,
-        game: Game,
-        players: Players,
-        part: Batch,
-        key: Array,
-        axis_name: str | None,
-        gradients: Pair,
-        sizes: Pair,
-        last: Pair,
-    ) -> tuple[Pair, Solution]:
-        generator_loss, _ = adversarial_losses(game, players, part, key)
-        x, y = parameters(players)
+    def _zero_sum(self, local: LocalGame) -> tuple[Pair, Solution]:
+        x, y = local.point
         # The generator's own form of V: where it leaves the data out, the products do not pass them through either.
-        mixed = products(lambda y: jax.grad(generator_loss)(x, y), y, axis_name, self.half)
-        (f_x, g_y), (a_x, a_y) = gradients, sizes
+        mixed = products(lambda y: jax.grad(local.generator_loss)(x, y), y, local.axis_name, self.half)
+        (f_x, g_y), (a_x, a_y) = local.gradients, local.sizes
         root_x, root_y = jax.tree.map(jnp.sqrt, (a_x, a_y))
         times = optax.tree.mul
 
@@ -158,7 +170,7 @@ class Competitive:
             return times(root_y, mixed.transposed(times(root_x, w)))
 
         right = times(root_x, optax.tree.sub(f_x, mixed.forward(times(a_y, g_y))))
-        guess = optax.tree.scale(-1.0, optax.tree.div(last.generator, root_x)) if self.warm_start else None
+        guess = optax.tree.scale(-1.0, optax.tree.div(local.last.generator, root_x)) if self.warm_start else None
         unrolled = mixed.convolves and jax.default_backend() == "cpu"
         solution, image = conjugate_gradients(
             product, transposed, right, guess, self.iterations, self.tolerance, unrolled
@@ -167,22 +179,11 @@ class Competitive:
         d_y = optax.tree.scale(-1.0, optax.tree.add(times(a_y, g_y), times(root_y, image)))
         return Pair(d_x, d_y), solution
 
-    def _general_sum(
-        self,
-        game: Game,
-        players: Players,
-        part: Batch,
-        key: Array,
-        axis_name: str | None,
-        gradients: Pair,
-        sizes: Pair,
-        last: Pair,
-    ) -> tuple[Pair, Solution]:
-        generator_loss, discriminator_loss = adversarial_losses(game, players, part, key)
-        x, y = parameters(players)
-        of_f = products(lambda y: jax.grad(generator_loss)(x, y), y, axis_name, self.half)
-        of_g = products(lambda x: jax.grad(discriminator_loss, 1)(x, y), x, axis_name, self.half)
-        root = jax.tree.map(jnp.sqrt, sizes)
+    def _general_sum(self, local: LocalGame) -> tuple[Pair, Solution]:
+        x, y = local.point
+        of_f = products(lambda y: jax.grad(local.generator_loss)(x, y), y, local.axis_name, self.half)
+        of_g = products(lambda x: jax.grad(local.discriminator_loss, 1)(x, y), x, local.axis_name, self.half)
+        root = jax.tree.map(jnp.sqrt, local.sizes)
         times = optax.tree.mul
 
         def matrix(w: Pair) -> Pair:
@@ -190,9 +191,9 @@ class Competitive:
             change = Pair(of_f.forward(moved.discriminator), of_g.forward(moved.generator))
             return optax.tree.add(w, times(root, change))
 
-        guess = optax.tree.scale(-1.0, optax.tree.div(last, root)) if self.warm_start else None
+        guess = optax.tree.scale(-1.0, optax.tree.div(local.last, root)) if self.warm_start else None
         unrolled = (of_f.convolves or of_g.convolves) and jax.default_backend() == "cpu"
-        solution = gmres(matrix, times(root, gradients), guess, self.iterations, self.tolerance, unrolled)
+        solution = gmres(matrix, times(root, local.gradients), guess, self.iterations, self.tolerance, unrolled)
         return optax.tree.scale(-1.0, times(root, solution.value)), solution
 
     def _clipped(self, gradient: Any) -> Any:

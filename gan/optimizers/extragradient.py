@@ -18,58 +18,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import optax
-from jaxtyping import Array
-
-from gan.game import Batch, Game, Players
-from gan.optimizers.gradients import (
-    Pair,
-    first_states,
-    mean_over_devices,
-    only_slice,
-    parameters,
-    stepped,
-    vector_field,
-    with_parameters,
-)
+from gan.optimizers.gradients import Field, Pair
+from gan.optimizers.simultaneous import FieldAt, Simultaneous
 
 
 @dataclass(frozen=True)
-class Extragradient:
-    """Extragradient play.
+class Extragradient(Simultaneous):
+    """Extragradient play; each transform is used twice in an update."""
 
-    Attributes:
-        generator: optax transform of the generator, used twice in an update.
-        discriminator: optax transform of the discriminator, used twice in an update.
-    """
+    @property
+    def play(self) -> str:
+        """What a configuration calls it."""
+        return "extragradient"
 
-    generator: optax.GradientTransformation
-    discriminator: optax.GradientTransformation
-
-    def init(self, players: Players) -> Pair:
-        """Return the first state of both transforms."""
-        return first_states(self.generator, self.discriminator, players)
-
-    def update(
-        self,
-        game: Game,
-        players: Players,
-        state: Pair,
-        batch: Batch,
-        key: Array,
-        axis_name: str | None = None,
-    ) -> tuple[Players, Pair, dict[str, Array]]:
-        """Extrapolate, then move both players; arguments and results as in :meth:`Alternating.update`.
-
-        What is logged belongs to the extrapolated point, whose gradients moved the players.
-
-        Raises:
-            ValueError: the batch holds several critic steps.
-        """
-        part, start = only_slice(batch, "extragradient"), parameters(players)
-        transforms = Pair(self.generator, self.discriminator)
-        here = vector_field(game, players, part, key, axis_name)
-        ahead, state = stepped(transforms, here.gradients, state, start)
-        there = vector_field(game, with_parameters(players, ahead), part, key, axis_name)
-        params, state = stepped(transforms, there.gradients, state, start)
-        return with_parameters(players, params, there.rests), state, mean_over_devices(there.metrics, axis_name)
+    def move(self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None) -> tuple[Pair, Pair, Field]:
+        """Extrapolate, then move both players; what is logged belongs to the extrapolated point."""
+        here = field_at(point, axis_name)
+        ahead, state = self.stepped(here.gradients, state, point)
+        there = field_at(ahead, axis_name)
+        return *self.stepped(there.gradients, state, point), there

@@ -15,6 +15,7 @@ Cost of a step: one pass of the generator, which alternating play makes twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import optax
@@ -22,6 +23,7 @@ from jaxtyping import Array
 
 from gan.game import Batch, Game, Players
 from gan.optimizers.gradients import (
+    Field,
     Pair,
     first_states,
     mean_over_devices,
@@ -32,10 +34,13 @@ from gan.optimizers.gradients import (
     with_parameters,
 )
 
+FieldAt = Callable[[Pair, str | None], Field]
+"""(parameters, mapped axis to average over) -> the vector field there, with the samples of this update."""
+
 
 @dataclass(frozen=True)
 class Simultaneous:
-    """Simultaneous play; optimistic if both transforms are.
+    """Simultaneous play; optimistic if both transforms are. Other plays at once differ in :meth:`move` alone.
 
     Attributes:
         generator: optax transform of the generator.
@@ -44,6 +49,11 @@ class Simultaneous:
 
     generator: optax.GradientTransformation
     discriminator: optax.GradientTransformation
+
+    @property
+    def play(self) -> str:
+        """What a configuration calls it."""
+        return "simultaneous"
 
     def init(self, players: Players) -> Pair:
         """Return the first state of both transforms."""
@@ -63,8 +73,19 @@ class Simultaneous:
         Raises:
             ValueError: the batch holds several critic steps.
         """
-        part = only_slice(batch, "simultaneous")
-        field = vector_field(game, players, part, key, axis_name)
-        transforms = Pair(self.generator, self.discriminator)
-        params, state = stepped(transforms, field.gradients, state, parameters(players))
+        part = only_slice(batch, self.play)
+
+        def field_at(params: Pair, axis: str | None) -> Field:
+            return vector_field(game, with_parameters(players, params), part, key, axis)
+
+        params, state, field = self.move(field_at, parameters(players), state, axis_name)
         return with_parameters(players, params, field.rests), state, mean_over_devices(field.metrics, axis_name)
+
+    def move(self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None) -> tuple[Pair, Pair, Field]:
+        """Return the next parameters and states, and the field whose networks' rests and metrics are kept."""
+        field = field_at(point, axis_name)
+        return *self.stepped(field.gradients, state, point), field
+
+    def stepped(self, direction: Pair, state: Pair, point: Pair) -> tuple[Pair, Pair]:
+        """Return parameters and states after a step of both transforms from ``point`` against ``direction``."""
+        return stepped(Pair(self.generator, self.discriminator), direction, state, point)

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,41 +29,17 @@ from gan.regularizers import SCALE_SAMPLES, neighbour_scale
 from gan.training.alarms import ALARMS, Alarms
 from gan.training.batches import Batches, advance
 from gan.training.checkpoint import METRIC, Checkpoints, difference, read_description, write_description
+from gan.training.devices import choose_devices, replicated
 from gan.training.diagnostics import diagnosis
+from gan.training.divergence import Diverged, checked_means, one_by_one
+from gan.training.interruption import Interruption
 from gan.training.problem import Problem
+from gan.training.record import FILM, RECORD, rewind, write_frame
 from gan.training.step import AXIS, TrainingState, first_state, make_step, parallel, repeated
 from gan.training.trained import Trained, bound_of, describe, optimizer_of
 from gan.training.validation import normalized_distance, variety
 
 Progress = Callable[[int, int, dict[str, float]], None]
-RECORD = "metrics.jsonl"
-FILM = "film"
-SUMS = ("generator_loss", "discriminator_loss", "gradient_generator", "gradient_discriminator")
-
-
-class Diverged(RuntimeError):
-    """A loss or gradient is not finite or past its limit; the last good checkpoint is kept."""
-
-
-def choose_devices(recipe: Recipe) -> list[jax.Device]:
-    """Return the devices to train on.
-
-    Raises:
-        ValueError: more than there are, or a count that does not divide the batch.
-    """
-    training = recipe.training
-    visible = jax.local_devices()
-    count = training.devices or len(visible)
-    if training.parallel == "jit":
-        count = 1
-    if count > len(visible):
-        raise ValueError(f"training.devices = {count}, but only {len(visible)} are visible: use at most that many.")
-    if training.batch % count:
-        raise ValueError(
-            f"training.batch = {training.batch} does not divide over {count} devices: "
-            f"choose a multiple of {count}, or set training.devices."
-        )
-    return visible[:count]
 
 
 class Trainer:
@@ -188,33 +161,6 @@ class Trainer:
         measured = {} if problem.measure is None else dict(problem.measure(fields[valid]))
         return {METRIC: distance, **variety(fields, held_out, normalizer), **measured}
 
-    def check(self, step: int, metrics: list[dict[str, Any]]) -> dict[str, float]:
-        """Return the means of the metrics since the last check.
-
-        Raises:
-            Diverged: one of them is not finite or past its limit.
-        """
-        training = self.recipe.training
-        for place, values in enumerate(metrics, start=step - len(metrics) + 1):
-            # Single terms before sums, so that the cause is named and not only its effect.
-            for name, value in sorted(values.items(), key=lambda item: item[0] in SUMS):
-                limit = math.inf
-                if name.endswith("_loss"):
-                    limit = training.loss_limit
-                elif name.startswith("gradient_"):
-                    limit = training.gradient_limit
-                if not np.isfinite(value) or abs(value) > limit:
-                    raise Diverged(
-                        f"The training diverged at step {place}: {name} = {float(value):.4g}"
-                        + (f" is past its limit {limit:.4g}." if np.isfinite(value) else ".")
-                    )
-        means = {name: float(np.mean([values[name] for values in metrics])) for name in metrics[-1]}
-        if means["invalid"] >= 1.0:
-            raise Diverged(
-                f"The training diverged by step {step}: the solver refused every sample since the last record."
-            )
-        return means
-
     def run(self, resume: bool, progress: Progress | None) -> Trained:
         """Train to the end; see :func:`train`."""
         training = self.recipe.training
@@ -222,16 +168,7 @@ class Trainer:
         checkpoints = Checkpoints(self.folder, training.keep)
         try:
             state, before, validation = self._begin(checkpoints, resume)
-            place = jax.sharding.NamedSharding(
-                jax.make_mesh(
-                    (len(self.devices),),
-                    ("data",),
-                    devices=self.devices,
-                    axis_types=(jax.sharding.AxisType.Auto,),
-                ),
-                jax.sharding.PartitionSpec(),
-            )
-            state = jax.device_put(state, place)
+            state = jax.device_put(state, replicated(self.devices))
             first = step = int(state.step)
             cursor = (int(state.cursor[0]), int(state.cursor[1]))
             several = training.steps_per_call
@@ -255,7 +192,7 @@ class Trainer:
                     if step % training.log_every and step != training.steps and not stop:
                         continue
                     try:
-                        means = self.check(step, one_by_one(jax.device_get(waiting), several))
+                        means = checked_means(step, one_by_one(jax.device_get(waiting), several), training)
                     except Diverged as error:
                         raise Diverged(f"{error} {self._kept(checkpoints)}") from None
                     waiting = []
@@ -308,72 +245,19 @@ class Trainer:
     def _begin(self, checkpoints: Checkpoints, resume: bool) -> tuple[TrainingState, float, float | None]:
         """Return the state to start from, the seconds spent before, and its validation metric."""
         latest = checkpoints.latest() if resume else None
-        path = self.folder / RECORD
-        kept: list[str] = []
-        last: dict[str, Any] = {}
-        if path.exists() and latest is not None:
-            for text in path.read_text().splitlines():
-                # A kill can leave half a line, and lines of steps after the checkpoint are about to be run
-                # again.
-                with suppress(json.JSONDecodeError):
-                    line = json.loads(text)
-                    if line["step"] <= latest:
-                        kept.append(text)
-                        last = line
-                        self.alarms.see(line)
-        # At once or not at all: a full disk must not cost the record of what has been trained.
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(text + "\n" for text in kept))
-        partial.replace(path)
+        kept = rewind(self.folder, latest)
+        for line in kept:
+            self.alarms.see(line)
         if latest is None:
             return self.state, 0.0, None
-        state = checkpoints.restore(latest, self.state)
-        return state, float(last.get("seconds", 0.0)), last.get(METRIC)
+        last = kept[-1] if kept else {}
+        return checkpoints.restore(latest, self.state), float(last.get("seconds", 0.0)), last.get(METRIC)
 
     def _kept(self, checkpoints: Checkpoints) -> str:
         latest = checkpoints.latest()
         if latest is None:
             return "No checkpoint had been written yet."
         return f"The checkpoint of step {latest} is kept."
-
-
-def one_by_one(calls: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """Return the metrics of single steps from those of calls of ``count`` steps each."""
-    if count == 1:
-        return calls
-    return [{name: values[index] for name, values in call.items()} for call in calls for index in range(count)]
-
-
-def write_frame(path: Path, samples: np.ndarray, params: Any) -> None:
-    """Write samples and the generator's parameters, each by its place in the tree, as an .npz file."""
-    path.parent.mkdir(exist_ok=True)
-    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
-    arrays = {f"generator{jax.tree_util.keystr(where)}": np.asarray(leaf) for where, leaf in leaves}
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, samples=samples, **arrays)
-    partial.replace(path)
-
-
-class Interruption:
-    """Turns the first Ctrl-C into a request honoured between two steps; a second one interrupts."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __enter__(self) -> Interruption:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._before = signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def _handle(self, *_: Any) -> None:
-        self.requested = True
-        signal.signal(signal.SIGINT, self._before)
-
-    def __exit__(self, *_: Any) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
 
 
 def train(

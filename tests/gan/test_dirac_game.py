@@ -12,38 +12,14 @@ import numpy as np
 import optax
 import pytest
 
-from gan import regularizers
 from gan.config import GameConfig, OptimizerConfig
-from gan.game import Batch, Draw, Game, Judgement, Player, Players
-from gan.objectives import objective
+from gan.dirac import dirac_game, orbit
+from gan.game import Batch, Player, Players
 from gan.optimizers.alternating import Alternating
 from gan.optimizers.lookahead import Lookahead
 from gan.optimizers.selection import game_optimizer
 
 pytestmark = pytest.mark.float64
-
-
-def dirac_game(name: str, gamma: float) -> Game:
-    losses = objective(name)
-    one = jnp.ones(1)
-
-    def draw(theta, rest, batch, key):
-        valid = jnp.ones((1, 1), bool)
-        return Draw(theta[None, None, None], batch.real, {}, valid, batch.place, batch.progress), rest
-
-    def logits(psi, x):
-        return psi * x[:, 0]
-
-    def judge(psi, rest, seen, key):
-        real, gradient = regularizers.logits_and_gradient(lambda x: logits(psi, x), seen.real)
-        own = regularizers.zero_centred(gradient, gamma, one)
-        fake = logits(psi, seen.samples[0])
-        return Judgement(losses.discriminator(real, fake, one), own, {}, rest)
-
-    def fool(psi, rest, seen, key):
-        return losses.generator(logits(psi, seen.real), logits(psi, seen.samples[0]), one)
-
-    return Game(draw, judge, fool, {}, losses.zero_sum)
 
 
 def batch(critic_steps: int = 1) -> Batch:
@@ -214,13 +190,8 @@ def test_competitive_play_answers_the_answer_and_takes_the_penalty_as_a_force(na
 
 def trajectory(optimizer: Any, updates: int) -> np.ndarray:
     """Points (theta, psi) of the game without a penalty, from (1, 1)."""
-    game, players = dirac_game("minimax", 0.0), players_at(jnp.ones(2))
-
-    def update(carried, _):
-        players, state, _ = optimizer.update(game, *carried, batch(), jax.random.key(0))
-        return (players, state), jnp.stack([players.generator.params, players.discriminator.params])
-
-    return np.asarray(jax.jit(lambda c: jax.lax.scan(update, c, None, updates)[1])((players, optimizer.init(players))))
+    game = dirac_game("minimax", 0.0)
+    return np.asarray(jax.jit(lambda start: orbit(game, optimizer, start, updates))(jnp.ones(2)))[1:]
 
 
 def adaptive_competitive_points(rate: float, beta: float, updates: int) -> np.ndarray:

@@ -10,7 +10,8 @@ import pytest
 
 from gan.penalties import LinearRamp, Penalty
 from gan.training.checkpoint import Checkpoints
-from gan.training.loop import Diverged, Trainer, train
+from gan.training.divergence import Diverged, checked_means
+from gan.training.loop import Trainer, train
 from gan.training.trained import load
 
 
@@ -120,18 +121,18 @@ def test_a_training_that_runs_away_stops_with_the_cause_and_keeps_the_last_good_
 
 
 def test_the_cause_of_a_divergence_is_named_with_its_step_and_limit(toy):
-    trainer = Trainer(toy.problem(), toy.recipe(training={"loss_limit": 10.0, "gradient_limit": 5.0}), "unused")
+    training = toy.recipe(training={"loss_limit": 10.0, "gradient_limit": 5.0}).training
     fine = {"generator_loss": 1.0, "gradient_generator": 4.0, "gradient_power": 1.0, "invalid": 0.5}
-    assert trainer.check(25, [fine, {**fine, "generator_loss": 2.0}])["generator_loss"] == 1.5
+    assert checked_means(25, [fine, {**fine, "generator_loss": 2.0}], training)["generator_loss"] == 1.5
     for changes, message in (
         ({"generator_loss": -11.0}, r"step 24: generator_loss = -11 is past its limit 10\."),
         ({"gradient_generator": np.inf, "gradient_power": np.inf}, r"step 24: gradient_power = inf\."),
         ({"invalid": np.nan}, r"step 24: invalid = nan\."),
     ):
         with pytest.raises(Diverged, match=message):
-            trainer.check(25, [{**fine, **changes}, fine])
+            checked_means(25, [{**fine, **changes}, fine], training)
     with pytest.raises(Diverged, match="step 25: the solver refused every sample"):
-        trainer.check(25, [{**fine, "invalid": 1.0}] * 2)
+        checked_means(25, [{**fine, "invalid": 1.0}] * 2, training)
 
 
 def test_samples_that_the_solver_refuses_are_counted_and_drawn_again(toy, tmp_path):
