@@ -38,7 +38,6 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from gan.training.divergence import Diverged
 
 from experiments import catalog
 from experiments.comparison.snapshot import RefinementInputs, Sizes, compare_snapshot
@@ -47,6 +46,7 @@ from experiments.files import write_json
 from experiments.options import to_mapping
 from experiments.tasks.snapshot import refiner
 from gan import train
+from gan.training.divergence import Diverged
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "ablation.json"

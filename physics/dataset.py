@@ -26,7 +26,7 @@ from physics.cache import DESCRIPTION, Cache, Lease
 from physics.certificate import Limits
 from physics.grid import Grid
 
-FORMAT = 2
+FORMAT = 3
 SPLITS = ("train", "validation", "test")
 
 
@@ -34,7 +34,9 @@ SPLITS = ("train", "validation", "test")
 class DatasetSpec:
     """How many trajectories, when they are looked at, how they are solved, and what they may not exceed.
 
-    Snapshot k lies at the time ``spin_up + k * stride`` after the initial field. Splits are by trajectory: no
+    Snapshot k lies at the time ``spin_up + k * stride`` after the initial field; where the spin-up is measured, after
+    a head start of its own for every trajectory, uniform between 0 and the ``head_start`` of the description, so that
+    ensembles do not swing as a whole (`physics.generation`). Splits are by trajectory: no
     trajectory has snapshots in two of them, and enlarging one split changes no other.
 
     Arguments:

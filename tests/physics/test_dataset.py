@@ -145,14 +145,34 @@ def test_varying_parameters_stay_in_their_range_and_solve_their_own_equation(tmp
     assert fronts.validation.shape == (0, 2, 32, 1)
 
 
-def test_spin_up_and_stride_are_measured_where_they_are_left_open(tmp_path):
-    spec = DatasetSpec("measured", (4, 0, 0), snapshots=2, limits=Limits(trajectories=4))
-    made = generate(SAMPLER, spec, cache_dir=tmp_path, **_one_device())
-    settled, forgotten = made.measured["settling_time"], made.measured["decorrelation_time"]
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    spec = DatasetSpec("measured", (4, 0, 0), snapshots=2, keep_initial=True, limits=Limits(trajectories=4))
+    return generate(SAMPLER, spec, cache_dir=tmp_path_factory.mktemp("measured"), **_one_device())
+
+
+def test_spin_up_and_stride_are_measured_where_they_are_left_open(measured):
+    settled, forgotten = measured.measured["settling_time"], measured.measured["decorrelation_time"]
     # Cells at L = 22 drift for tens of time units before they are forgotten.
     assert 20 < forgotten < 80
-    assert made.times[0] == pytest.approx(settled + 3 * forgotten, abs=0.11)
-    assert made.times[1] - made.times[0] == pytest.approx(forgotten, abs=0.11)
+    assert measured.times[0] == pytest.approx(settled + 3 * forgotten, abs=0.11)
+    assert measured.times[1] - measured.times[0] == pytest.approx(forgotten, abs=0.11)
+
+
+def test_trajectories_of_a_measured_spin_up_have_ages_of_their_own(measured):
+    """Started together, an ensemble keeps swinging as a whole: every trajectory first runs ahead for its own time."""
+    longest = measured.description["head_start"]
+    assert longest == pytest.approx(3 * measured.measured["decorrelation_time"], abs=1.01)
+    base = jax.random.fold_in(jax.random.key(0), 0)
+    ages = np.arange(0.0, longest + 0.5)
+    found = []
+    for number, initial in enumerate(measured.initial["train"]):
+        drawn = SAMPLER.draw(jax.random.fold_in(base, number)).u0
+        apart = np.sqrt(np.mean((solve(SAMPLER.system, drawn, ages, dt=0.1) - initial) ** 2, axis=(1, 2)))
+        # Rounding grows as exp(0.05 t) over up to 110 time units; the next ages are further off still.
+        assert apart.min() < 0.01 and np.partition(apart, 1)[1] > 5 * apart.min()
+        found.append(ages[apart.argmin()])
+    assert len(set(found)) == 4 and max(found) <= longest
 
 
 class _StopError(Exception):
