@@ -44,7 +44,7 @@ class DatasetSpec:
         trajectories: how many for training, validation and test.
         snapshots: per trajectory.
         spin_up: time before the first snapshot, in the system's units. None measures it on a pilot ensemble of a
-            chaotic system: the time its statistics need to settle and three decorrelation times more.
+            chaotic system: the time its statistics need to settle and five decorrelation times more.
         stride: time between snapshots. None takes the measured decorrelation time.
         dt: solver step; the system's recommended one when None.
         solver: a diffrax solver; the system's own when None.

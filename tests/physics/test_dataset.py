@@ -155,14 +155,14 @@ def test_spin_up_and_stride_are_measured_where_they_are_left_open(measured):
     settled, forgotten = measured.measured["settling_time"], measured.measured["decorrelation_time"]
     # Cells at L = 22 drift for tens of time units before they are forgotten.
     assert 20 < forgotten < 80
-    assert measured.times[0] == pytest.approx(settled + 3 * forgotten, abs=0.11)
+    assert measured.times[0] == pytest.approx(settled + 5 * forgotten, abs=0.11)
     assert measured.times[1] - measured.times[0] == pytest.approx(forgotten, abs=0.11)
 
 
 def test_trajectories_of_a_measured_spin_up_have_ages_of_their_own(measured):
     """Started together, an ensemble keeps swinging as a whole: every trajectory first runs ahead for its own time."""
     longest = measured.description["head_start"]
-    assert longest == pytest.approx(3 * measured.measured["decorrelation_time"], abs=1.01)
+    assert longest == pytest.approx(2 * measured.measured["decorrelation_time"], abs=1.01)
     base = jax.random.fold_in(jax.random.key(0), 0)
     ages = np.arange(0.0, longest + 0.5)
     found = []
