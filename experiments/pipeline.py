@@ -72,13 +72,14 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
     """Refuse, before anything is made or written, what would fail only after the data or the training.
 
     Raises:
-        ValueError: devices that do not divide the batch, too little data for the batch or for the comparison.
+        ValueError: devices that do not divide the batch, networks that do not fit the grid, a play that does not fit
+            the objective, too little data for the batch or for the comparison.
     """
-    from gan import Recipe
-    from gan.training.devices import choose_devices
-
-    choose_devices(Recipe.of(config))
     experiment.task.check(config)
+    if experiment.task.trains:
+        from gan import check_recipe
+
+        check_recipe(config, experiment.task.spec(config))
 
 
 def compare(folder: RunFolder, progress: Progress | None = None) -> dict[str, Any]:

@@ -46,6 +46,7 @@ _HOME = {
     "Lookahead": "gan.optimizers.lookahead",
     "game_optimizer": "gan.optimizers.selection",
     "Problem": "gan.training.problem",
+    "check_recipe": "gan.training.checks",
     "train": "gan.training.loop",
     "Diverged": "gan.training.divergence",
     "Trained": "gan.training.trained",

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from physics.grid import Grid
+from physics.grid import BOUNDARIES, Grid
 from physics.system import SemilinearSystem, StochasticSystem, System
 
 
@@ -27,16 +27,13 @@ class NormalizedSystem(System):
     deviation: Float[Array | np.ndarray, " c"]
     grid: Grid = eqx.field(static=True)
     name: ClassVar[str] = "normalized"
+    # The system has its grid already, and has checked it.
+    boundaries: ClassVar[tuple[str, ...]] = BOUNDARIES
 
     @property
-    def channels(self) -> tuple[str, ...]:  # type: ignore[override]
+    def channels(self) -> tuple[str, ...]:
         """Those of the system."""
         return self.system.channels
-
-    @property
-    def boundaries(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the system."""
-        return self.system.boundaries
 
     def normalize(self, u: Float[Array | np.ndarray, "*batch c"]) -> Float[Array, "*batch c"]:
         """v for u."""
@@ -89,7 +86,7 @@ class NormalizedStochasticSystem(NormalizedSystem, StochasticSystem):
     """A stochastic ``system`` for v = (u - mean) / deviation, on the same noise paths; made by `normalized`."""
 
     @property
-    def additive(self) -> bool:  # type: ignore[override]
+    def additive(self) -> bool:
         """Whether the system's noise is."""
         return self._stochastic.additive
 

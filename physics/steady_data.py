@@ -31,7 +31,10 @@ _CHUNK = 64
 class SteadySampler(abc.ABC):
     """Draws steady systems. Subclasses are frozen dataclasses."""
 
-    grid: Grid
+    @property
+    @abc.abstractmethod
+    def grid(self) -> Grid:
+        """The grid of every system drawn."""
 
     @abc.abstractmethod
     def draw(self, key: Key[Array, ""]) -> SteadySystem:
@@ -65,7 +68,7 @@ class LogNormalDarcy(SteadySampler):
             raise ValueError(f"LogNormalDarcy needs walls all 'neumann' or all 'dirichlet', not {self.grid.boundary}.")
 
     @property
-    def grid(self) -> Grid:  # type: ignore[override]
+    def grid(self) -> Grid:
         """The grid of the flow."""
         return self.log_permeability.grid
 

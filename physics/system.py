@@ -54,7 +54,6 @@ class System(eqx.Module):
 
     grid: eqx.AbstractVar[Grid]
     name: ClassVar[str]
-    channels: ClassVar[tuple[str, ...]]
     chaotic: ClassVar[bool] = False
     dissipative: ClassVar[bool] = False
     refinable: ClassVar[bool] = True  # whether more points resolve the same solution better
@@ -84,6 +83,11 @@ class System(eqx.Module):
     def refined(self, factor: int) -> "System":
         """The same system with ``factor`` times the points on every axis, where it is `refinable`."""
         return dataclasses.replace(self, grid=self.grid.refined(factor))
+
+    @property
+    @abc.abstractmethod
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels; most classes state them once for all."""
 
     @property
     def symmetries(self) -> Symmetries:
@@ -170,7 +174,10 @@ class StochasticSystem(System):
     `noise_shape` and `noise_field` say otherwise. Solved, advanced and checked with a `physics.NoisePath`.
     """
 
-    additive: ClassVar[bool] = True
+    @property
+    def additive(self) -> bool:
+        """Whether g is the same for all fields."""
+        return True
 
     @abc.abstractmethod
     def diffusion(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:

@@ -64,6 +64,10 @@ class Dirac(Task):
         """There are no trajectories of data."""
         return 0
 
+    def spec(self, config: ExperimentConfig) -> Any:
+        """There are no samples."""
+        return None
+
     def data(self, config: ExperimentConfig, report: Report) -> Study:
         """There are none."""
         return Study()

@@ -113,6 +113,17 @@ class Forecast(Task):
         least = max(50, int(np.ceil(len(DISTANCES) / asked.level)))
         check_draws(config, least, f"{len(DISTANCES)} distances tested")
 
+    def spec(self, config: ExperimentConfig) -> Any:
+        """Trajectories, conditioned on what is observed."""
+        from gan import SampleSpec
+
+        told = self.told(config)
+        system = self.system(config, told.parameter[0])
+        unseen = Cases(np.zeros((1, told.observations), int), np.zeros((1, told.observations)), np.ones(1))
+        conditions = {name: value.shape[1:] for name, value in self.condition(config, unseen).items()}
+        shape = (config.data.snapshots, *system.field_shape)
+        return SampleSpec(shape, trajectory=True, conditions=conditions, extent=system.grid.extent)
+
     def data(self, config: ExperimentConfig, report: Report) -> Any:
         """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
         from physics import LogUniform, VaryingParameters, generate

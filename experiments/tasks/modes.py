@@ -115,17 +115,14 @@ class Modes(Task):
             )
         if config.carry.tau > 0:
             raise UserError(f"--carry.tau {config.carry.tau:g}: there is no solver here, leave it at 0.")
-        self.check_networks(config)
         least = int(np.ceil(DISTANCES / config.compare.level))
         check_draws(config, least, f"{DISTANCES} distances tested")
 
-    def check_networks(self, config: ExperimentConfig) -> None:
-        """Build the networks for the samples' shape once, which compiles nothing, to refuse what does not fit."""
-        from gan import Normalizer, SampleSpec, build
+    def spec(self, config: ExperimentConfig) -> Any:
+        """Samples of the law; reads and checks what a user gives."""
+        from gan import SampleSpec
 
-        shape = self.shape(config)
-        unit = Normalizer(np.zeros(shape[-1], np.float32), np.ones(shape[-1], np.float32))
-        build(config.network, SampleSpec(shape, padding=self.padding), unit)
+        return SampleSpec(self.shape(config), padding=self.padding)
 
     def data(self, config: ExperimentConfig, report: Report) -> Drawn:
         """Draw the samples: each split from a random stream of its own."""

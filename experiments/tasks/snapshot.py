@@ -64,6 +64,13 @@ class Snapshot(Task):
         check_draws(config, int(np.ceil(distances / asked.level)), f"{distances} distances tested")
         check_draws(config, int(np.ceil(times / asked.level)), f"refinement curves over {times} times")
 
+    def spec(self, config: ExperimentConfig) -> Any:
+        """Single fields."""
+        from gan import SampleSpec
+
+        system = self.system(config)
+        return SampleSpec(system.field_shape, extent=system.grid.extent)
+
     def data(self, config: ExperimentConfig, report: Report) -> Any:
         """Make or find the trajectories, one system for all."""
         from physics import FixedSystem, generate

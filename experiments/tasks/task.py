@@ -42,6 +42,10 @@ class Task(abc.ABC):
         """How many training samples one trajectory gives."""
 
     @abc.abstractmethod
+    def spec(self, config: ExperimentConfig) -> Any:
+        """Return the ``gan.SampleSpec`` of the problem, which is known before there are data."""
+
+    @abc.abstractmethod
     def data(self, config: ExperimentConfig, report: Report) -> Any:
         """Make the certified data set, or find it in the cache: a ``physics.Dataset``."""
 

@@ -52,7 +52,7 @@ class Lorenz96TwoScale(System):
             check_parameter(name, getattr(self, name))
 
     @property
-    def channels(self) -> tuple[str, ...]:  # type: ignore[override]
+    def channels(self) -> tuple[str, ...]:
         """``x``, ``y1``, ..., ``yJ``."""
         return ("x", *(f"y{j}" for j in range(1, self.fast_sites + 1)))
 

@@ -52,7 +52,7 @@ class ReplicatorMutator(System):
         check_parameter("payoff", self.payoff, positive=False)
 
     @property
-    def channels(self) -> tuple[str, ...]:  # type: ignore[override]
+    def channels(self) -> tuple[str, ...]:
         """``x1``, ..., ``xn``."""
         return tuple(f"x{i}" for i in range(1, self.payoff.shape[-1] + 1))
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import catalog, cli, pictures
+from experiments import catalog, cli, pictures, pipeline
 from experiments.errors import UserError
 from gan.metrics import train_classifier
 
@@ -78,7 +78,7 @@ def test_networks_that_do_not_fit_the_pictures_are_refused_before_anything_compi
     experiment = catalog.load("digits")
     changes = {"system.file": str(tmp_path / "all.npz"), "network.kind": "residual", "network.levels": "5"}
     with pytest.raises(ValueError, match=r"network\.levels = 5 does not fit a grid of shape \(8, 8\)"):
-        experiment.task.check(experiment.presets["demo"].with_overrides(changes))
+        pipeline.check(experiment, experiment.presets["demo"].with_overrides(changes))
 
 
 def test_the_classifier_learns_what_can_be_told_apart():

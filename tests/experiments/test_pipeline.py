@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import experiments
-from experiments import cli
+from experiments import catalog, cli
+from gan.training.checkpoint import read_description
+from gan.training.trained import rebuild
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,18 @@ def test_a_run_leaves_everything_behind(finished):
     assert comparison["verdict"] in (finished / "report.html").read_text().replace("&#x27;", "'")
 
 
+def test_the_shapes_checked_before_there_are_data_are_those_of_the_training(finished):
+    assert shapes_checked("kuramoto_sivashinsky", finished) == shapes_trained(finished)
+
+
+def shapes_checked(name, folder):
+    return catalog.load(name).task.spec(experiments.load_run(folder).config)
+
+
+def shapes_trained(folder):
+    return rebuild(read_description(folder))[1].spec
+
+
 def test_drawn_fields_have_coordinates_and_zero_mean(finished):
     run = experiments.load_run(finished)
     fields = run.sample(5, key=jax.random.key(1), refine=0.5)
@@ -56,7 +70,6 @@ def test_drawn_fields_have_coordinates_and_zero_mean(finished):
 
 
 def test_refining_is_the_solver_applied_to_the_same_draw(finished):
-    from experiments import catalog
     from physics import solve
 
     run = experiments.load_run(finished)
@@ -83,6 +96,7 @@ def test_a_forecast_run_is_held_against_the_posterior_inside_and_outside(tmp_pat
     command = ["run", "burgers", "--preset", "smoke", "--runs-dir", str(tmp_path), "--compare.search", "false"]
     assert cli.main(command) == 0
     (folder,) = (tmp_path / "burgers").iterdir()
+    assert shapes_checked("burgers", folder) == shapes_trained(folder)
     assert "<h3>viscosity 0.8</h3>" in (folder / "report.html").read_text()
     comparison = json.loads((folder / "comparison.json").read_text())
     assert list(comparison["regions"]) == ["viscosity 0.8"]

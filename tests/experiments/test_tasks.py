@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import catalog
+from experiments import catalog, pipeline
 from experiments.config import DataConfig
 from experiments.errors import UserError
 from experiments.tasks import ensemble_cost
@@ -49,6 +49,29 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_made(nam
     experiment = catalog.load(name)
     with pytest.raises(UserError) as caught:
         experiment.task.check(experiment.presets["demo"].with_overrides(changes))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("kuramoto_sivashinsky", {"network.levels": "9"}, "network.levels = 9 does not fit a grid of shape (32,)"),
+        ("kuramoto_sivashinsky", {"training.batch": "15"}, "training.batch = 15 does not divide over 4 devices"),
+        ("kuramoto_sivashinsky", {"training.devices": "5"}, "only 4 are visible"),
+        ("kuramoto_sivashinsky", {"optimizer.play": "competitive"}, "two losses do not add up to zero"),
+        ("kuramoto_sivashinsky", {"game.critic_steps": "2", "optimizer.play": "simultaneous"}, "critic_steps = 2"),
+        ("kuramoto_sivashinsky", {"game.ensemble_weight": "1"}, "set it to 0 for an unconditional task"),
+        ("kuramoto_sivashinsky", {"game.transport": "1"}, "set network.latent to 0"),
+        ("burgers", {"network.levels": "9"}, "network.levels = 9 does not fit a grid of shape (32,)"),
+        ("burgers", {"network.constraint": "divergence_free"}, "two velocity channels"),
+        ("gaussians", {"network.kind": "residual"}, "choose mlp and none"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused_before_there_are_data(name, changes, told):
+    experiment = catalog.load(name)
+    with pytest.raises(ValueError) as caught:
+        pipeline.check(experiment, experiment.presets["smoke"].with_overrides(changes))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -1,0 +1,36 @@
+"""What can be refused of a training before there are any samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gan.adversarial import adversarial_game
+from gan.config import Recipe
+from gan.networks.players import SampleSpec, build
+from gan.normalizer import Normalizer
+from gan.training.devices import choose_devices
+from gan.training.trained import bound_of, optimizer_of
+
+
+def check_recipe(config: Any, spec: SampleSpec) -> None:
+    """Refuse a recipe that could not be trained on samples of these shapes. Nothing is compiled.
+
+    Args:
+        config: a :class:`gan.config.Recipe`, or any object with its five sections.
+        spec: as the problem will have it.
+
+    Raises:
+        ValueError: devices, networks, game or optimizer do not fit; one sentence says what.
+    """
+    recipe = Recipe.of(config)
+    choose_devices(recipe)
+    optimizer_of(recipe)
+
+    def unit(channels: int) -> Normalizer:
+        return Normalizer(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
+    conditions = {name: unit(shape[-1]) for name, shape in spec.conditions.items()}
+    networks, _ = build(recipe.network, spec, unit(spec.channels), conditions, bound=bound_of(recipe))
+    adversarial_game(networks, recipe.game, recipe.carry, carry=lambda samples, *_: (samples, samples))
