@@ -127,7 +127,7 @@ def test_a_fourier_layer_is_the_same_operator_on_every_grid():
         x, y = np.meshgrid(*(2 * np.pi * np.arange(points) / points,) * 2, indexing="ij")
         return jnp.asarray(np.stack([np.sin(x) * np.cos(2 * y), np.cos(x + y)], -1), jnp.float32)[None]
 
-    coarse, fine = layer(smooth(8)), layer(smooth(16))
+    coarse, fine = (jax.jit(layer)(smooth(points)) for points in (8, 16))
     np.testing.assert_allclose(fine[:, ::2, ::2], coarse, atol=1e-5)
     assert float(jnp.max(jnp.abs(coarse - smooth(8)))) > 0.1
 
@@ -139,10 +139,10 @@ def test_fourier_players_take_another_grid_with_the_same_parameters():
     def smooth(points):
         return jnp.sin(2 * jnp.pi * jnp.arange(points) / points)[None, :, None]
 
-    coarse, fine = (networks.generate(params[0], {}, smooth(n)) for n in (8, 32))
+    coarse, fine = (jax.jit(networks.generate)(params[0], {}, smooth(n)) for n in (8, 32))
     np.testing.assert_allclose(fine[:, ::4], coarse, atol=1e-4)
     # A discriminator of a field that both grids resolve: means over the grid of nonlinear maps differ by little.
-    logits = [networks.judge(params[1], {}, smooth(n)) for n in (16, 64)]
+    logits = [jax.jit(networks.judge)(params[1], {}, smooth(n)) for n in (16, 64)]
     np.testing.assert_allclose(logits[0], logits[1], atol=0.02)
 
 
@@ -211,7 +211,8 @@ def test_the_projection_is_an_inner_product_with_the_condition_and_can_be_left_o
     params = stirred(players.discriminator.params)
     zeroed = {**params, "projection": jax.tree.map(jnp.zeros_like, params["projection"])}
     x, v = normal(2, 8, 1), {"v": normal(2, 2)}
-    assert not np.allclose(networks.judge(params, {}, x, v), networks.judge(zeroed, {}, x, v))
+    judge = jax.jit(networks.judge)
+    assert not np.allclose(judge(params, {}, x, v), judge(zeroed, {}, x, v))
 
 
 def test_parameters_and_operations_are_those_of_a_dense_network():

@@ -86,14 +86,15 @@ def test_generator_and_discriminator_fit_their_samples_and_conditions(kind, shap
     condition = {k: jnp.asarray(rng().standard_normal((5, *s)), jnp.float32) for k, s in conditions.items()}
     latent = jnp.asarray(rng().standard_normal((5, 4)), jnp.float32)
     generator, discriminator = (jax.tree.map(jnp.asarray, stirred(p.params)) for p in players)
-    samples = networks.generate(generator, {}, latent, condition)
+    generate, judge = jax.jit(networks.generate), jax.jit(networks.judge)
+    samples = generate(generator, {}, latent, condition)
     assert samples.shape == (5, *shape)
-    logits = networks.judge(discriminator, {}, samples, condition)
+    logits = judge(discriminator, {}, samples, condition)
     assert logits.shape == (5,)
     for name in conditions:
         changed = {**condition, name: condition[name] + 1.0}
-        assert not np.allclose(networks.generate(generator, {}, latent, changed), samples)
-        assert not np.allclose(networks.judge(discriminator, {}, samples, changed), logits)
+        assert not np.allclose(generate(generator, {}, latent, changed), samples)
+        assert not np.allclose(judge(discriminator, {}, samples, changed), logits)
 
 
 def test_folding_time_into_channels_loses_nothing():
@@ -111,7 +112,7 @@ def test_samples_of_the_zero_mean_layer_have_no_mean_even_when_bounded():
     config = NetworkConfig(width=8, levels=2, latent=4, constraint="zero_mean")
     networks, players = build(config, SampleSpec((16, 1)), ONE, bound=1.0)
     latent = jnp.asarray(rng().standard_normal((3, 4)), jnp.float32) * 5
-    samples = networks.generate(stirred(players.generator.params), {}, latent)
+    samples = jax.jit(networks.generate)(stirred(players.generator.params), {}, latent)
     assert float(jnp.std(samples)) > 0.1
     np.testing.assert_allclose(jnp.mean(samples, axis=1), 0.0, atol=1e-6)
     trajectory = jnp.ones((2, 5, 16, 1)) * jnp.arange(5.0)[None, :, None, None]
@@ -124,6 +125,7 @@ def test_an_offset_that_the_constraint_removes_cannot_saturate_the_bound():
     params, rest = players.generator.params, players.generator.rest
     latent = jax.random.normal(jax.random.key(0), (3, 4))
 
+    @jax.jit
     def samples(offset):
         bias = params["head"]["bias"]
         moved = {**params, "head": {**params["head"], "bias": bias + offset}}
@@ -139,7 +141,7 @@ def test_samples_of_the_divergence_free_layer_have_no_spectral_divergence():
     config = NetworkConfig(width=8, levels=2, latent=4, constraint="divergence_free")
     networks, players = build(config, SampleSpec((8, 12, 2), extent=extent), ONE)
     latent = jnp.asarray(rng().standard_normal((3, 4)), jnp.float32)
-    velocity = np.asarray(networks.generate(stirred(players.generator.params), {}, latent), np.float64)
+    velocity = np.asarray(jax.jit(networks.generate)(stirred(players.generator.params), {}, latent), np.float64)
     kx = 2j * np.pi * np.fft.fftfreq(8, 2.0 / 8)[:, None]
     ky = 2j * np.pi * np.fft.fftfreq(12, 5.0 / 12)[None, :]
     spectra = np.fft.fft2(velocity, axes=(1, 2))

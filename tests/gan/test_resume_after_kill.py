@@ -37,7 +37,7 @@ else:
 def test_a_killed_training_resumes_bit_for_bit(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     root = Path(__file__).resolve().parents[2]
-    flags = "--xla_force_host_platform_device_count=2"
+    flags = os.environ["XLA_FLAGS"] + " --xla_force_host_platform_device_count=2"
     environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(root)}
     toy = Path(__file__).with_name("toy.py")
     command = [sys.executable, "-c", SCRIPT, str(toy), str(killed), str(whole)]
