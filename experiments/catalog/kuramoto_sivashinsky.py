@@ -68,7 +68,7 @@ DEMO = ExperimentConfig(
     game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, symmetrize=True),
     optimizer=OptimizerConfig(average_half_life=30_000.0),
     carry=CarryConfig(tau=4.0, steps=20),
-    training=TrainingConfig(steps=6000, batch=64, log_every=25, checkpoint_every=500),
+    training=TrainingConfig(steps=6000, batch=64, cpu_devices=2, log_every=25, checkpoint_every=500),
     compare=CompareConfig(),
 )
 
@@ -106,7 +106,7 @@ FULL = ExperimentConfig(
     game=DEMO.game,
     optimizer=DEMO.optimizer,
     carry=DEMO.carry,
-    training=TrainingConfig(steps=16000, batch=64, log_every=50, checkpoint_every=1000),
+    training=TrainingConfig(steps=16000, batch=64, cpu_devices=2, log_every=50, checkpoint_every=1000),
     compare=CompareConfig(),
 )
 

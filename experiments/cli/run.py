@@ -34,9 +34,11 @@ def run(
 
     if arguments.resume is not None:
         folder = _resumed(runs.open_folder(arguments.resume), arguments, overrides)
+        environment.split_cpu(folder.config.training.cpu_devices)
         pipeline.check(experiment, folder.config)
     else:
         config = experiment.presets[preset].with_overrides(overrides)
+        environment.split_cpu(config.training.cpu_devices)
         # Before the folder is made: what cannot work leaves nothing behind.
         pipeline.check(experiment, config)
         folder = runs.create(arguments.runs_dir, arguments.name, preset, config, ["python", "-m", "experiments", *argv])
