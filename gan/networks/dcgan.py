@@ -54,8 +54,37 @@ def _channels_to_pairs(x: Field) -> Float[Array, "batch *made outputs"]:
     return split.transpose(order).reshape((x.shape[0], *(2 * n for n in grid), -1))
 
 
+def halved(x: Field, kernel: Array, rules: tuple[str, ...]) -> Float[Array, "batch *made outputs"]:
+    """Convolve with four points and stride two: ``y[i] = sum_k w[k] x[2 i + k - 1]`` along each axis.
+
+    Args:
+        x: fields of even shape.
+        kernel: (4, ..., 4, inputs, outputs).
+        rules: boundary rule of every axis.
+    """
+    ndim = len(rules)
+    split = kernel.reshape((2,) * (2 * ndim) + kernel.shape[-2:])
+    order = (*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2), 2 * ndim, 2 * ndim + 1)
+    taps = split.transpose(order).reshape((2,) * ndim + (-1, kernel.shape[-1]))
+    return _two_points(_pairs_to_channels(pad(x, 1, rules)), taps)
+
+
+def doubled(x: Field, kernel: Array, rules: tuple[str, ...]) -> Float[Array, "batch *made outputs"]:
+    """Apply the transpose of :func:`halved`: ``y[j] = sum_i w[j - 2 i + 1] x[i]`` along each axis.
+
+    Beyond the boundary x goes on by the boundary's rule; arguments as there.
+    """
+    ndim = len(rules)
+    # Between x[i-1] and x[i] lie y[2i-1] = w[2] x[i-1] + w[0] x[i] and y[2i] = w[3] x[i-1] + w[1] x[i].
+    split = jnp.flip(kernel.reshape((2,) * (2 * ndim) + kernel.shape[-2:]), tuple(range(0, 2 * ndim, 2)))
+    order = (*range(0, 2 * ndim, 2), 2 * ndim, *range(1, 2 * ndim, 2), 2 * ndim + 1)
+    taps = split.transpose(order).reshape((2,) * ndim + (kernel.shape[-2], -1))
+    pairs = _channels_to_pairs(_two_points(pad(x, 1, rules), taps))
+    return pairs[(slice(None), *(slice(1, -1),) * ndim)]
+
+
 class Strided(nnx.Module):
-    """Convolution of four points and stride two: ``y[i] = sum_k w[k] x[2 i + k - 1]`` along each axis."""
+    """Convolution of four points and stride two, :func:`halved`, with a bias."""
 
     def __init__(self, inputs: int, outputs: int, rules: tuple[str, ...], rng: np.random.Generator):
         shape = (4,) * len(rules) + (inputs, outputs)
@@ -67,18 +96,11 @@ class Strided(nnx.Module):
 
     def __call__(self, x: Field) -> Float[Array, "batch *made outputs"]:
         """Halve the grid."""
-        ndim, kernel = len(self.rules), self.kernel[...]
-        split = kernel.reshape((2,) * (2 * ndim) + kernel.shape[-2:])
-        order = (*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2), 2 * ndim, 2 * ndim + 1)
-        taps = split.transpose(order).reshape((2,) * ndim + (-1, kernel.shape[-1]))
-        return _two_points(_pairs_to_channels(pad(x, 1, self.rules)), taps) + self.bias[...]
+        return halved(x, self.kernel[...], self.rules) + self.bias[...]
 
 
 class Transposed(nnx.Module):
-    """The transpose of :class:`Strided`: ``y[j] = sum_i w[j - 2 i + 1] x[i]`` along each axis.
-
-    Beyond the boundary x goes on by the boundary's rule.
-    """
+    """The transpose of it, :func:`doubled`, with a bias."""
 
     def __init__(self, inputs: int, outputs: int, rules: tuple[str, ...], rng: np.random.Generator):
         shape = (4,) * len(rules) + (inputs, outputs)
@@ -91,13 +113,7 @@ class Transposed(nnx.Module):
 
     def __call__(self, x: Field) -> Float[Array, "batch *made outputs"]:
         """Double the grid."""
-        ndim, kernel = len(self.rules), self.kernel[...]
-        # Between x[i-1] and x[i] lie y[2i-1] = w[2] x[i-1] + w[0] x[i] and y[2i] = w[3] x[i-1] + w[1] x[i].
-        split = jnp.flip(kernel.reshape((2,) * (2 * ndim) + kernel.shape[-2:]), tuple(range(0, 2 * ndim, 2)))
-        order = (*range(0, 2 * ndim, 2), 2 * ndim, *range(1, 2 * ndim, 2), 2 * ndim + 1)
-        taps = split.transpose(order).reshape((2,) * ndim + (kernel.shape[-2], -1))
-        pairs = _channels_to_pairs(_two_points(pad(x, 1, self.rules), taps))
-        return pairs[(slice(None), *(slice(1, -1),) * ndim)] + self.bias[...]
+        return doubled(x, self.kernel[...], self.rules) + self.bias[...]
 
 
 def widths_of(plan: Blueprint) -> tuple[int, ...]:
