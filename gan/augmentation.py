@@ -71,10 +71,15 @@ def transform(sample: Float[Array, "*shape c"], key: Array, symmetries: Any, ndi
     return sample
 
 
+def has_symmetries(symmetries: Any) -> bool:
+    """Whether there is anything but the identity among them."""
+    return symmetries is not None and bool(symmetries.shift_axes or symmetries.reflections)
+
+
 def transform_batch(
     samples: Float[Array, "batch *shape"], keys: Array, symmetries: Any, ndim: int
 ) -> Float[Array, "batch *shape"]:
     """Move every sample by its own random symmetry, one key each."""
-    if symmetries is None or not (symmetries.shift_axes or symmetries.reflections):
+    if not has_symmetries(symmetries):
         return samples
     return jax.vmap(lambda sample, key: transform(sample, key, symmetries, ndim))(samples, keys)
