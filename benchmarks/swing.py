@@ -1,0 +1,285 @@
+"""How far a distance swings during training, for every play, with and without what is said to hold it still.
+
+Every run is watched at evenly spaced checkpoints: the sliced Wasserstein distance of samples to held-out data, over the
+median of that distance between two sets of data of the same size. Each is measured for the generator as it stands and
+for its exponential average, which one training gives both of. Arms are all plays, each with constant and decayed step
+sizes, each with and without transport cost; the competitive play gets the zero-sum form of the objective. What counts
+is the last quarter of the training: its median, its largest value, and the last checkpoint.
+
+    python benchmarks/swing.py [--steps 8000] [--seeds 5] [--arms ...]
+    python benchmarks/swing.py --experiment kuramoto_sivashinsky --steps 2000 --seeds 3 --through 0 4
+
+The second line takes the three arms whose averaged generator has the smallest largest value on the Gaussians (median
+over the seeds), with each carry time. Results go into benchmarks/results/swing.json after every run, so that a stopped
+study goes on where it was; docs/images/swing-EXPERIMENT.png and the marked part of docs/stability.md are written at
+the end, or at once from what is there by ``--draw``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from experiments import environment
+
+environment.prepare()
+
+import jax
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from experiments import catalog
+from experiments.config import ExperimentConfig
+from experiments.files import write_json
+from experiments.options import to_mapping
+from gan import normalizer
+from gan.config import PLAYS
+from gan.training.checkpoint import METRIC
+from gan.training.divergence import Diverged
+from gan.training.loop import Trainer
+from gan.training.validation import normalized_distance
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "swing.json"
+PAGE = ROOT / "docs" / "stability.md"
+MARKS = ("<!-- swing: written by benchmarks/swing.py -->", "<!-- end of swing -->")
+CHECKPOINTS, TRANSPORT, DRAWS, FINALISTS = 40, 0.5, 50, 3
+STEPS = {"gaussians": 8000, "kuramoto_sivashinsky": 2000}
+NAMES = {"gaussians": "25 Gaussians", "kuramoto_sivashinsky": "Kuramoto-Sivashinsky"}
+SIDES = {"current": "as it stands", "averaged": "averaged"}
+
+
+def arm_names() -> list[str]:
+    """Name every arm: play, step sizes, and the transport cost where there is one."""
+    every = itertools.product(PLAYS, ("decayed", "constant"), ("", ", transport"))
+    return [f"{play}, {steps}{transport}" for play, steps, transport in every]
+
+
+def recipe(base: ExperimentConfig, arm: str, tau: float, steps: int, seed: int) -> ExperimentConfig:
+    """Return the experiment's recipe with what the arm's name says."""
+    play, sizes, *transport = arm.split(", ")
+    game, network = base.game, base.network
+    if play == "competitive":
+        game = replace(game, objective="relativistic_minimax")
+    if transport:
+        game = replace(game, transport=TRANSPORT)
+        # The cost compares a sample with a latent of its shape; the points of the plane have one already.
+        network = network if network.kind == "mlp" else replace(network, latent=0)
+    schedule = "constant" if sizes == "constant" else base.optimizer.schedule
+    every = steps // CHECKPOINTS
+    together = base.training.steps_per_call
+    training = replace(
+        base.training, steps=steps, seed=seed, film=0, checkpoint_every=every, log_every=together, keep=1
+    )
+    return replace(
+        base,
+        game=game,
+        network=network,
+        optimizer=replace(base.optimizer, play=play, schedule=schedule),
+        carry=replace(base.carry, tau=tau),
+        training=training,
+    )
+
+
+class Watched(Trainer):
+    """A training that looks at the generator as it stands, too."""
+
+    def examine(self, state: Any, film: Path | None = None) -> dict[str, float]:
+        """Return the distance of both generators."""
+        current = super().examine(state._replace(average=state.players.generator))
+        return {METRIC: super().examine(state)[METRIC], "current": current[METRIC]}
+
+
+def watched(problem: Any, config: ExperimentConfig) -> dict[str, Any]:
+    """Train and return the course of both distances, or what it was lost to."""
+    folder, began = Path(tempfile.mkdtemp()), time.monotonic()
+    lost = None
+    try:
+        Watched(problem, config, folder).run(False, None)
+    except Diverged as error:
+        lost = str(error)
+    finally:
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        shutil.rmtree(folder)
+    seen = [line for line in lines if METRIC in line]
+    return {
+        "lost": lost,
+        "seconds": time.monotonic() - began,
+        "step": [line["step"] for line in seen],
+        "averaged": [line[METRIC] for line in seen],
+        "current": [line["current"] for line in seen],
+    }
+
+
+def floor(pool: np.ndarray, train: np.ndarray, count: int) -> float:
+    """Return the median distance of two disjoint sets of data, normalised as in the training."""
+    rng, unit = np.random.default_rng(0), normalizer.fit(train)
+    found = []
+    for _ in range(DRAWS):
+        order = rng.permutation(len(pool))
+        found.append(normalized_distance(pool[order[:count]], pool[order[count : 2 * count]], unit))
+    return float(np.median(found))
+
+
+def summary(runs: list[dict[str, Any]], side: str, level: float) -> dict[str, list[float]]:
+    """Return median, largest and last ratio of the last quarter, one for each seed; infinite where the run is lost."""
+    tails = [np.array(run[side][-(CHECKPOINTS // 4) :]) / level if not run["lost"] else [np.inf] for run in runs]
+    return {
+        "median": [float(np.median(tail)) for tail in tails],
+        "largest": [float(np.max(tail)) for tail in tails],
+        "last": [float(tail[-1]) for tail in tails],
+    }
+
+
+def finalists(study: dict[str, Any]) -> list[str]:
+    """Return the arms that win on the Gaussians."""
+    if not study.get("runs"):
+        raise SystemExit("The finalists come from the Gaussians: run those first, or name --arms.")
+    largest = {
+        arm: np.median(summary([r for r in study["runs"] if r["arm"] == arm], "averaged", study["floor"])["largest"])
+        for arm in dict.fromkeys(run["arm"] for run in study["runs"])
+    }
+    return sorted(largest, key=lambda arm: largest[arm])[:FINALISTS]
+
+
+def main() -> None:
+    """Run what is missing, then write table and picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiment", choices=list(STEPS), default="gaussians")
+    parser.add_argument("--steps", type=int, default=0, help="updates of every run (0: 8000, or 2000 with the solver)")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--arms", nargs="+", choices=arm_names(), help="arms to run (all, or the finalists)")
+    parser.add_argument("--through", nargs="+", type=float, default=[0.0], help="carry times of the solver")
+    parser.add_argument("--preset", default="demo")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--draw", action="store_true", help="write page and picture from what is there")
+    asked = parser.parse_args()
+    studies = json.loads(asked.results.read_text()) if asked.results.exists() else {}
+    if asked.draw:
+        write(studies)
+        return
+    arms = asked.arms or (arm_names() if asked.experiment == "gaussians" else finalists(studies.get("gaussians", {})))
+    experiment = catalog.load(asked.experiment)
+    base, steps = experiment.presets[asked.preset], asked.steps or STEPS[asked.experiment]
+    unit = CHECKPOINTS * base.training.steps_per_call
+    if steps % unit:
+        raise SystemExit(f"--steps {steps} must be a multiple of {unit}, {CHECKPOINTS} checkpoints apart.")
+    dataset = experiment.task.data(base, lambda done, total, what: None)
+    pool = dataset.test if asked.experiment == "gaussians" else dataset.test[:, 0]
+    first = experiment.task.problem(base, dataset)
+    count = min(base.training.validation_samples, len(first.validation), len(pool) // 2)
+    base = replace(base, training=replace(base.training, validation_samples=count))
+    study = studies.setdefault(asked.experiment, {"runs": []})
+    settings = json.loads(json.dumps({"steps": steps, "recipe": to_mapping(base)}))
+    if study["runs"] and study["settings"] != settings:
+        raise SystemExit(f"{asked.results} holds runs of another length or recipe: move it away and start again.")
+    study |= {
+        "settings": settings,
+        "n": count,
+        "floor": floor(np.asarray(pool), first.train, count),
+        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": platform.platform()},
+        "versions": {"python": platform.python_version(), "jax": jax.__version__},
+    }
+    done = {(run["arm"], run["tau"], run["seed"]) for run in study["runs"]}
+    # Seed by seed, so that a stopped study has every arm as often.
+    for seed, tau, arm in itertools.product(range(asked.seeds), asked.through, arms):
+        if (arm, tau, seed) in done:
+            continue
+        config = recipe(base, arm, tau, steps, seed)
+        run = {"arm": arm, "tau": tau, "seed": seed, **watched(experiment.task.problem(config, dataset), config)}
+        study["runs"].append(run)
+        asked.results.parent.mkdir(exist_ok=True)
+        write_json(asked.results, studies)
+        shown = {side: summary([run], side, study["floor"]) for side in SIDES}
+        told = "; ".join(
+            f"{SIDES[side]}: median {one['median'][0]:.2f}, largest {one['largest'][0]:.2f}, last {one['last'][0]:.2f}"
+            for side, one in shown.items()
+        )
+        print(f"{arm}, tau {tau:g}, seed {seed}: {run['lost'] or told} ({run['seconds']:.0f} s)", flush=True)
+    if asked.results == RESULTS:
+        write(studies)
+
+
+def groups(study: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the runs by label, in the order of the arms."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for arm, tau in itertools.product(arm_names(), sorted({run["tau"] for run in study["runs"]})):
+        runs = [run for run in study["runs"] if (run["arm"], run["tau"]) == (arm, tau)]
+        if runs:
+            found[f"{arm}, through the solver for {tau:g}" if tau else arm] = runs
+    return found
+
+
+def table(study: dict[str, Any]) -> list[str]:
+    """Return the rows of one study: the median over the seeds and, in brackets, the worst of them."""
+    head = [f"{SIDES[side]}: {what}" for side in SIDES for what in ("median", "largest", "last")]
+    lines = ["| arm | seeds | " + " | ".join(head) + " |", "|---" * (2 + len(head)) + "|"]
+    for label, runs in groups(study).items():
+        cells = []
+        for side in SIDES:
+            cells += [f"{np.median(v):.2f} ({max(v):.2f})" for v in summary(runs, side, study["floor"]).values()]
+        lines.append(f"| {label} | {len(runs)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def draw(study: dict[str, Any], target: Path) -> None:
+    """Draw the course of every arm, all seeds."""
+    found = groups(study)
+    columns = min(4, len(found))
+    rows = -(-len(found) // columns)
+    size = {"figsize": (2.7 * columns, 1.9 * rows), "layout": "constrained"}
+    figure, boxes = plt.subplots(rows, columns, sharex=True, sharey=True, squeeze=False, **size)
+    for axes, (label, runs) in zip(boxes.flat, found.items()):
+        for run, (side, colour) in itertools.product(runs, zip(SIDES, ("C1", "C0"))):
+            axes.plot(run["step"], np.array(run[side]) / study["floor"], color=colour, lw=0.8, alpha=0.8)
+        axes.axhline(1.0, color="0.4", lw=0.8)
+        axes.set_yscale("log")
+        axes.set_title(label, fontsize=7)
+        axes.tick_params(labelsize=7)
+    for axes in list(boxes.flat)[len(found) :]:
+        axes.set_visible(False)
+    figure.suptitle("Distance over that of two sets of data; orange as it stands, blue averaged", fontsize=9)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, dpi=140)
+
+
+def write(studies: dict[str, Any]) -> None:
+    """Write pictures and the marked part of the page."""
+    lines = [MARKS[0], "", "## How far distances swing in training", ""]
+    for name, study in studies.items():
+        draw(study, ROOT / "docs" / "images" / f"swing-{name}.png")
+        machine, versions = study["machine"], study["versions"]
+        lines += [
+            f"{NAMES[name]}, {study['settings']['steps']} updates, {CHECKPOINTS} checkpoints, sliced Wasserstein "
+            f"distance of {study['n']} samples over that of two sets of data; median, largest and last of the last "
+            "quarter of the training: the median over the seeds and, in brackets, the worst of them (inf: diverged). "
+            f"{machine['cores']} cores, jax {versions['jax']}.",
+            "",
+            f"![The course of every arm](images/swing-{name}.png)",
+            "",
+            *table(study),
+            "",
+        ]
+    text = PAGE.read_text()
+    if MARKS[0] in text:
+        before, _, rest = text.partition(MARKS[0])
+        after = rest.partition(MARKS[1])[2].lstrip("\n")
+    else:
+        before, after = text.rstrip("\n") + "\n\n", ""
+    PAGE.write_text(before + "\n".join([*lines, MARKS[1], ""]) + ("\n" + after if after else ""))
+
+
+if __name__ == "__main__":
+    main()
