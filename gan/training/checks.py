@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gan.adversarial import adversarial_game
+from gan.augmentation import Symmetries
 from gan.config import Recipe
 from gan.networks.players import SampleSpec, build
 from gan.normalizer import Normalizer
@@ -33,4 +34,8 @@ def check_recipe(config: Any, spec: SampleSpec) -> None:
 
     conditions = {name: unit(shape[-1]) for name, shape in spec.conditions.items()}
     networks, _ = build(recipe.network, spec, unit(spec.channels), conditions, bound=bound_of(recipe))
-    adversarial_game(networks, recipe.game, recipe.carry, carry=lambda samples, *_: (samples, samples))
+    # What a problem brings is taken to be there: a solver, and on a grid without conditions symmetries.
+    symmetries = Symmetries(() if spec.conditions else tuple(range(len(spec.grid))))
+    adversarial_game(
+        networks, recipe.game, recipe.carry, carry=lambda samples, *_: (samples, samples), symmetries=symmetries
+    )

@@ -10,12 +10,13 @@ import pytest
 from gan import regularizers
 from gan.adversarial import adversarial_game
 from gan.augmentation import Reflection, Symmetries, reflect
-from gan.config import CarryConfig, GameConfig, NetworkConfig
+from gan.config import CarryConfig, GameConfig, NetworkConfig, Recipe
 from gan.game import Draw
 from gan.networks.blueprint import Blueprint
 from gan.networks.players import SampleSpec, build
 from gan.networks.resnet import ResidualDiscriminator
 from gan.normalizer import Normalizer
+from gan.training.checks import check_recipe
 
 ONE = Normalizer(np.zeros(1, np.float32), np.ones(1, np.float32))
 
@@ -108,3 +109,9 @@ def test_consistency_without_a_symmetry_is_refused():
     for symmetries in (None, Symmetries()):
         with pytest.raises(ValueError, match=r"game.consistency = 3.0 .* Problem.symmetries"):
             adversarial_game(networks, GameConfig(consistency=3.0), CarryConfig(), symmetries=symmetries)
+    # Before there are data a grid may have symmetries; points, and fields of a condition, cannot.
+    recipe = Recipe(NetworkConfig(kind="mlp", width=8, latent=4), GameConfig(consistency=3.0))
+    check_recipe(recipe, SampleSpec((8, 1)))
+    for spec in (SampleSpec((2,)), SampleSpec((8, 1), conditions={"vector": (3,)})):
+        with pytest.raises(ValueError, match=r"game.consistency = 3.0 .* Problem.symmetries"):
+            check_recipe(recipe, spec)
