@@ -172,7 +172,7 @@ def test_budgets_close_invariants_rest_and_symmetries_commute_on_any_field(syste
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("system", _tiers(EXAMPLES, _only("shallow_water", "cosmic_web")))
+@pytest.mark.parametrize("system", _tiers(FLOWS, _only("shallow_water", "cosmic_web")))
 def test_steps_of_the_solver_keep_invariants_and_commute_with_the_symmetries(system):
     carried = jax.jit(lambda u: advance(system, u, _small_step(system), 4))
     u = np.asarray(_field(system))
@@ -186,7 +186,7 @@ def test_steps_of_the_solver_keep_invariants_and_commute_with_the_symmetries(sys
         assert np.allclose(carried(image(u)), image(later), rtol=0, atol=1e-10 * size)
 
 
-@pytest.mark.parametrize("system", _tiers(EXAMPLES, lambda s: s in FLOWS))
+@pytest.mark.parametrize("system", FLOWS, ids=_named)
 def test_a_second_draw_differs_from_the_first_and_single_precision_stays_single(system, key):
     # A grid of its own: jax takes the arrays of one that met float64 for what they were there.
     grid = system.grid
