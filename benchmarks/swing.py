@@ -36,6 +36,7 @@ environment.prepare()
 import jax
 import matplotlib
 import numpy as np
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -247,9 +248,13 @@ def draw(study: dict[str, Any], target: Path) -> None:
         axes.axhline(1.0, color="0.4", lw=0.8)
         axes.set_yscale("log")
         axes.set_title(label, fontsize=7)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(labelsize=7)
     for axes in list(boxes.flat)[len(found) :]:
         axes.set_visible(False)
+    figure.supxlabel("updates", fontsize=8)
     figure.suptitle("Distance over that of two sets of data; orange as it stands, blue averaged", fontsize=9)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=140)
