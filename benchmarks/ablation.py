@@ -7,23 +7,25 @@ and to be run on a quiet machine, says fit in, so that the outcome does not depe
 are distances over the solver-against-solver floor at equal n, from the last checkpoint. A run that diverges, or whose
 samples the solver refuses, is listed as lost.
 
-    python benchmarks/ablation.py [--seconds 120] [--seeds 3] [--preset demo]
+    python benchmarks/ablation.py [--seconds 120] [--seeds 0,1,2] [--preset demo] [--arms plain ...]
 
-Writes benchmarks/results/ablation.json after every run (a stopped study goes on where it was), docs/ablation.md and
-docs/images/ablation.png.
+Writes benchmarks/results/ablation.json, docs/ablation.md and docs/images/ablation.png after every run: a stopped study
+goes on where it was, and several processes may share it, each with seeds of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import fcntl
 import itertools
 import json
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +121,24 @@ def calibrate(recipes: dict[str, ExperimentConfig], problem: Callable[[Experimen
     return {name: cost[recipe.carry.tau] for name, recipe in recipes.items()}
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep other processes of the study from reading and writing its results."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(RESULTS.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
 def main() -> None:
     """Run what is missing, then write table and picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=120.0, help="training time of every run")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", default="0,1,2", help="seeds, separated by commas")
+    parser.add_argument("--arms", nargs="*", help="names of the arms to run (default: all)")
     parser.add_argument("--preset", default="demo")
     asked = parser.parse_args()
     experiment = catalog.load("kuramoto_sivashinsky")
@@ -156,12 +171,18 @@ def main() -> None:
     }
     if not study["calibration"]:
         study["calibration"] = calibrate(recipes, lambda recipe: task.problem(recipe, dataset))
+    if asked.arms and not set(asked.arms) <= set(recipes):
+        parser.error(f"--arms must be among {', '.join(map(repr, recipes))}.")
+    with alone():
+        if RESULTS.exists():
+            study["runs"] = json.loads(RESULTS.read_text())["runs"]
+        write_json(RESULTS, study)
     done = {(run["arm"], run["seed"]) for run in study["runs"]}
     # The question of the study first, then the parts of the recipe, so that a stopped study has answered something.
     for group in (list(recipes)[:5], list(recipes)[5:]):
-        for seed, name in itertools.product(range(asked.seeds), group):
+        for seed, name in itertools.product(map(int, asked.seeds.split(",")), group):
             recipe = recipes[name]
-            if (name, seed) in done:
+            if (name, seed) in done or (asked.arms and name not in asked.arms):
                 continue
             steps = 10 * round(asked.seconds / study["calibration"][name] / 10)
             run: dict[str, Any] = {"arm": name, "seed": seed, "steps": steps}
@@ -193,17 +214,17 @@ def main() -> None:
                     f"worst {max(near):.2f}; refined by {REFINED:g}: {np.median(far):.2f}",
                     flush=True,
                 )
-            study["runs"].append(run)
-            RESULTS.parent.mkdir(parents=True, exist_ok=True)
-            write_json(RESULTS, study)
-    write(study, list(recipes))
+            with alone():
+                study["runs"] = [*json.loads(RESULTS.read_text())["runs"], run]
+                write_json(RESULTS, study)
+                write(study, list(recipes))
 
 
 def rows_of(study: dict[str, Any], names: list[str]) -> list[tuple[str, list[dict[str, float] | None], int]]:
     """Return (label, ratios of every seed or None where the run is lost, steps) for each line of the table."""
     rows: list[tuple[str, list[dict[str, float] | None], int]] = []
     for name in names:
-        runs = [run for run in study["runs"] if run["arm"] == name]
+        runs = sorted((run for run in study["runs"] if run["arm"] == name), key=lambda run: run["seed"])
         if runs:
             rows.append((name, [run.get("ratios") for run in runs], runs[0]["steps"]))
             rows.append((f"{name}, refined by {REFINED:g}", [run.get("refined") for run in runs], runs[0]["steps"]))
@@ -213,7 +234,7 @@ def rows_of(study: dict[str, Any], names: list[str]) -> list[tuple[str, list[dic
 def write(study: dict[str, Any], names: list[str]) -> None:
     """Write the page and the picture."""
     rows = rows_of(study, names)
-    distances = next(list(run["ratios"]) for run in study["runs"] if "ratios" in run)
+    distances = next((list(run["ratios"]) for run in study["runs"] if "ratios" in run), [])
     lines = [
         "# What each part of the recipe brings",
         "",
