@@ -30,9 +30,6 @@ from gan.penalties import LinearRamp, Penalty, fair_ensemble_score, transport_co
 REAL, FAKE, MIDDLE, AUGMENTED_REAL, AUGMENTED_FAKE, MOVED_REAL, MOVED_FAKE = range(7)
 """Sides of the discriminator's random numbers."""
 
-STRETCH = 2**31 - 1
-"""Folded into the key of an update for its carry time; samples of the batch fold in their places."""
-
 CERTAIN = 4.6
 """Difference of two logits at which a discriminator is certain: its probability is 0.99."""
 
@@ -146,13 +143,6 @@ def adversarial_game(
     def fall(progress: Float[Array, ""]) -> Float[Array, ""]:
         return game.penalty_final ** jnp.clip(progress / game.penalty_until, 0.0, 1.0)
 
-    def stretched_tau(progress: Float[Array, ""], key: Array) -> Float[Array, ""]:
-        """Carry time of this update, one for the whole batch on all devices: the solver's coefficients depend on it."""
-        if carry_config.spread == 0:
-            return tau_at(progress)
-        share = jax.random.uniform(jax.random.fold_in(key, STRETCH))
-        return tau_at(progress) * (1.0 + carry_config.spread * share)
-
     def draw(params: Any, rest: Any, batch: Batch, key: Array) -> tuple[Draw, Any]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch.place)
         pairs = jax.vmap(lambda k: jax.random.split(k, draws + 1))(keys)
@@ -160,8 +150,7 @@ def adversarial_game(
         latent_keys = jnp.swapaxes(pairs[:, 1:], 0, 1).reshape(-1)
         condition = {name: jnp.concatenate([value] * draws) for name, value in batch.condition.items()}
         dropping = jax.vmap(lambda k: jax.random.fold_in(k, 2))(latent_keys)
-        tau = stretched_tau(batch.progress, key)
-        made = generate(params, rest, latent_keys, condition, tau, Training(dropping, axis_name))
+        made = generate(params, rest, latent_keys, condition, tau_at(batch.progress), Training(dropping, axis_name))
         samples = made.samples.reshape((draws, -1, *made.samples.shape[1:]))
         valid = made.valid.reshape((draws, -1))
         latent = made.latent.reshape((draws, -1, *made.latent.shape[1:])) if game.transport > 0 else None

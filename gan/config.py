@@ -234,14 +234,11 @@ class CarryConfig:
     steps: int = option(20, "solver steps within tau", "steps")
     start: float = option(0.1, "carry time at the first training step as a share of tau", "share")
     ramp: float = option(0.25, "share of the training after which the carry time has grown to tau", "share")
-    spread: float = option(
-        0.0, "the carry time of an update is drawn between tau and (1 + spread) tau; samples are drawn at tau", "share"
-    )
     bound: float = option(4.0, "smooth bound of the generator's output before the solver", "normalised")
     limit: float = option(20.0, "size past which a carried field is refused as blown up", "normalised")
 
     def __post_init__(self) -> None:
-        _at_least("carry", self, tau=0, steps=1, spread=0)
+        _at_least("carry", self, tau=0, steps=1)
         _within("carry", self, 0.0, 1.0, "start", "ramp")
         _positive("carry", self, "bound", "limit")
 
