@@ -23,8 +23,8 @@ EXIT_INTERRUPTED = 130
 
 _WINGS = ("physics", "gan", "experiments")
 _DISK = {
-    errno.ENOSPC: "the disk is full; free some space, or point --runs-dir to another disk",
-    errno.EDQUOT: "the disk quota is used up; free some space, or point --runs-dir to another disk",
+    errno.ENOSPC: "the disk is full; free some space, or choose another disk with --runs-dir or --out",
+    errno.EDQUOT: "the disk quota is used up; free some space, or choose another disk with --runs-dir or --out",
     errno.EROFS: "the disk is read-only; choose another place with --runs-dir or --out",
     errno.EACCES: "permission is denied; choose a place you may write to",
     errno.EPERM: "the operation is not permitted there; choose a place you may write to",

@@ -16,6 +16,7 @@ A file appears under its name only when it is complete: it is written beside it 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,12 +104,18 @@ def writer_for(path: Path) -> Callable[[Fields, Path], None]:
     """Return the writer for a file name's suffix, so that a wrong one is found before anything is computed.
 
     Raises:
-        UserError: the suffix names no format.
+        UserError: the suffix names no format, a folder that is no zarr store is in the way, or nothing may be written
+            there.
     """
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         hint = nearest(suffix, _WRITERS) or "."
         raise UserError(f"--out {path}: the file must end in one of {', '.join(_WRITERS)}, found {suffix!r}{hint}")
+    if path.is_dir() and not ((path / ".zgroup").exists() or (path / "zarr.json").exists()):
+        raise UserError(f"--out {path}: this folder is no zarr store; give a name that does not exist yet.")
+    place = next(one for one in path.absolute().parents if one.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise UserError(f"--out {path}: nothing can be written into {place}; choose another place.")
     return _WRITERS[suffix]
 
 
@@ -116,12 +123,10 @@ def write(fields: Fields, path: str | Path) -> Path:
     """Write ``fields`` in the format that ``path``'s suffix names, atomically; returns the path.
 
     Raises:
-        UserError: unknown suffix, or a folder in the way that is no zarr store.
+        UserError: as for :func:`writer_for`.
     """
     path = Path(path)
     writer = writer_for(path)
-    if path.is_dir() and not ((path / ".zgroup").exists() or (path / "zarr.json").exists()):
-        raise UserError(f"--out {path}: this folder is no zarr store; give a name that does not exist yet.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         writer(fields, temporary)

@@ -12,12 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from experiments.errors import UserError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path`` to write to; on success it takes ``path``'s place, otherwise it
     is removed."""
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no folder there takes new files; choose another place.") from None
     try:
         temporary = scratch / path.name
         yield temporary

@@ -100,7 +100,8 @@ def open_sampler(folder: RunFolder) -> Callable[..., Fields]:
     if not experiment.task.trains:
         raise UserError(f"{folder.path} is a study without a generator; there is nothing to draw.")
     _need_checkpoint(folder)
-    dataset = make_data(experiment, folder.config, folder, Progress(silent=True))
+    # Not described in the folder, which may be read-only.
+    dataset = experiment.task.data(folder.config, Progress(silent=True).data())
     return experiment.task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
 

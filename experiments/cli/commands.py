@@ -29,7 +29,7 @@ def sample(arguments: argparse.Namespace) -> int:
 
     out = Path(arguments.out)
     export.writer_for(out)
-    count = number(arguments.count, "--count", int, 1)
+    count = number(arguments.count, "--count", int, 1, 2**31)
     refine = number(arguments.refine, "--refine", float, 0)
     seed = number(arguments.seed, "--seed", int, 0, 2**32)
     environment.prepare()
@@ -67,6 +67,7 @@ def report(arguments: argparse.Namespace) -> int:
     from experiments import report, runs
 
     folder = runs.open_folder(arguments.run)
+    folder.check_writable()
     page = report.write(folder)
     show_verdict(folder.comparison() if folder.comparison_file.exists() else {}, page)
     return 0

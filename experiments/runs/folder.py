@@ -19,10 +19,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import shlex
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,16 +101,13 @@ class RunFolder:
         return self.path / "report.html"
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read ``metrics.jsonl``; a last line cut short by a kill is left out, and a step logged twice counts
-        once."""
-        rows: dict[Any, dict[str, Any]] = {}
+        """Read ``metrics.jsonl``; what a kill cut short is left out, and a step logged twice counts once."""
+        rows: dict[int, dict[str, Any]] = {}
         if self.metrics_file.exists():
-            for line in self.metrics_file.read_text().splitlines():
-                try:
+            for line in self.metrics_file.read_text(errors="replace").splitlines():
+                with suppress(ValueError, TypeError, KeyError):
                     row = json.loads(line)
-                except json.JSONDecodeError:
-                    continue
-                rows[row.get("step", len(rows))] = row
+                    rows[int(row["step"])] = row
         return [rows[step] for step in sorted(rows)]
 
     def comparison(self) -> dict[str, Any]:
@@ -128,20 +126,13 @@ class RunFolder:
         """Read ``figures.npz``; empty where there is none yet."""
         if not self.figures_file.exists():
             return {}
-        try:
-            with self.figures_file.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"{self.figures_file} cannot be read; `python -m experiments compare {self.path}` writes it again."
-            ) from error
+        return _arrays(self.figures_file, f"`python -m experiments compare {self.path}` writes it again")
 
     def film(self) -> list[tuple[int, np.ndarray]]:
         """Read the samples kept along the training, with their steps, in order; empty where none were kept."""
         frames = []
-        for path in sorted((self.path / "film").glob("*.npz")):
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                frames.append((int(path.stem), archive["samples"]))
+        for path in sorted((self.path / "film").glob("[0-9]*.npz")):
+            frames.append((int(path.stem), _arrays(path, "remove it, and the film goes on without it")["samples"]))
         return frames
 
     def resume_command(self) -> str:
@@ -154,25 +145,51 @@ class RunFolder:
         when the process ends, however it ends.
 
         Raises:
-            UserError: another process holds it.
+            UserError: another process holds it, or it is read-only.
         """
+        self.check_writable()
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise UserError(f"{self.path} is being written by another process; wait for it or stop it.") from None
+        except PermissionError:
+            raise UserError(self._read_only()) from None
         try:
             yield
         finally:
             lock.release()
 
+    def check_writable(self) -> None:
+        """Refuse what writes into a read-only folder, before it computes what it could not keep.
+
+        Raises:
+            UserError: the folder is read-only.
+        """
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise UserError(self._read_only())
+
+    def _read_only(self) -> str:
+        return f"{self.path} is read-only; copy it to where you may write, or only draw from it (`sample`)."
+
     def _read_json(self, path: Path, remedy: str) -> dict[str, Any]:
         if not path.exists():
             raise UserError(f"{self.path} has no {path.name} yet; {remedy}.")
         try:
-            return json.loads(path.read_text())
-        except json.JSONDecodeError:
-            raise UserError(f"{path} is not valid JSON; {remedy or 'remove it and resume the run'}.") from None
+            content = json.loads(path.read_text())
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            raise UserError(f"{path} is damaged; {remedy or 'remove it and resume the run'}.")
+        return content
+
+
+def _arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged; {remedy}.") from error
 
 
 def create(
@@ -227,7 +244,8 @@ def open_folder(path: str | Path) -> RunFolder:
         record = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError):
         record = None
-    if not isinstance(record, dict) or not {"format", "experiment", "preset", "config"} <= record.keys():
+    kinds = {"format": int, "experiment": str, "preset": str, "config": dict}
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in kinds.items()):
         raise UserError(f"{file} is incomplete or not YAML; this run cannot be read, start it again.")
     if record["format"] != FORMAT_VERSION:
         raise UserError(

@@ -58,6 +58,8 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} has format {found!r}, this version reads format {FORMAT}: use the version that wrote it."
         )
+    if missing := {"recipe", "sample", "normalizer", "condition_normalizers"} - description.keys():
+        raise ValueError(f"{path} is damaged (it has no {min(missing)}): train again into an empty folder.")
     return description
 
 

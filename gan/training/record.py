@@ -26,8 +26,8 @@ def rewind(folder: Path, latest: int | None) -> list[dict[str, Any]]:
     path = folder / RECORD
     kept: list[dict[str, Any]] = []
     if path.exists() and latest is not None:
-        for text in path.read_text().splitlines():
-            with suppress(json.JSONDecodeError):
+        for text in path.read_text(errors="replace").splitlines():
+            with suppress(ValueError, TypeError, KeyError):
                 line = json.loads(text)
                 if line["step"] <= latest:
                     kept.append(line)

@@ -95,6 +95,8 @@ class Trained:
     ) -> Samples:
         if n < 1:
             raise ValueError(f"n = {n}: draw at least one sample.")
+        if n >= 2**31:
+            raise ValueError(f"n = {n}: one key draws fewer than {2**31} samples; use several keys.")
         chunk = chunk or self.recipe.training.sample_chunk
         time = np.float32(self.recipe.carry.tau if tau is None else tau)
         given = self._conditions(condition, n)

@@ -153,6 +153,7 @@ def test_a_run_goes_on_with_its_own_configuration(toy, pipeline, capsys):
         (["sample", "x", "--count", "3", "--refin", "2", "--out", "a.nc"], "did you mean --refine?"),
         (["sample", "x", "--count", "3", "--seed", "1e10", "--out", "a.nc"], "--seed must be below 4294967296"),
         (["sample", "nowhere", "--count", "3", "--out", "a.nc"], "run folder nowhere does not exist"),
+        (["sample", "x", "--count", "2147483648", "--out", "a.nc"], "--count must be below 2147483648"),
         (["compare", "nowhere"], "run folder nowhere does not exist"),
         (["report", "."], "is not a run folder"),
         (["cache", "burn"], "choose show or clear"),

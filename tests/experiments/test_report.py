@@ -256,5 +256,5 @@ def test_damaged_figures_say_how_to_write_them_again(finished_run):
 
 def test_a_comparison_that_is_no_json_is_told(finished_run):
     (finished_run / "comparison.json").write_text(json.dumps({"a": 1})[:-1])
-    with pytest.raises(ValueError, match="not valid JSON"):
+    with pytest.raises(ValueError, match="is damaged"):
         report.write(runs.open_folder(finished_run))

@@ -10,6 +10,7 @@ import yaml
 
 import experiments
 from experiments import files, pipeline, runs
+from experiments.cli import main
 from experiments.errors import UserError
 from experiments.export import Fields
 
@@ -38,6 +39,51 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, toy, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         runs.create(tmp_path, "toy", "demo", toy.presets["demo"])
     assert list((tmp_path / "toy").iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["compare", "report"])
+def test_a_read_only_run_folder_is_told_before_anything_is_computed(what, finished_run, monkeypatch, capsys):
+    monkeypatch.setattr("experiments.runs.folder.os.access", lambda path, mode: False)
+    (finished_run / "checkpoints" / "100").mkdir(parents=True)
+    before = sorted(finished_run.rglob("*"))
+    assert main([what, str(finished_run)]) == 2
+    assert f"{finished_run} is read-only; copy it to where you may write" in capsys.readouterr().err
+    assert sorted(finished_run.rglob("*")) == before
+
+
+def test_a_lock_that_another_user_made_is_told(finished_run, monkeypatch):
+    def foreign(lock, timeout):
+        raise PermissionError(13, "Permission denied", lock.lock_file)
+
+    monkeypatch.setattr("filelock.FileLock.acquire", foreign)
+    with pytest.raises(UserError, match="is read-only"), runs.open_folder(finished_run).claimed():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("metrics.jsonl", b"\xff\xfe\n[1, 2]\n3\n{}\n" + b'{"step": "x"}\n{"step": 5, "generator_loss": 1.0}\n{"st'),
+        ("metrics.jsonl", b'{"step": 5, "generator_loss": 1.0}\n{"step": 5, "generator_loss": 1.0}'),
+    ],
+)
+def test_lines_of_the_record_that_are_no_records_are_left_out(run_path, file, content):
+    (run_path / file).write_bytes(content)
+    assert runs.open_folder(run_path).metrics() == [{"step": 5, "generator_loss": 1.0}]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"\xff\xfe", b'{"verdict"'])
+def test_a_damaged_file_of_a_run_is_told_with_what_makes_it_again(run_path, content):
+    (run_path / "comparison.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"comparison\.json is damaged; `python -m experiments compare"):
+        runs.open_folder(run_path).comparison()
+
+
+@pytest.mark.parametrize("changes", [{"preset": ["demo"]}, {"experiment": None}, {"config": [1]}])
+def test_a_configuration_of_the_wrong_form_is_told(run_path, changes):
+    rewrite(run_path, **changes)
+    with pytest.raises(UserError, match=r"config\.yaml (is incomplete|does not fit)"):
+        runs.open_folder(run_path)
 
 
 def test_two_runs_started_in_one_second_have_folders_of_their_own(tmp_path, toy):
