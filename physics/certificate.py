@@ -20,6 +20,7 @@ noise of its own: the certificate then says why in ``grid_error_omitted``.
 A number past its limit refuses the data set, and the message says which limit and what to change.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -58,7 +59,7 @@ class Limits:
         defect: relative mismatch with the discrete solver; round-off, grown over the interval.
         drift: change of an invariant relative to its size.
         steady_share: share of trajectories gone steady, chaotic systems only.
-        trajectories: how many the first four are measured on.
+        trajectories: on how many, the first for training, all but the steady share are measured.
         horizon: time span of the comparison; when None 100 steps for chaotic systems, else all the data's time.
     """
 
@@ -112,6 +113,7 @@ def certify(
     steps = np.unique(np.maximum(1, np.rint(np.linspace(0, horizon / dt, _COMPARED + 1)[1:]).astype(int)))
     gap = round((times[1] - times[0]) / dt) if len(times) > 1 else 0
     pairs = 0 < gap <= max(int(steps[-1]), _LONGEST_PAIR)
+    substeps = 1 if omitted else _substeps(system)
 
     def measure(key, stored):
         draw = sampler.draw(key)
@@ -119,7 +121,7 @@ def certify(
         stored_path = None if path is None else path.after(first)
         start, start_path = (stored[0], stored_path) if system.chaotic else (draw.u0, path)
         run = partial(solve, dt=dt, solver=solver)
-        result = _refinement(draw.system, start, start_path, steps * dt, run, dt, finer=omitted is None)
+        result = _refinement(draw.system, start, start_path, steps * dt, run, dt, 0 if omitted else substeps)
         before, after, own = (stored[0], stored[1], stored_path) if pairs else (start, None, start_path)
         if after is None:
             after = run(draw.system, before, [dt], noise=own)[0]
@@ -170,30 +172,46 @@ def _no_finer_grid(system: Any) -> str | None:
     return None
 
 
+def _substeps(system: Any) -> int:
+    """Into how many a step is divided with twice the points: as many as the recommended step is.
+
+    Explicit solvers would be unstable with one. Exponential solvers recommend about the same step.
+    """
+    return max(1, math.ceil(system.recommended_dt / system.refined(2).recommended_dt * (1 - 1e-9)))
+
+
 def _refinement(
-    system: Any, start: Any, noise: Any, times: Any, run: Callable, dt: float, *, finer: bool
+    system: Any, start: Any, noise: Any, times: Any, run: Callable, dt: float, substeps: int
 ) -> dict[str, Any]:
-    """The fields at ``times``, and how they differ from half the step and, if asked, twice the points."""
+    """The fields at ``times``, and how they differ from half the step and, with ``substeps``, twice the points."""
     base = run(system, start, times, noise=noise)
     half = run(system, start, times, dt=dt / 2, noise=None if noise is None else noise.halved())
     result: dict[str, Any] = {"base": base, "step": _relative(base, half)}
-    if finer:
-        on_finer = system.refined(2)
-        fine = run(on_finer, resample(start, system.grid, on_finer.grid), times, noise=noise)
+    if substeps:
+        finer = system.refined(2)
+
+        def onto_finer(u: Array) -> Array:
+            # What is given at a boundary is no sine or cosine series.
+            return resample(u - system.boundary_lift(), system.grid, finer.grid) + finer.boundary_lift()
+
+        # A path has no other steps than its own.
+        step = dt / substeps if noise is None else dt
+        fine = run(finer, onto_finer(start), times, dt=step, noise=noise)
         # Both on the finer grid: what the coarse one lacks counts, down to the last resolved wave.
-        result["grid"] = _relative(jax.vmap(lambda u: resample(u, system.grid, on_finer.grid))(base), fine)
+        result["grid"] = _relative(jax.vmap(onto_finer)(base), fine)
     return result
 
 
 def _drift(system: Any, start: Any, later: Any) -> dict[str, tuple[Array, Array]]:
     """The largest change of every invariant, and its size."""
     first = system.invariants(start)
-    magnitude = system.invariants(jnp.abs(start))
     values = jax.vmap(system.invariants)(later)
+    # Of the later fields too: at rest a momentum has no size.
+    magnitudes = jax.vmap(system.invariants)(jnp.abs(jnp.concatenate([start[None], later])))
     return {
         name: (
             jnp.max(jnp.abs(values[name] - first[name])),
-            jnp.maximum(jnp.abs(first[name]), jnp.abs(magnitude[name])),
+            jnp.maximum(jnp.abs(first[name]), jnp.max(jnp.abs(magnitudes[name]))),
         )
         for name in first
     }

@@ -26,7 +26,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from physics.adaptive import adaptive_steps, controller_of
 from physics.arguments import check_adjoint, check_field, check_step, is_concrete
@@ -63,11 +63,13 @@ def advance(
       docstring).
     - ``noise``: the noise path of a stochastic system.
 
-    A field that blows up comes back non-finite, by itself: other fields of a batch are not touched.
+    Under ``jit``, ``vmap``, ``grad`` and the like a field that blows up comes back non-finite, by itself: other fields
+    of a batch are not touched. Where an implicit solver's iteration fails, the field is NaN from that step on,
+    and differentiating it raises.
 
     Raises ``ValueError`` for fields of another shape or with non-finite values, steps that are not
     positive, unknown adjoints (checked where values are concrete), noise or a solver that do not fit the
-    system.
+    system, and where a concrete field does not stay finite.
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
@@ -75,7 +77,9 @@ def advance(
     check_adjoint(adjoint)
     if int(steps) != steps or steps < 0:
         raise ValueError(f"steps must be a whole number, 0 or more, not {steps}.")
-    return _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint, noise)[0]
+    fields = _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint, noise)
+    _check_stayed_finite(fields, [steps * dt], dt)
+    return fields[0]
 
 
 def solve(
@@ -120,7 +124,7 @@ def solve(
     Warns with an `UnresolvedFieldWarning` where a concrete ``u0`` is not resolved by the grid.
 
     Raises ``ValueError`` as `advance`, and for times that are empty, negative, not increasing or off the
-    step, and a tolerance that is not positive.
+    step, and a tolerance that is not positive. A solution that blows up is non-finite or raises, as in `advance`.
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
@@ -142,14 +146,37 @@ def solve(
                 "adaptive and dense steps do not go with noise, whose paths have fixed steps: give dt alone."
             )
         controller = diffrax.ConstantStepSize() if stepsize_controller is None else stepsize_controller
-        return adaptive_steps(system, u0, instants, dt, solver, adjoint, controller, max_steps, dense)
+        fields = adaptive_steps(system, u0, instants, dt, solver, adjoint, controller, max_steps, dense)
+        _check_stayed_finite(fields, instants, dt if stepsize_controller is None else None)
+        return fields
     check_adjoint(adjoint)
     assert not isinstance(adjoint, diffrax.AbstractAdjoint)
     if dt is not None and not is_concrete(dt):
         raise ValueError("dt of solve must be concrete, it decides the number of steps: use advance for a traced dt.")
     check_step(1.0 if dt is None else dt)
     step, counts = _whole_steps(instants, system.recommended_dt if dt is None else dt, dt)
-    return _fixed_steps(system, u0, step, counts, solver, adjoint, noise)
+    fields = _fixed_steps(system, u0, step, counts, solver, adjoint, noise)
+    _check_stayed_finite(fields, instants, step)
+    return fields
+
+
+@jax.jit
+def _finite_at(fields: Float[Array, "time *field"]) -> Bool[Array, " time"]:
+    return jnp.all(jnp.isfinite(fields), axis=tuple(range(1, fields.ndim)))
+
+
+def _check_stayed_finite(fields: Array, instants: Any, dt: Any) -> None:
+    """Raise ``ValueError`` where concrete fields have blown up; ``dt`` is None for adaptive steps."""
+    finite = np.asarray(_finite_at(fields)) if is_concrete(fields) else np.asarray(True)
+    if finite.all():
+        return
+    when = f"the solution is not finite at time {instants[np.argmin(finite)]:g}"
+    if dt is None:
+        raise ValueError(f"{when}: give a smaller tolerance, or an earlier time if the equation itself blows up.")
+    raise ValueError(
+        f"dt is {dt:g}, but {when}: the step is too long for the solver or the equation blows up; halve dt to "
+        f"{dt / 2:g}, or take a solver that is stable at it."
+    )
 
 
 def _floating(u: Any) -> Array:
@@ -242,8 +269,9 @@ def _stepper(
     def ordinary_step(carry: Any, i: Array) -> Any:
         y, state = carry
         t = i * dt
-        y, _, _, state, _ = solver.step(term(i), t, t + dt, y, None, state, False)
-        return y, state
+        y, _, _, state, result = solver.step(term(i), t, t + dt, y, None, state, False)
+        # What an iteration that failed leaves looks like a field; a product, so that its cotangent is NaN too.
+        return y * jnp.where(diffrax.is_okay(result), 1.0, jnp.nan).astype(y.dtype), state
 
     state = solver.init(term(0), jnp.zeros_like(dt), dt, u0, None)
     return (u0, state), ordinary_step, lambda carry: carry[0]

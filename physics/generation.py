@@ -151,6 +151,8 @@ def _make(
     total = sum(spec.trajectories)
     missing = [chunk for chunk, done in zip(chunks, files.done(len(chunks))) if not done]
     made = total - sum(chunk.length for chunk in missing)
+    # The training split is made first, and chunks in order.
+    certified = min(spec.limits.trajectories, spec.trajectories[0])
     report(made, total, "trajectories")
     rounds = [missing[i : i + len(devices)] for i in range(0, len(missing), len(devices))]
     pending = draw.start(rounds[0]) if rounds else None
@@ -164,11 +166,11 @@ def _make(
             files.mark(chunk.number)
             made += chunk.length
             report(made, total, "trajectories")
-        if "certificate" not in files.notes:
+        if "certificate" not in files.notes and made >= certified:
             report(made, total, "certificate")
-            _certify(files, sampler, spec, plan, chunks[0], draw)
+            _certify(files, sampler, spec, plan, certified, draw)
     if "certificate" not in files.notes:
-        _certify(files, sampler, spec, plan, chunks[0], draw)
+        _certify(files, sampler, spec, plan, certified, draw)
     certificate = dict(files.notes["certificate"])
     if system.chaotic:
         change = np.concatenate([files.read(f"{split}-change") for split in SPLITS])
@@ -179,12 +181,11 @@ def _make(
     files.finish()
 
 
-def _certify(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: _Plan, first: _Chunk, draw: Any) -> None:
+def _certify(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: _Plan, count: int, draw: Any) -> None:
     started = time.perf_counter()
-    count = min(spec.limits.trajectories, first.length)
     certificate = certify(
         sampler,
-        draw.keys(first.split, jnp.arange(count)),
+        draw.keys(0, jnp.arange(count)),
         np.asarray(files.read("train")[:count]),
         plan.times,
         dt=plan.dt,

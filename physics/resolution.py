@@ -1,8 +1,8 @@
 """Whether a grid resolves a field: the share of its variance in the shortest waves that the grid carries.
 
 Along every axis the variance about the mean is split by its waves (Fourier, sine or cosine, as the boundary
-has it); what lies above two thirds of the shortest one is what the 2/3 rule would take away. White noise has a
-third of its variance there, a resolved field next to nothing.
+has it, what is given there taken off); what lies above two thirds of the shortest one is what the 2/3 rule would
+take away. White noise has a third of its variance there, a resolved field next to nothing.
 """
 
 import warnings
@@ -26,7 +26,7 @@ def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any) ->
         fields: ``(..., *grid.shape, C)``.
         system: whose grid they live on.
     """
-    values, grid = np.asarray(fields, np.float64), system.grid
+    values, grid = np.asarray(fields, np.float64) - np.asarray(system.boundary_lift()), system.grid
     worst = 0.0
     for axis, (size, boundary) in enumerate(zip(grid.shape, grid.boundary)):
         lines = np.moveaxis(values, values.ndim - 1 - grid.ndim + axis, -1)

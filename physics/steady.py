@@ -3,8 +3,9 @@
 A is never a matrix. Conjugate gradients, or lineax's GMRES where A is not symmetric and positive, run on it with the
 system's approximate inverse as preconditioner. Gradients with respect to everything in the system follow from
 the implicit function theorem, du = A^{-1} (df - dA u), by one more solve in either mode of differentiation; no
-iteration is stored. Everything batches by ``jax.vmap``, a batch takes as many iterations as its slowest member,
-and works under ``jit`` and ``pmap``.
+iteration is stored. A solve that did not converge, the one for the value or the one for the gradient, is NaN wherever
+it is traced, in that member of a batch alone. Everything batches by ``jax.vmap``, a batch takes as many iterations as
+its slowest member, and works under ``jit`` and ``pmap``.
 
 Where A knows fields only up to a constant (`SteadySystem.singular`) the solution is the one of zero mean.
 
@@ -81,7 +82,8 @@ def solve_steady(
     - ``system``: batches of systems by ``jax.vmap``.
     - ``tolerance``: the largest residual that is left, relative to the largest value of f; 1e-5 in single and 1e-9
       in double precision where None.
-    - ``max_iterations``: where they do not suffice the field is NaN (traced) or ``ValueError`` is raised (concrete).
+    - ``max_iterations``: of the solve, and of the one more that a gradient takes. Where they do not suffice the field
+      is NaN (traced) or ``ValueError`` is raised (concrete), and every gradient that needs what was not solved is NaN.
 
     **Returns:** ``(*grid.shape, C)``, of zero mean where the system is singular.
 

@@ -50,6 +50,7 @@ class System(eqx.Module):
     The grid is static, numeric parameters are leaves: ``jax.grad`` and ``jax.vmap`` reach them.
     Plain-number parameters stay Python floats, exact on the host; ``equinox.filter_grad`` wants them as
     arrays. ``boundaries`` names the boundaries of a grid that the system has a form for; others are refused.
+    ``example_grid`` is the grid of `example`, None for systems that have one by default.
     """
 
     grid: eqx.AbstractVar[Grid]
@@ -60,9 +61,15 @@ class System(eqx.Module):
     # How its default data set differs from that of others: fields of `physics.DatasetSpec` and `physics.Limits`.
     default_dataset: ClassVar[Mapping[str, Any]] = {}
     boundaries: ClassVar[tuple[str, ...]] = ("periodic",)
+    example_grid: ClassVar[Grid | None] = None
 
     def __check_init__(self):
         check_boundaries(type(self).__name__, self.grid, self.boundaries)
+
+    @classmethod
+    def example(cls) -> "System":
+        """The system with good values to start with, whose default data set is certified by the tests."""
+        return cls() if cls.example_grid is None else cls(cls.example_grid)  # type: ignore[call-arg]
 
     @abc.abstractmethod
     def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
@@ -83,6 +90,10 @@ class System(eqx.Module):
     def refined(self, factor: int) -> "System":
         """The same system with ``factor`` times the points on every axis, where it is `refinable`."""
         return dataclasses.replace(self, grid=self.grid.refined(factor))
+
+    def boundary_lift(self) -> Any:
+        """A field with what is given at the boundaries, or 0: a field less it is a series of the grid."""
+        return 0.0
 
     @property
     @abc.abstractmethod

@@ -36,6 +36,7 @@ class Advection(SemilinearSystem):
     velocity: Float[Array, "..."] | tuple[Any, ...] | float = eqx.field(converter=_velocity, default=1.0)
     name: ClassVar[str] = "advection"
     channels: ClassVar[tuple[str, ...]] = ("u",)
+    example_grid: ClassVar[Grid] = Grid((64,), (2 * np.pi,))
 
     def __check_init__(self):
         check_axes("Advection", self.grid.ndim)

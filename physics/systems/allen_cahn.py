@@ -37,6 +37,7 @@ class AllenCahn(SemilinearSystem):
     channels: ClassVar[tuple[str, ...]] = ("u",)
     dissipative: ClassVar[bool] = True
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "dirichlet", "neumann")
+    example_grid: ClassVar[Grid] = Grid((64,), (2 * np.pi,))
 
     def __check_init__(self):
         check_axes("AllenCahn", self.grid.ndim)

@@ -31,6 +31,7 @@ class Burgers(SemilinearSystem):
     name: ClassVar[str] = "burgers"
     channels: ClassVar[tuple[str, ...]] = ("u",)
     dissipative: ClassVar[bool] = True
+    example_grid: ClassVar[Grid] = Grid((128,), (2 * np.pi,))
 
     def __check_init__(self):
         if self.grid.ndim != 1:

@@ -34,6 +34,7 @@ class Burgers2D(SemilinearSystem):
     name: ClassVar[str] = "burgers_2d"
     channels: ClassVar[tuple[str, ...]] = ("u", "v")
     dissipative: ClassVar[bool] = True
+    example_grid: ClassVar[Grid] = Grid((64, 64), (2 * np.pi, 2 * np.pi))
 
     def __check_init__(self):
         if self.grid.ndim != 2:

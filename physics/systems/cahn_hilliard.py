@@ -38,6 +38,7 @@ class CahnHilliard(SemilinearSystem):
     channels: ClassVar[tuple[str, ...]] = ("u",)
     dissipative: ClassVar[bool] = True
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "neumann")
+    example_grid: ClassVar[Grid] = Grid((128,), (2 * np.pi,))
 
     def __check_init__(self):
         check_axes("CahnHilliard", self.grid.ndim)

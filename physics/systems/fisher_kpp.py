@@ -39,6 +39,7 @@ class FisherKPP(SemilinearSystem):
     channels: ClassVar[tuple[str, ...]] = ("u",)
     dissipative: ClassVar[bool] = True
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "neumann")
+    example_grid: ClassVar[Grid] = Grid((128,), (50.0,))
 
     def __check_init__(self):
         check_axes("FisherKPP", self.grid.ndim)

@@ -42,6 +42,7 @@ class GrayScott(SemilinearSystem):
     channels: ClassVar[tuple[str, ...]] = ("u", "v")
     dissipative: ClassVar[bool] = True
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "neumann")
+    example_grid: ClassVar[Grid] = Grid((128, 128), (1.25, 1.25))
 
     def __check_init__(self):
         check_axes("GrayScott", self.grid.ndim)

@@ -39,6 +39,7 @@ class Heat(SemilinearSystem):
     channels: ClassVar[tuple[str, ...]] = ("u",)
     dissipative: ClassVar[bool] = True
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "dirichlet", "neumann")
+    example_grid: ClassVar[Grid] = Grid((64,), (2 * np.pi,))
 
     def __check_init__(self):
         check_axes("Heat", self.grid.ndim)
@@ -84,6 +85,10 @@ class Heat(SemilinearSystem):
                 lift = lift - low * x + (high + low) * x**2 / (2 * length)
                 curvature = curvature + (high + low) / length
         return lift, curvature
+
+    def boundary_lift(self) -> Any:
+        """The polynomial with the boundary values, ``(*grid.shape, 1)``, or 0."""
+        return self._lift()[0]
 
     def sample_initial(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:
         """Gaussian waves with modes 1 to 4 and standard deviation 1 about zero or the polynomial of the boundaries."""

@@ -29,6 +29,7 @@ class KortewegDeVries(SemilinearSystem):
     grid: Grid = eqx.field(static=True)
     name: ClassVar[str] = "korteweg_de_vries"
     channels: ClassVar[tuple[str, ...]] = ("u",)
+    example_grid: ClassVar[Grid] = Grid((128,), (40.0,))
 
     def __check_init__(self):
         if self.grid.ndim != 1:

@@ -31,6 +31,7 @@ class KuramotoSivashinsky(SemilinearSystem):
     channels: ClassVar[tuple[str, ...]] = ("u",)
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
+    example_grid: ClassVar[Grid] = Grid((64,), (22.0,))
 
     def __check_init__(self):
         if self.grid.ndim != 1:

@@ -52,6 +52,9 @@ class Landscape(System):
     channels: ClassVar[tuple[str, ...]] = ("height",)
     dissipative: ClassVar[bool] = True
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "dirichlet")
+    # Rivers are upwind, of first order, and one cell wide.
+    default_dataset: ClassVar[dict[str, Any]] = {"grid_error": 0.1, "certified": 4}
+    example_grid: ClassVar[Grid] = Grid((32, 32), (1.0, 1.0), ("periodic", "dirichlet"))
 
     def __check_init__(self):
         if self.grid.ndim != 2 or self.grid.periodic:

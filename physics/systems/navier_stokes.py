@@ -11,7 +11,7 @@ from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import to_spectral
-from physics.system import Reflection, SemilinearSystem, Symmetries
+from physics.system import Reflection, SemilinearSystem, Symmetries, System
 from physics.vorticity import advection, energy_and_enstrophy, velocity
 
 
@@ -29,7 +29,7 @@ class NavierStokes2D(SemilinearSystem):
     The nonlinear term takes four transforms, two of them done as one (Basdevant, 1983; `physics.vorticity`).
 
     Good values to start with: box 2 pi x 2 pi; decaying with 64 x 64 points, nu = 1e-3, dt = 0.01;
-    Kolmogorov with forcing 1, mode 4, nu = 1e-2, drag 0.1, 64 x 64 points, dt = 0.01.
+    Kolmogorov with forcing 1, mode 4, nu = 1e-2, drag 0.1, 96 x 96 points, dt = 0.01.
     """
 
     grid: Grid = eqx.field(static=True)
@@ -41,6 +41,14 @@ class NavierStokes2D(SemilinearSystem):
     channels: ClassVar[tuple[str, ...]] = ("vorticity",)
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
+    # Given, since a pilot ensemble in the plane takes longer than the data.
+    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 20.0, "stride": 1.0}
+    example_grid: ClassVar[Grid] = Grid((96, 96), (2 * np.pi, 2 * np.pi))
+
+    @classmethod
+    def example(cls) -> System:
+        """Kolmogorov flow, which goes on."""
+        return cls(cls.example_grid, 1e-2, drag=0.1, forcing=1.0)
 
     def __check_init__(self):
         if self.grid.ndim != 2:

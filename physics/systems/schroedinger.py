@@ -37,6 +37,7 @@ class NonlinearSchroedinger(SemilinearSystem):
     name: ClassVar[str] = "nonlinear_schroedinger"
     channels: ClassVar[tuple[str, ...]] = ("real", "imaginary")
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "dirichlet", "neumann")
+    example_grid: ClassVar[Grid] = Grid((128,), (20.0,))
 
     def __check_init__(self):
         check_axes("NonlinearSchroedinger", self.grid.ndim)

@@ -40,6 +40,12 @@ class SeismicWave(System):
     speed: Float[Array | np.ndarray, "*shape"]
     name: ClassVar[str] = "seismic_wave"
     channels: ClassVar[tuple[str, ...]] = ("displacement", "velocity")
+    example_grid: ClassVar[Grid] = Grid((64, 64), (4.0, 4.0))
+
+    @classmethod
+    def example(cls) -> System:
+        """Speeds between 1 and 2 that change with depth."""
+        return cls(cls.example_grid, 1.5 + 0.5 * np.cos(2 * np.pi * cls.example_grid.mesh()[1] / 4))
 
     def __check_init__(self):
         check_axes("SeismicWave", self.grid.ndim)

@@ -1,5 +1,6 @@
 """Two-dimensional turbulence stirred by noise: the Navier-Stokes equations with a random force, white in time."""
 
+import dataclasses
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -8,8 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from physics.arguments import check_parameter, parameter
-from physics.spectral import to_physical, to_spectral
-from physics.system import StochasticSystem
+from physics.grid import Grid
+from physics.spectral import resample, to_physical, to_spectral
+from physics.system import StochasticSystem, System
 from physics.systems.navier_stokes import NavierStokes2D
 from physics.vorticity import inverse_wavenumber_squared
 
@@ -26,14 +28,23 @@ class StochasticNavierStokes2D(NavierStokes2D, StochasticSystem):
     Without advection each stirred wave would be an Ornstein-Uhlenbeck process.
 
     Good values to start with: box 2 pi x 2 pi, 64 x 64 points, viscosity 1e-3, drag 0.1, injection 0.1, noise_mode 6,
-    dt = 0.01. The symmetries are those of the statistics.
+    dt = 0.01. The symmetries are those of the statistics. ``coarser``, where given, is the grid that noise paths are
+    drawn on, for `refined`.
 
     Source: Lilly, 1969, Phys. Fluids 12, II-240; Boffetta and Ecke, 2012, Annu. Rev. Fluid Mech. 44.
     """
 
     injection: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.1)
     noise_mode: int = eqx.field(static=True, default=6)
+    coarser: Grid | None = eqx.field(static=True, default=None)
     name: ClassVar[str] = "stochastic_navier_stokes_2d"
+
+    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 5.0, "stride": 0.5}
+
+    @classmethod
+    def example(cls) -> System:
+        """Stirred at 6 waves per box."""
+        return cls(cls.example_grid)
 
     def __check_init__(self):
         check_parameter("injection", self.injection)
@@ -47,10 +58,25 @@ class StochasticNavierStokes2D(NavierStokes2D, StochasticSystem):
         """The root of the energy that is given per unit of time."""
         return jnp.sqrt(jnp.asarray(self.injection, u.dtype)) * jnp.ones_like(u)
 
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """One Brownian motion per point of the grid that the path is drawn on."""
+        return (*self._stirred.grid.shape, 1)
+
     def noise_field(self, w: Float[Array, "*noise"]) -> Float[Array, "*shape c"]:
         """The waves of the ring, of the strength that gives the energy 1 per unit of time."""
-        w_hat = to_spectral(w, self.grid)
-        return to_physical(w_hat * jnp.asarray(self._ring(), w_hat.real.dtype), self.grid)
+        drawn_on = self._stirred
+        w_hat = to_spectral(w, drawn_on.grid)
+        stirred = to_physical(w_hat * jnp.asarray(drawn_on._ring(), w_hat.real.dtype), drawn_on.grid)
+        return stirred if self.coarser is None else resample(stirred, drawn_on.grid, self.grid)
+
+    @property
+    def _stirred(self) -> "StochasticNavierStokes2D":
+        return self if self.coarser is None else dataclasses.replace(self, grid=self.coarser, coarser=None)
+
+    def refined(self, factor: int) -> "StochasticNavierStokes2D":
+        """The same system with ``factor`` times the points on every axis, stirred along the same path."""
+        return dataclasses.replace(self, grid=self.grid.refined(factor), coarser=self.coarser or self.grid)
 
     def _ring(self) -> np.ndarray:
         """The multiplier of white noise on ``grid.spectral_shape``."""

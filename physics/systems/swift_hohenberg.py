@@ -37,6 +37,7 @@ class SwiftHohenberg(SemilinearSystem):
     channels: ClassVar[tuple[str, ...]] = ("u",)
     dissipative: ClassVar[bool] = True
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "neumann")
+    example_grid: ClassVar[Grid] = Grid((64,), (16 * np.pi,))
 
     def __check_init__(self):
         check_axes("SwiftHohenberg", self.grid.ndim)

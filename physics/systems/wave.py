@@ -34,6 +34,7 @@ class Wave(SemilinearSystem):
     name: ClassVar[str] = "wave"
     channels: ClassVar[tuple[str, ...]] = ("displacement", "velocity")
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "dirichlet", "neumann")
+    example_grid: ClassVar[Grid] = Grid((64,), (2 * np.pi,))
 
     def __check_init__(self):
         check_axes("Wave", self.grid.ndim)

@@ -10,9 +10,12 @@ from physics import (
     DatasetSpec,
     FixedSystem,
     Grid,
+    Heat,
     KuramotoSivashinsky,
     Limits,
     Lorenz63,
+    SeismicWave,
+    Wave,
     generate,
 )
 from physics.cache import Cache
@@ -82,6 +85,39 @@ def test_a_system_without_space_is_certified_without_a_finer_grid(tmp_path):
     made = generate(FixedSystem(Lorenz63()), spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
     assert made.train.shape == (8, 2, 3) and "grid_error" not in made.certificate
     assert made.certificate["step_error"] < 1e-4 and made.certificate["steady_share"] == 0
+
+
+@pytest.mark.parametrize(
+    ("boundary", "values"), [("dirichlet", ((1.0, 3.0),)), ("neumann", ((0.5, -0.2),))], ids=["held", "inflow"]
+)
+def test_heat_between_given_boundary_values_is_certified_as_exactly_as_without_them(boundary, values, tmp_path):
+    # Its sine or cosine series alone, which the values are no part of, would jump at the walls.
+    sampler = FixedSystem(Heat(Grid((16,), (2.0,), boundary), 0.1, values))
+    spec = _spec(snapshots=3, spin_up=0.0, dtype="float64", limits=Limits(trajectories=4))
+    certificate = generate(sampler, spec, cache_dir=tmp_path, devices=jax.local_devices()[:1]).certificate
+    assert certificate["grid_error"] < 1e-10 and certificate["unresolved"] < 1e-10
+
+
+def test_an_invariant_that_is_nothing_at_rest_drifts_relative_to_what_moves_later(tmp_path):
+    spec = _spec(snapshots=3, spin_up=0.0, limits=Limits(trajectories=4))
+    made = generate(FixedSystem(Wave(Grid((64,), (6.0,)))), spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
+    assert made.certificate["drift"]["mean_velocity"] < 1e-5
+
+
+def test_twice_the_points_of_an_explicit_solver_take_the_steps_that_they_are_stable_with(tmp_path):
+    # The finer grid is not stable with the step that is recommended here.
+    grid = Grid((64,), (4.0,))
+    system = SeismicWave(grid, 1.5 + 0.5 * np.cos(2 * np.pi * np.arange(64) / 64))
+    assert system.recommended_dt > 1.9 * system.refined(2).recommended_dt
+    dt = 1.9 * system.recommended_dt
+    spec = _spec(snapshots=2, spin_up=0.0, stride=100 * dt, dt=dt, limits=Limits(trajectories=2, step_error=0.1))
+    made = generate(FixedSystem(system), spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
+    assert made.certificate["grid_error"] < 1e-2
+
+
+def test_the_certificate_is_measured_on_as_many_trajectories_as_its_limits_say_however_long_a_chunk_is(tmp_path):
+    assert _waves(32, tmp_path, chunk=2).certificate["trajectories"] == 4
+    assert _waves(32, tmp_path, chunk=2, limits=Limits(horizon=4.0)).certificate["trajectories"] == 8
 
 
 def test_every_broken_limit_is_named_in_one_sentence():

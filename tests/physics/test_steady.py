@@ -322,3 +322,55 @@ def test_operators_that_are_not_symmetric_are_solved_by_gmres_with_the_right_tra
     assert np.allclose(u[:, 0], np.linalg.solve(matrix, f[:, 0]), rtol=1e-7)
     gradient = jax.grad(lambda f: jnp.sum(weights * solve_steady(_Advected(grid, f))))(f)
     assert np.allclose(gradient[:, 0], np.linalg.solve(matrix.T, weights[:, 0]), rtol=1e-7)
+
+
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_gradients_of_a_solve_that_did_not_converge_are_nan_in_that_member_of_a_batch_alone(mode):
+    grid = Grid((16, 16), (1.0, 1.0), "neumann")
+    f = jnp.asarray(corner_wells(grid), jnp.float32)
+    # One iteration solves the constant permeability, six do not solve the rough one.
+    a = jnp.stack([jnp.ones((16, 16, 1)), jnp.asarray(_smooth(grid, 2, least=0.1), jnp.float32)])
+    differentiate = jax.grad if mode == "reverse" else jax.jacfwd
+
+    def gradient(a, iterations):
+        def loss(scale):
+            return jnp.sum(solve_steady(Darcy(grid, a * (1 + scale), f), max_iterations=iterations) ** 2)
+
+        return differentiate(loss)(0.0)
+
+    few = jax.vmap(lambda a: gradient(a, 6))(a)
+    assert np.isfinite(few[0]) and np.isnan(few[1])
+    assert np.isfinite(jax.vmap(lambda a: gradient(a, 100))(a)).all()
+    with pytest.raises(ValueError, match="max_iterations = 6: allow more"):
+        solve_steady(Darcy(grid, a[1], f), max_iterations=6)
+
+
+@pytest.mark.float64
+def test_a_cotangent_solve_that_did_not_converge_is_nan_even_where_the_solution_is_exact():
+    # The source is a wave that one iteration solves; the loss looks at a single cell, which takes many.
+    grid = Grid((16,), (1.0,), "dirichlet")
+    (x,) = grid.mesh()
+    system = _Plain(grid, jnp.sin(np.pi * x)[:, None])
+    assert np.isfinite(solve_steady(system, max_iterations=3)).all()
+    weights = jnp.zeros((16, 1)).at[3].set(1.0)
+    for iterations, known in ((3, False), (100, True)):
+
+        def loss(f, iterations=iterations):
+            return jnp.sum(weights * solve_steady(_Plain(grid, f), max_iterations=iterations))
+
+        assert np.isfinite(jax.grad(loss)(system.source)).all() == known
+
+
+class _Plain(SteadySystem):
+    """-u_xx = f, not preconditioned."""
+
+    grid: Grid = eqx.field(static=True)
+    source: jax.Array = None
+    name = "plain"
+    channels = ("u",)
+
+    def operator(self):
+        return lambda u: minus_divergence(u[:, 0], (1.0,), self.grid)[:, None]
+
+    def right_hand_side(self):
+        return self.source

@@ -29,6 +29,15 @@ def test_noise_gives_energy_and_enstrophy_at_the_stated_rates(key):
     assert 8 < ratio < 10
 
 
+def test_twice_the_points_are_stirred_along_the_same_path(key):
+    finer = SYSTEM.refined(2)
+    w = jax.random.normal(key, SYSTEM.noise_shape)
+    assert finer.noise_shape == SYSTEM.noise_shape == (16, 18, 1) and finer.refined(2).noise_shape == (16, 18, 1)
+    assert np.allclose(finer.noise_field(w)[::2, ::2], SYSTEM.noise_field(w), atol=1e-5)
+    rates = [flow.budgets(flow.noise_field(w))["energy"]["injection"] for flow in (SYSTEM, finer)]
+    assert np.allclose(rates, 0.3)
+
+
 def test_weak_flow_is_an_ornstein_uhlenbeck_process_in_every_stirred_wave(key):
     # Variance of one wave with damping c = nu k^2 + drag: strength^2 (1 - exp(-2 c t)) / (2 c) (Uhlenbeck and Ornstein,
     # 1930). So weak that advection is 1e-4 of the noise. The test of fit fails one key in 10^4.
