@@ -128,7 +128,7 @@ def solve(
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
-    if is_concrete(u0) and system.refinable and system.grid.ndim:
+    if system.refinable and system.grid.ndim and is_concrete((u0, system.boundary_lift())):
         warn_if_unresolved("u0", unresolved_share(u0, system))
     instants = _instants(times)
     if tolerance is not None:
@@ -175,7 +175,7 @@ def _check_stayed_finite(fields: Array, instants: Any, dt: Any) -> None:
         raise ValueError(f"{when}: give a smaller tolerance, or an earlier time if the equation itself blows up.")
     raise ValueError(
         f"dt is {dt:g}, but {when}: the step is too long for the solver or the equation blows up; halve dt to "
-        f"{dt / 2:g}, or take a solver that is stable at it."
+        f"{dt / 2:g}, or take another solver or float64."
     )
 
 

@@ -35,6 +35,10 @@ class NormalizedSystem(System):
         """Those of the system."""
         return self.system.channels
 
+    def boundary_lift(self) -> Any:
+        """That of the system, normalised: 0 for the system is another constant here."""
+        return (self.system.boundary_lift() - self.mean) / self.deviation
+
     def normalize(self, u: Float[Array | np.ndarray, "*batch c"]) -> Float[Array, "*batch c"]:
         """v for u."""
         u = jnp.asarray(u)

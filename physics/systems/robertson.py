@@ -73,6 +73,7 @@ class Robertson(System):
         """Kvaerno's L-stable method of order 5 with Newton's method.
 
         diffrax's own chord iteration does not converge here and costs 26 times the steps to t = 40.
+        Its tolerances take float64: in float32 the iteration fails, and the field is NaN.
         """
         return diffrax.Kvaerno5(root_finder=optimistix.Newton(rtol=1e-8, atol=1e-14))
 

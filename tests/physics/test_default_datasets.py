@@ -36,17 +36,19 @@ SYSTEMS_THAT_MOVE = sorted(
     if inspect.isclass(public) and issubclass(public, physics.System) and not inspect.isabstract(public)
 )
 # What their certificates say instead of a grid error.
-POINTS = [
-    "DoubleWell",
-    "Lorenz63",
-    "LotkaVolterra",
-    "OrnsteinUhlenbeck",
-    "Pendulum",
-    "ReplicatorMutator",
-    "Robertson",
-    "SIR",
-]
-OMITTED = dict.fromkeys(POINTS, _POINT) | {"Lorenz96": _SITES, "Lorenz96TwoScale": _SITES, "EnergyBalance": _NOISE}
+OMITTED = {
+    "DoubleWell": _POINT,
+    "EnergyBalance": _NOISE,
+    "Lorenz63": _POINT,
+    "Lorenz96": _SITES,
+    "Lorenz96TwoScale": _SITES,
+    "LotkaVolterra": _POINT,
+    "OrnsteinUhlenbeck": _POINT,
+    "Pendulum": _POINT,
+    "ReplicatorMutator": _POINT,
+    "Robertson": _POINT,
+    "SIR": _POINT,
+}
 # The chimney's edge and the rivers are about as wide as a spacing.
 OWN_GRID_LIMITS = {"SmokePlume": 2e-2, "Landscape": 0.1}
 FAST = ("SIR", "DoubleWell", "Heat", "KortewegDeVries")
@@ -73,7 +75,7 @@ def test_the_default_data_set_of_every_system_is_certified(name, tmp_path):
         assert OMITTED[name] in certificate["grid_error_omitted"] and "grid_error" not in certificate
     else:
         assert 0 < certificate["grid_error"] <= OWN_GRID_LIMITS.get(name, 1e-2)
-        assert certificate["unresolved"] < 1e-2
+        assert certificate["unresolved"] < (0.1 if name == "Landscape" else 1e-2)
     # Chaos carries round-off further between snapshots.
     assert 0 <= certificate["defect"] < (1e-3 if system.chaotic else 1e-5)
     assert all(drift < 1e-3 for drift in certificate["drift"].values())

@@ -3,6 +3,7 @@
 import inspect
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -60,14 +61,16 @@ def test_every_system_that_moves_is_listed_here():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GRIDS)
 def test_the_default_solver_is_stable_at_the_recommended_step(name, key):
-    grid = {} if GRIDS[name] is None else {"grid": GRIDS[name]}
-    system = getattr(physics, name)(**grid, **EXTRA.get(name, {}))
-    dt, u0 = system.recommended_dt, system.sample_initial(key)
-    assert math.isfinite(dt) and dt > 0
-    stochastic = isinstance(system, StochasticSystem)
-    path = NoisePath(key) if stochastic else None
-    early = advance(system, u0, dt, 16, noise=path)
-    finer = advance(system, u0, dt / 2, 32, noise=path.halved() if stochastic else None)
-    # A stochastic system is followed along one path, at the strong order of its solver.
-    assert jnp.abs(early - finer).max() < (0.05 if stochastic else 0.01) * jnp.abs(finer).max()
-    assert jnp.all(jnp.isfinite(advance(system, early, dt, 64, noise=path.after(16) if stochastic else None)))
+    # The Newton iteration of Robertson ends at 1e-8, which float32 does not reach.
+    with jax.enable_x64(name == "Robertson"):
+        grid = {} if GRIDS[name] is None else {"grid": GRIDS[name]}
+        system = getattr(physics, name)(**grid, **EXTRA.get(name, {}))
+        dt, u0 = system.recommended_dt, system.sample_initial(key)
+        assert math.isfinite(dt) and dt > 0
+        stochastic = isinstance(system, StochasticSystem)
+        path = NoisePath(key) if stochastic else None
+        early = advance(system, u0, dt, 16, noise=path)
+        finer = advance(system, u0, dt / 2, 32, noise=path.halved() if stochastic else None)
+        # A stochastic system is followed along one path, at the strong order of its solver.
+        assert jnp.abs(early - finer).max() < (0.05 if stochastic else 0.01) * jnp.abs(finer).max()
+        assert jnp.all(jnp.isfinite(advance(system, early, dt, 64, noise=path.after(16) if stochastic else None)))

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import Grid, Heat, Poisson, advance, solve_steady
+from physics import Grid, Heat, Poisson, advance, solve, solve_steady
+from physics.resolution import unresolved_share
 
 KAPPA, LENGTH = 0.3, 2.0
 
@@ -84,6 +85,15 @@ def test_gradients_in_boundary_values_are_those_of_finite_differences():
         return jnp.sum(advance(Heat(grid, KAPPA, ((0.2, high),)), u0, 0.1, 3) ** 2)
 
     assert np.isclose(jax.grad(loss)(0.7), (loss(0.7 + 1e-5) - loss(0.7 - 1e-5)) / 2e-5, rtol=1e-8)
+
+
+def test_a_field_between_given_walls_is_as_resolved_as_its_series_and_walls_may_be_traced():
+    # Without the line between the walls the sine series of this field falls as 1 / n only.
+    grid = Grid((24,), (LENGTH,), "dirichlet")
+    x = grid.coordinates()[0] / LENGTH
+    u = (2.0 + 3.0 * x + 0.5 * np.sin(np.pi * x))[:, None]
+    assert unresolved_share(u, Heat(grid, KAPPA, ((2.0, 5.0),))) < 1e-6 < 5e-3 < unresolved_share(u, Heat(grid, KAPPA))
+    assert np.isfinite(jax.grad(lambda high: solve(Heat(grid, KAPPA, ((2.0, high),)), u, [0.1], dt=0.1).sum())(5.0))
 
 
 @pytest.mark.parametrize(
