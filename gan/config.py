@@ -99,6 +99,7 @@ class NetworkConfig:
     fourier_scale: float = option(10.0, "largest typical frequency of these features, normalised input")
     latent_fourier: int = option(0, "random Fourier features of the dense generator's input (mlp; 0: none)", "features")
     latent_fourier_scale: float = option(5.0, "largest typical frequency of these features")
+    latent_signs: bool = option(False, "dense generator also sees the signs of its latent, so that it can jump (mlp)")
     constraint: str = option("none", "linear hard constraint as the generator's output layer")
     discriminator: str = option(MATCHING, "kind of the discriminator (matching: the one of the generator's kind)")
     modes: int = option(12, "lowest waves along each axis that a Fourier layer maps (fno)", "waves")

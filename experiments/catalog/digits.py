@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from experiments import pictures
-from experiments.config import CompareConfig, ExperimentConfig, SamplesConfig
+from experiments.config import ExperimentConfig, SamplesConfig
 from experiments.experiment import Experiment
 from experiments.options import setting
-from experiments.tasks.modes import Modes, ModesConfig, Report
+from experiments.tasks.modes import COMPARE, SMOKE_COMPARE, SMOKE_TRAINING, Modes, ModesConfig, Report
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
 
 CONFIDENT = 0.9
@@ -141,7 +141,7 @@ DEMO = ExperimentConfig(
         film=36,
         sample_chunk=4096,
     ),
-    compare=CompareConfig(fields=2048, draws=200),
+    compare=COMPARE,
 )
 
 SMOKE = replace(
@@ -149,17 +149,8 @@ SMOKE = replace(
     data=SamplesConfig(samples=(1024, 128, 512)),
     system=DigitsConfig(counted=512, stacked=2),
     network=NetworkConfig(kind="mlp", width=16, blocks=2, latent=8, levels=2),
-    training=TrainingConfig(
-        steps=20,
-        batch=16,
-        steps_per_call=5,
-        log_every=10,
-        checkpoint_every=10,
-        validation_samples=128,
-        film=16,
-        sample_chunk=128,
-    ),
-    compare=CompareConfig(fields=128, draws=80, resamples=20, repeats=1),
+    training=SMOKE_TRAINING,
+    compare=SMOKE_COMPARE,
 )
 
 FULL = replace(

@@ -14,17 +14,31 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from experiments.config import ExperimentConfig, SamplesConfig, SystemConfig
+from experiments.config import CompareConfig, ExperimentConfig, SamplesConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.options import setting
 from experiments.tasks.task import NONE, Report, Task, check_draws
+from gan.config import TrainingConfig
 
 AXES = ("y", "x")
 NULL_DRAWS = 60
 """Sets of exact samples that give each score its band."""
 DISTANCES = 4
 """Values, quantiles, sliced and kernel: what means something without a place in space."""
+COMPARE = CompareConfig(fields=2048, draws=200)
+SMOKE_COMPARE = CompareConfig(fields=128, draws=80, resamples=20, repeats=1)
+SMOKE_TRAINING = TrainingConfig(
+    steps=40,
+    batch=16,
+    steps_per_call=5,
+    log_every=10,
+    checkpoint_every=20,
+    validation_samples=128,
+    film=16,
+    sample_chunk=128,
+)
+"""For the presets of every law: sizes of the comparison, and what a test has time for."""
 
 
 @runtime_checkable

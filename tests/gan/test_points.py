@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan.config import NetworkConfig
-from gan.networks.mlp import FourierFeatures
+from gan.networks.mlp import FourierFeatures, cosine_and_sine
 from gan.networks.players import SampleSpec, build
 from gan.normalizer import Normalizer
 from gan.training.loop import Trainer, train
@@ -92,3 +92,23 @@ def test_fourier_features_are_cosines_and_sines_of_fixed_projections():
     assert players.discriminator.rest["state"]["features"]["frequencies"].shape == (2, 4)
     assert "features" not in players.discriminator.params
     assert networks.generate(players.generator.params, players.generator.rest, jnp.zeros((3, 2))).shape == (3, 2)
+
+
+def test_cosine_and_sine_with_their_derivatives_up_to_large_angles():
+    angle = np.random.default_rng(0).uniform(-1000, 1000, 4000).astype(np.float32)
+    exact = angle.astype(np.float64)
+    cosine, sine = cosine_and_sine(jnp.asarray(angle))
+    np.testing.assert_allclose(cosine, np.cos(exact), atol=1e-6)
+    np.testing.assert_allclose(sine, np.sin(exact), atol=1e-6)
+    first = jax.grad(lambda x: cosine_and_sine(x)[0])
+    np.testing.assert_allclose(jax.vmap(first)(angle), -np.sin(exact), atol=1e-6)
+    np.testing.assert_allclose(jax.vmap(jax.grad(first))(angle), -np.cos(exact), atol=1e-6)
+
+
+@pytest.mark.parametrize(("signs", "jumps"), [(True, True), (False, False)])
+def test_a_generator_that_sees_signs_can_jump(signs, jumps):
+    config = NetworkConfig(**{**NETWORK, "latent_fourier": 0, "latent_signs": signs})
+    networks, players = build(config, SampleSpec((2,)), Normalizer(np.zeros(2), np.ones(2)))
+    sides = jnp.asarray([[1e-4, 0.5], [-1e-4, 0.5]])
+    made = np.asarray(networks.generate(players.generator.params, players.generator.rest, sides))
+    assert (np.abs(made[0] - made[1]).max() > 0.05) == jumps
