@@ -128,6 +128,18 @@ FULL = replace(
     training=replace(DEMO.training, steps=60_000, batch=4096, checkpoint_every=3000),
 )
 
+UNBALANCED = replace(
+    DEMO,
+    system=GaussiansConfig(layout="grid_100"),
+    # Modes are half as wide in normalised units, the rarest has one sample of 5050: more pieces, higher frequencies,
+    # larger batches.
+    network=replace(DEMO.network, width=128, latent=16, fourier=48, fourier_scale=100.0),
+    game=replace(DEMO.game, penalty_final=2e-4),
+    training=replace(DEMO.training, steps=30_000, batch=1024, steps_per_call=10, checkpoint_every=1500),
+)
+
 EXPERIMENT = Experiment(
-    name="gaussians", task=Modes(law, lambda config: (2,)), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL}
+    name="gaussians",
+    task=Modes(law, lambda config: (2,)),
+    presets={"smoke": SMOKE, "demo": DEMO, "full": FULL, "unbalanced": UNBALANCED},
 )
