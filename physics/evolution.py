@@ -30,7 +30,7 @@ from jaxtyping import Array, Bool, Float
 
 from physics.adaptive import adaptive_steps, controller_of
 from physics.arguments import check_adjoint, check_field, check_step, is_concrete
-from physics.integrators.exponential import SemilinearTerm, is_exponential, semilinear
+from physics.integrators.exponential import Memory, SemilinearTerm, is_exponential, semilinear
 from physics.meshes import away_from_meshes
 from physics.noise import NoisePath, check_noise, kicks, stochastic_terms
 from physics.resolution import unresolved_share, warn_if_unresolved
@@ -245,17 +245,26 @@ def _stepper(
 ) -> tuple[Any, Callable, Callable]:
     """The first carry of the scan, one step of it, and the field in a carry."""
     if coefficients is not None:
-        # The carry is the spectrum alone: reverse mode would store coefficients in it at every step.
+        # The carry holds no coefficients: reverse mode would store them at every step.
         spectral = SemilinearTerm(semilinear(system), spectral=True)
 
-        def exponential_step(u_hat: Array, i: Array) -> Array:
-            t = i * dt
-            if noise is None:
-                return solver.step(spectral, t, t + dt, u_hat, None, coefficients, False)[0]
-            before, after = (to_spectral(kick, system.grid) for kick in kicks(system, noise, i, dt, u0))
-            return solver.step(spectral, t, t + dt, u_hat + before, None, coefficients, False)[0] + after
+        def exponential_step(carry: Any, i: Array) -> Any:
+            (u_hat, rest), t = carry, i * dt
 
-        return to_spectral(u0, system.grid), exponential_step, lambda u_hat: to_physical(u_hat, system.grid)
+            def stepped(u_hat: Array) -> Any:
+                u_hat, _, _, memory, _ = solver.step(
+                    spectral, t, t + dt, u_hat, None, Memory(coefficients, rest), False
+                )
+                return u_hat, memory.rest
+
+            if noise is None:
+                return stepped(u_hat)
+            before, after = (to_spectral(kick, system.grid) for kick in kicks(system, noise, i, dt, u0))
+            u_hat, rest_after = stepped(u_hat + before)
+            return u_hat + after, rest_after
+
+        u_hat = to_spectral(u0, system.grid)
+        return (u_hat, solver.first_rest(u_hat)), exponential_step, lambda carry: to_physical(carry[0], system.grid)
 
     def term(i: Any) -> diffrax.AbstractTerm:
         if noise is None:

@@ -127,7 +127,15 @@ def apply_symbol(symbol: Any, u_hat: Array) -> Array:
     matrix between channels per wave, ``(C, C, *waves)``.
     """
     # Matrices of a few channels: a sum of products fuses with its neighbours and keeps full precision everywhere.
-    return (symbol * u_hat).sum(1) if jnp.ndim(symbol) > u_hat.ndim else symbol * u_hat
+    product = _times(symbol, u_hat)
+    return product.sum(1) if jnp.ndim(symbol) > u_hat.ndim else product
+
+
+def _times(a: Any, z: Array) -> Array:
+    """a z, without the products with zero that a real ``a`` would bring along as a complex number."""
+    if jnp.iscomplexobj(z) and not jnp.iscomplexobj(a):
+        return jax.lax.complex(a * z.real, a * z.imag)
+    return a * z
 
 
 def derivative(
@@ -197,8 +205,9 @@ def derivative_of_square(u_hat: Complex[Array, "c n"], grid: Grid, factor: float
     """The dealiased spectrum of ``factor * (u^2)_x`` on a line, for the spectrum of u: advection in flux form."""
     mask = jnp.asarray(grid.dealias_mask, u_hat.real.dtype)
     (k,) = grid.odd_wavenumbers
-    u = inverse_transform(mask * u_hat, grid)
-    return jnp.asarray(factor * 1j * k * grid.dealias_mask, u_hat.dtype) * transform(u * u, grid)
+    u = inverse_transform(_times(mask, u_hat), grid)
+    rate, square = jnp.asarray(factor * k * grid.dealias_mask, mask.dtype), transform(u * u, grid)
+    return jax.lax.complex(-rate * square.imag, rate * square.real)
 
 
 def resample(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, onto: Grid) -> Float[Array, "*shape2 c"]:

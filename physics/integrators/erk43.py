@@ -66,5 +66,4 @@ class ERK43(AbstractExponentialSolver):
         low = apply_symbol(a52, d_2) + apply_symbol(a53, d_3) + apply_symbol(a54, d_4)
         d_5 = nonlinear(1.0, u_hat + (change + low)) - n_u
         high = apply_symbol(b2, d_2) + apply_symbol(b3, d_3) + apply_symbol(b4, d_4) + apply_symbol(b5, d_5)
-        new = u_hat + (change + high)
-        return Stages(new, nonlinear(1.0, new), high - low, d_4 + n_u)
+        return Stages(change + high, high - low, d_4 + n_u)

@@ -76,6 +76,6 @@ class ETD53(AbstractExponentialSolver):
         last = apply_symbol(a1, n_u) + apply_symbol(a2, n_2 - 1.5 * n_4) + apply_symbol(a3, n_3) + apply_symbol(a5, n_5)
         n_6 = nonlinear(1.0, u_hat + (linear + last))
         ends, middle = apply_symbol(b1, n_u) + apply_symbol(b6, n_6), apply_symbol(b4, n_4)
-        new = u_hat + (linear + ends + middle + apply_symbol(b3, n_3) + apply_symbol(b5, n_5))
+        change = linear + ends + middle + apply_symbol(b3, n_3) + apply_symbol(b5, n_5)
         error = apply_symbol(b5, 4 * (n_3 + n_5) - 6 * n_4 - n_u - n_6)
-        return Stages(new, nonlinear(1.0, new), error, n_4)
+        return Stages(change, error, n_4)

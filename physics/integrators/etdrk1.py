@@ -36,6 +36,5 @@ class ETDRK1(AbstractExponentialSolver):
     ) -> Stages:
         """One stage and the second-order correction it lacks."""
         growth, p1, p2 = values
-        new = u_hat + (apply_symbol(growth, u_hat) + apply_symbol(p1, n_u))
-        n_new = nonlinear(1.0, new)
-        return Stages(new, n_new, apply_symbol(p2, n_u - n_new))
+        change = apply_symbol(growth, u_hat) + apply_symbol(p1, n_u)
+        return Stages(change, lambda n_new: apply_symbol(p2, n_u - n_new))

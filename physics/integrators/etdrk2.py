@@ -34,5 +34,4 @@ class ETDRK2(AbstractExponentialSolver):
         growth, p1, p2 = values
         change = apply_symbol(growth, u_hat) + apply_symbol(p1, n_u)
         error = apply_symbol(p2, nonlinear(1.0, u_hat + change) - n_u)
-        new = u_hat + (change + error)
-        return Stages(new, nonlinear(1.0, new), error)
+        return Stages(change + error, error)

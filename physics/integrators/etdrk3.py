@@ -41,5 +41,4 @@ class ETDRK3(AbstractExponentialSolver):
         n_a = nonlinear(0.5, apply_symbol(exp_half, u_hat) + apply_symbol(q, n_u))
         n_b = nonlinear(1.0, u_hat + (linear + apply_symbol(p1, 2 * n_a - n_u)))
         error = apply_symbol(f3, n_u - 2 * n_a + n_b)
-        new = u_hat + (linear + apply_symbol(p1, n_u) + apply_symbol(p2, n_a - n_u) + error)
-        return Stages(new, nonlinear(1.0, new), error)
+        return Stages(linear + apply_symbol(p1, n_u) + apply_symbol(p2, n_a - n_u) + error, error)

@@ -51,6 +51,5 @@ class ETDRK4(AbstractExponentialSolver):
         n_b = nonlinear(0.5, half + apply_symbol(q, n_a))
         n_c = nonlinear(1.0, apply_symbol(exp_half, a) + apply_symbol(q, 2 * n_b - n_u))
         forced = apply_symbol(f1, n_u) + apply_symbol(f2, n_a + n_b) + apply_symbol(f3, n_c)
-        new = u_hat + (apply_symbol(growth, u_hat) + forced)
-        n_new = nonlinear(1.0, new)
-        return Stages(new, n_new, apply_symbol(f3, n_c - n_new), (n_a + n_b) / 2)
+        change = apply_symbol(growth, u_hat) + forced
+        return Stages(change, lambda n_new: apply_symbol(f3, n_c - n_new), (n_a + n_b) / 2)

@@ -71,13 +71,14 @@ def semilinear(system: System) -> SemilinearSystem:
 
 
 class Stages(NamedTuple):
-    """What one step makes: the next spectrum, its nonlinear term, the embedded error, and, from order four on, N at
-    half the step to third order.
+    """What one step makes: the change of the spectrum, the embedded error, and, from order four on, N at half the step
+    to third order.
+
+    The error may be a function of N at the end of the step.
     """
 
-    new: Array
-    n_new: Array
-    error: Array
+    change: Array
+    error: Array | Callable[[Array], Array]
     n_middle: Array | None = None
 
 
@@ -89,11 +90,28 @@ class Coefficients(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What an adaptive solve carries from step to step: coefficients, and the spectrum and N of its state."""
+    """What a solve carries from step to step beside its state.
+
+    ``rest`` is what rounding has left out of the state, None where nobody keeps it; ``u_hat`` and ``n_u`` are the
+    state's spectrum and its N, None where every step finds them anew.
+    """
 
     coefficients: Coefficients
-    u_hat: Array
-    n_u: Array
+    rest: Array | None
+    u_hat: Array | None = None
+    n_u: Array | None = None
+
+
+def carried(u_hat: Array, change: Array, rest: Array | None) -> tuple[Array, Array | None]:
+    """``u_hat + change`` and what its rounding leaves out, which the next step adds (Kahan, 1965).
+
+    To derivatives the rest is a constant: the sum that it makes exact has those of ``u_hat + change``.
+    """
+    if rest is None:
+        return u_hat + change, None
+    change = change + rest
+    new = u_hat + change
+    return new, jax.lax.stop_gradient(change - (new - u_hat))
 
 
 class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
@@ -102,8 +120,14 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
     With a constant step the coefficients are computed once for the whole solve. Under an adaptive controller they are
     computed again, directly and without contour integrals, when the step has changed (under ``vmap``: when that of
     any lane has, and then for all), and the last evaluation of a step is the first of the next one.
+
+    **Arguments:**
+
+    - ``compensated``: whether single-precision steps hand on what the rounding of their sum left out, so that many
+      small steps do not each round the whole field. Double precision does without. docs/physics.md has what it gains.
     """
 
+    compensated: bool = eqx.field(static=True, default=True)
     term_structure: ClassVar = SemilinearTerm
     interpolation_cls: ClassVar[Callable[..., ExponentialInterpolation]] = ExponentialInterpolation
 
@@ -137,18 +161,26 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
         functions = phi_functions_of_matrices if matrices else phi_functions
         values = self.evaluate(lambda c, highest: functions((c * h) * symbol, highest), h)
         # In single precision e^z itself would be off by the same 6e-8 at every step, and the steps would add that up.
-        one = np.eye(len(symbol)).reshape(*symbol.shape[:2], *[1] * system.grid.ndim) if matrices else 1.0
-        values = (values[0] - one, *values[1:])
+        if matrices:
+            growth = values[0] - np.eye(len(symbol)).reshape(*symbol.shape[:2], *[1] * system.grid.ndim)
+        else:
+            # Traced in single precision, e^z minus 1 would have lost what the sum of many small steps needs.
+            growth = (np if isinstance(symbol, np.ndarray) and is_concrete(h) else jnp).expm1(h * symbol)
+        values = (growth, *values[1:])
         cast = [jnp.asarray(v, jnp.result_type(real, 1j) if np.iscomplexobj(v) else real) for v in values]
         return Coefficients(None, tuple(cast))
 
+    def first_rest(self, u_hat: Array) -> Array | None:
+        """What rounding has left out of the spectrum at the start of a solve: zero, or None where nobody keeps it."""
+        return jnp.zeros_like(u_hat) if self.compensated and jnp.finfo(u_hat.dtype).bits < 64 else None
+
     def init(self, terms: Any, t0: Any, t1: Any, y0: Array, args: Any) -> Memory:
-        """The coefficients of the first step, the spectrum and its nonlinear term."""
+        """The coefficients of the first step, no rest yet, the spectrum and its nonlinear term."""
         h, t = jnp.asarray(terms.contr(t0, t1)), getattr(terms, "direction", 1) * t0
         term = getattr(terms, "term", terms)
         u_hat = term.spectrum(y0)
         values = self.coefficients(term.system, h, y0.dtype).values
-        return Memory(Coefficients(h, values), u_hat, term.system.nonlinear(t, u_hat, args))
+        return Memory(Coefficients(h, values), self.first_rest(u_hat), u_hat, term.system.nonlinear(t, u_hat, args))
 
     def step(
         self,
@@ -157,7 +189,7 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
         t1: Any,
         y0: Array,
         args: Any,
-        solver_state: Memory | Coefficients,
+        solver_state: Memory,
         made_jump: Any,
     ) -> tuple[Array, Array, dict[str, Segment], Any, Any]:
         """One step from ``t0`` to ``t1``."""
@@ -168,11 +200,12 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
         def nonlinear(c: float, v_hat: Array) -> Array:
             return term.system.nonlinear(t + c * h if c else t, v_hat, args)
 
-        if isinstance(solver_state, Coefficients):
-            u_hat, values = term.spectrum(y0), solver_state.values
+        (step, values), rest, u_hat, n_u = solver_state
+        constant = u_hat is None or n_u is None
+        if u_hat is None or n_u is None:
+            u_hat = term.spectrum(y0)
             n_u = nonlinear(0.0, u_hat)
         else:
-            (step, values), u_hat, n_u = solver_state
             # Times far from zero round, so equal steps differ in their last digits.
             rounding = 8 * jnp.finfo(jnp.result_type(t0, t1)).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
             step, values = jax.lax.cond(
@@ -182,14 +215,16 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
             )
             if made_jump is not False:
                 n_u = jax.lax.cond(eqxi.unvmap_any(made_jump), lambda: nonlinear(0.0, u_hat), lambda: n_u)
-        new, n_new, error, n_middle = self.stages(nonlinear, h, u_hat, n_u, values)
-        if not isinstance(solver_state, Coefficients):
-            solver_state = Memory(Coefficients(step, values), new, n_new)
+        change, error, n_middle = self.stages(nonlinear, h, u_hat, n_u, values)
+        new, rest = carried(u_hat, change, rest)
+        n_new = nonlinear(1.0, new)
+        estimate = error(n_new) if callable(error) else error
+        solver_state = Memory(Coefficients(step, values), rest, *(() if constant else (new, n_new)))
         n_middle = (n_u + n_new) / 2 if n_middle is None else n_middle
         dense = Segment(
             jnp.asarray(term.system.symbol()), h, u_hat, n_u, n_middle, n_new, new, term.system.grid, term.spectral
         )
-        return term.state(new), term.state(error), {"segment": dense}, solver_state, diffrax.RESULTS.successful
+        return term.state(new), term.state(estimate), {"segment": dense}, solver_state, diffrax.RESULTS.successful
 
     def func(self, terms: Any, t0: Any, y0: Array, args: Any) -> Array:
         """The vector field."""

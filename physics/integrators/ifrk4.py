@@ -43,6 +43,4 @@ class IFRK4(AbstractExponentialSolver):
         linear = apply_symbol(growth, u_hat)
         n_c = nonlinear(1.0, u_hat + (linear + h * apply_symbol(exp_half, n_b)))
         forced = n_u + apply_symbol(growth, n_u) + 2 * apply_symbol(exp_half, n_a + n_b) + n_c
-        new = u_hat + (linear + h / 6 * forced)
-        n_new = nonlinear(1.0, new)
-        return Stages(new, n_new, h / 6 * (n_c - n_new), (n_a + n_b) / 2)
+        return Stages(linear + h / 6 * forced, lambda n_new: h / 6 * (n_c - n_new), (n_a + n_b) / 2)
