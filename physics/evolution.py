@@ -234,8 +234,8 @@ def _fixed_steps(
         coefficients = solver.coefficients(semilinear(system), dt, u0.dtype)
     # Parameters enter the compiled solve as arrays, so another value does not compile it again.
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
-    # Neither exponential nor stochastic solvers hold a loop that compares shardings.
-    plain = is_exponential(solver) or noise is not None
+    # Exponential solvers hold no loop that compares shardings; the stages of a stochastic solver are one.
+    plain = is_exponential(solver)
     run: Callable = _run_fixed if plain else away_from_meshes(_run_fixed)
     return run(system, solver, coefficients, u0, jnp.asarray(dt, u0.dtype), counts, adjoint or "steps", noise)
 

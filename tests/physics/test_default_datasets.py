@@ -112,7 +112,7 @@ def test_a_system_with_coefficients_in_space_is_refined_with_them():
 
 @pytest.mark.slow
 def test_a_chaotic_stochastic_flow_is_certified_along_its_path_past_its_spin_up(tmp_path):
-    system = StochasticNavierStokes2D(Grid((16, 16), (2 * np.pi, 2 * np.pi)), 0.02, 0.1, noise_mode=2)
+    system = StochasticNavierStokes2D(Grid((32, 32), (2 * np.pi, 2 * np.pi)), 0.02, 0.1, noise_mode=2)
     made = _make(system, tmp_path, spin_up=1.0, stride=0.1, snapshots=2, grid_error=0.5)
     # Twice the points are stirred along the same path.
     assert made.certificate["defect"] < 1e-4 and made.certificate["grid_error"] < 0.1

@@ -32,7 +32,7 @@ SMALL = {
     "CosmicWeb": lambda: physics.CosmicWeb(Grid((6, 8), (1.0, 1.3)), 0.8),
     "Darcy": lambda: Darcy(SQUARE, 1.0 + SQUARE.mesh()[0][..., None], 1.0),
     "DoubleWell": lambda: physics.DoubleWell(),
-    "EnergyBalance": lambda: physics.EnergyBalance(Grid((8,), (2.0,), "neumann")),
+    "EnergyBalance": lambda: physics.EnergyBalance(grid=Grid((8,), (2.0,), "neumann")),
     "FisherKPP": lambda: physics.FisherKPP(LINE, 0.4, 1.2),
     "GrayScott": lambda: physics.GrayScott(LINE, 0.3, 0.2, 0.2, 0.1),
     "Heat": lambda: physics.Heat(Grid((8,), (2.0,), "dirichlet"), 0.3, ((1.0, 2.0),)),
