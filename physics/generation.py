@@ -53,7 +53,7 @@ _LONGEST_CHUNK = 4096
 _CHUNK_BYTES = 2**29
 # Decorrelation times that follow the settling time of a pilot, whose 256 members do not show the last of it: the mean
 # energies of 16384 Kuramoto-Sivashinsky fields at L = 32 pi, settled after 40 and forgotten after 13 time units by
-# their pilot, still rise by 0.2 % from age 80 to 107 and by no more after that.
+# their pilot, still rise by 0.3 % from age 80 to 107 and by less than their standard error after that.
 _SPIN_UP = 5
 # Decorrelation times over which the ages of trajectories are spread: a swing of that period is damped sixfold.
 _AGES = 2
