@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from physics.evolution import advance
+from physics.solving.evolution import advance
 
 _BLOCKS = 32
 

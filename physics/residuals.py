@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from physics.arguments import check_field, check_step
-from physics.evolution import advance
 from physics.noise import NoisePath, check_noise
+from physics.solving.evolution import advance
 from physics.system import StochasticSystem, System
 
 # Central differences of first derivatives, for offsets 1, 2, ... (antisymmetric).

@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 
 from physics.arguments import check_boundaries, check_field, is_concrete
 from physics.grid import Grid
-from physics.meshes import away_from_meshes
+from physics.solving.meshes import away_from_meshes
 
 _MOST_ITERATIONS = 1000
 

@@ -78,7 +78,7 @@ def cache(arguments: argparse.Namespace) -> int:
     if arguments.action not in ("show", "clear"):
         raise UserError(f"cache {arguments.action!r} is unknown; choose show or clear.")
 
-    from physics import cache
+    from physics.data import cache
 
     out = terminal()
     entries = cache.clear() if arguments.action == "clear" else cache.usage()

@@ -2,7 +2,7 @@
 
 A semilinear system u_t = L u + N(u) reaches the solver as a `SemilinearTerm`. Its state is the physical
 field under `diffrax.diffeqsolve` (diffrax's complex support is unfinished), and the spectrum inside the
-fixed-step scan of `physics.evolution`, which saves one pair of transforms in every step. Both go through
+fixed-step scan of `physics.solving.evolution`, which saves one pair of transforms in every step. Both go through
 the same ``step``.
 """
 

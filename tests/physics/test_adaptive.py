@@ -20,7 +20,7 @@ from physics import (
     advance,
     solve,
 )
-from physics.adaptive import controller_of
+from physics.solving.adaptive import controller_of
 
 KS = KuramotoSivashinsky(Grid((32,), (16.0,)))
 

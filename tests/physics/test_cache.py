@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from physics.cache import (
+from physics.data.cache import (
     Cache,
     DiskFullError,
     canonical_json,
@@ -130,7 +130,7 @@ def test_a_killed_process_keeps_nothing_in_use(tmp_path):
     cache = Cache(tmp_path)
     _make(cache, "a")[1].release()
     code = (
-        f"import sys, time; from physics.cache import Cache; held = Cache({str(tmp_path)!r}).open('a');"
+        f"import sys, time; from physics.data.cache import Cache; held = Cache({str(tmp_path)!r}).open('a');"
         "print('open', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
@@ -145,7 +145,7 @@ def test_a_killed_process_keeps_nothing_in_use(tmp_path):
 def test_a_second_maker_waits_for_the_first(tmp_path):
     cache = Cache(tmp_path)
     code = (
-        f"import time; from physics.cache import Cache; maker = Cache({str(tmp_path)!r}).making('a');"
+        f"import time; from physics.data.cache import Cache; maker = Cache({str(tmp_path)!r}).making('a');"
         "maker.__enter__(); print('making', flush=True); time.sleep(60)"
     )
     calls = []

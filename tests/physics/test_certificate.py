@@ -18,8 +18,8 @@ from physics import (
     Wave,
     generate,
 )
-from physics.cache import Cache
-from physics.certificate import judge
+from physics.data.cache import Cache
+from physics.data.certificate import judge
 
 
 def _spec(**changes):

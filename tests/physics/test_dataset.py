@@ -31,8 +31,8 @@ from physics import (
     open_dataset,
     solve,
 )
-from physics.cache import Cache
-from physics.trajectory_files import TrajectoryFiles
+from physics.data.cache import Cache
+from physics.data.trajectory_files import TrajectoryFiles
 
 SYSTEM = KuramotoSivashinsky(Grid((32,), (22.0,)))
 SAMPLER = FixedSystem(SYSTEM)

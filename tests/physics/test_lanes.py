@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from physics import ETDRK2, Burgers, Grid, solve, solve_batch
-from physics.adaptive import typical_steps
-from physics.lanes import buckets
+from physics.solving.adaptive import typical_steps
+from physics.solving.lanes import buckets
 
 GRID = Grid((16,), (2 * np.pi,))
 WAVE = jnp.asarray(np.cos(GRID.coordinates()[0]))[:, None]

@@ -9,7 +9,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 
-from physics.evolution import advance
+from physics.solving.evolution import advance
 from physics.system import System
 
 # Lengths of the two short solves whose memory XLA is asked for; shorter ones are not extrapolated.

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from physics.certificate import WINDOW, CertificateRefusedError
-from physics.dataset import SPLITS, DatasetSpec
-from physics.evolution import advance
+from physics.data.certificate import WINDOW, CertificateRefusedError
+from physics.data.dataset import SPLITS, DatasetSpec
 from physics.grid import Grid
 from physics.noise import own_noise
+from physics.solving.evolution import advance
 from physics.statistics import amplitude_change, decorrelation_time, settling_time, steady_share
 
 Progress = Callable[[int, int, str], Any]

@@ -1,8 +1,8 @@
 """Carrying fields forward in time: `advance` by a number of steps, `solve` onto given times.
 
 Fixed steps are a scan over the ``step`` of a diffrax solver; adaptive steps are `diffrax.diffeqsolve`,
-stepping exactly onto the save times (`physics.adaptive`). Either works alone and under ``jit``, ``vmap``, ``pmap``,
-``shard_map`` and ``jit`` with sharded inputs, in value and gradient.
+stepping exactly onto the save times (`physics.solving.adaptive`). Either works alone and under ``jit``, ``vmap``,
+``pmap``, ``shard_map`` and ``jit`` with sharded inputs, in value and gradient.
 
 What reverse-mode differentiation of a fixed-step solve keeps in memory is the caller's choice, ``adjoint``:
 
@@ -28,12 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from physics.adaptive import adaptive_steps, controller_of
 from physics.arguments import check_adjoint, check_field, check_step, is_concrete
 from physics.integrators.exponential import Memory, SemilinearTerm, is_exponential, semilinear
-from physics.meshes import away_from_meshes
 from physics.noise import NoisePath, check_noise, kicks, stochastic_terms
 from physics.resolution import unresolved_share, warn_if_unresolved
+from physics.solving.adaptive import adaptive_steps, controller_of
+from physics.solving.meshes import away_from_meshes
 from physics.spectral import to_physical, to_spectral
 from physics.system import StochasticSystem, System
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from physics.cache import write_atomically
+from physics.data.cache import write_atomically
 
 _PROGRESS = "progress.json"
 _MARKS = "chunks.done"

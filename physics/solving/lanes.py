@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from physics.adaptive import controller_of, typical_steps
 from physics.arguments import check_field, is_concrete
-from physics.evolution import solve
+from physics.solving.adaptive import controller_of, typical_steps
+from physics.solving.evolution import solve
 from physics.system import System
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from physics.arguments import check_step
 from physics.integrators.exponential import SemilinearTerm, is_exponential, semilinear
-from physics.meshes import away_from_meshes
+from physics.solving.meshes import away_from_meshes
 from physics.system import System
 
 

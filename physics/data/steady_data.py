@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from physics.certificate import CertificateRefusedError
+from physics.data.certificate import CertificateRefusedError
 from physics.grid import Grid
 from physics.karhunen_loeve import KarhunenLoeveField
 from physics.steady import SteadySystem, solve_steady, steady_residual

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from physics.certificate import Limits
-from physics.dataset import DatasetSpec
-from physics.samplers import FixedSystem
+from physics.data.certificate import Limits
+from physics.data.dataset import DatasetSpec
+from physics.data.samplers import FixedSystem
 from physics.system import System
 
 _STRIDE = 25  # solver steps between snapshots of systems that are not chaotic

@@ -31,10 +31,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from physics.evolution import solve
 from physics.noise import own_noise
 from physics.residuals import defect
 from physics.resolution import unresolved_share, warn_if_unresolved
+from physics.solving.evolution import solve
 from physics.spectral import resample
 from physics.statistics import STEADY, steady_share
 from physics.system import StochasticSystem

@@ -1,0 +1,122 @@
+"""What a data set takes: its step and times, measured by a pilot where not given, and the chunks it is made in.
+
+Spin-up and stride, where not given, come from a pilot: an ensemble followed until its statistics have settled
+and its decorrelation time is resolved (`physics.statistics`).
+
+Trajectories of a measured spin-up are not all of one age. Started together, an ensemble keeps swinging as a whole
+about its invariant measure long after no single statistic of a pilot shows it (Kuramoto-Sivashinsky at L = 22: mean
+energies of 8192 fields still swing by three standard errors after 180 time units, with a period of 40). So every
+trajectory first runs ahead for a time of its own, uniform over a few decorrelation times, and phases average out.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from physics.data.certificate import WINDOW
+from physics.data.dataset import DatasetSpec
+from physics.data.pilot import Progress, follow_pilot
+from physics.data.trajectory_files import TrajectoryFiles
+from physics.system import StochasticSystem
+
+# Numbers solved together on one device: what a processor's cache holds, and what keeps an accelerator busy.
+_NUMBERS_PER_CHUNK = {"cpu": 2**14}
+_NUMBERS_ELSEWHERE = 2**21
+_LONGEST_CHUNK = 4096
+_CHUNK_BYTES = 2**29
+# Decorrelation times that follow the settling time of a pilot, whose 256 members do not show the last of it: the mean
+# energies of 16384 Kuramoto-Sivashinsky fields at L = 32 pi, settled after 40 and forgotten after 13 time units by
+# their pilot, still rise by 0.3 % from age 80 to 107 and by less than their standard error after that.
+_SPIN_UP = 5
+# Decorrelation times over which the ages of trajectories are spread: a swing of that period is damped sixfold.
+_AGES = 2
+
+
+class Plan(NamedTuple):
+    """The steps of every trajectory.
+
+    Attributes:
+        dt: the solver's step.
+        times: of the snapshots, from each trajectory's own start.
+        chunk: trajectories that one device solves together.
+        measured: what the pilot found, empty without one.
+        ages: windows of steps over which the head starts of trajectories are spread.
+    """
+
+    dt: float
+    times: np.ndarray
+    chunk: int
+    measured: dict[str, Any]
+    ages: int
+
+
+class Chunk(NamedTuple):
+    """Trajectories ``start`` to ``start + length`` of a split, the ``number``-th chunk of all."""
+
+    number: int
+    split: int
+    start: int
+    length: int
+
+
+def planned(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, report: Progress) -> Plan:
+    """Fill in what the specification leaves open; a pilot's findings are kept with the half-made files.
+
+    Raises:
+        ValueError: spin-up or stride is no whole number of steps, or open for a system that is not chaotic.
+    """
+    system = sampler.system
+    dt = float(system.recommended_dt if spec.dt is None else spec.dt)
+    stride_needed = spec.snapshots > 1 and spec.stride is None
+    measured: dict[str, Any] = {}
+    if spec.spin_up is None or stride_needed:
+        if not system.chaotic:
+            missing = "spin_up" if spec.spin_up is None else "stride"
+            raise ValueError(
+                f"data set {spec.name!r} leaves {missing} open, but {type(system).__name__} is not chaotic "
+                f"and has no decorrelation time to take it from: give {missing} in time units"
+            )
+        if "measured" not in files.notes:
+            files.note(measured=follow_pilot(sampler, spec, dt, report))
+        measured = files.notes["measured"]
+    spin_up, stride, ages = spec.spin_up, spec.stride, 0
+    if spin_up is None:
+        # Noise drives the members of an ensemble apart by itself.
+        if not isinstance(system, StochasticSystem):
+            ages = math.ceil(_AGES * measured["decorrelation_time"] / (WINDOW * dt))
+        spin_up = math.ceil((measured["settling_time"] + _SPIN_UP * measured["decorrelation_time"]) / dt) * dt
+    if stride is None:
+        stride = math.ceil(measured["decorrelation_time"] / dt) * dt if measured else dt
+    steps = _whole_steps("spin_up", spin_up, dt) + _whole_steps("stride", stride, dt) * np.arange(spec.snapshots)
+    return Plan(dt, steps * dt, chunk_size(sampler, spec), measured, ages)
+
+
+def _whole_steps(name: str, span: float, dt: float) -> int:
+    steps = round(span / dt)
+    if abs(steps * dt - span) > 1e-6 * max(span, dt):
+        near = ", ".join(f"{count * dt:g}" for count in sorted({max(steps - 1, 1), max(steps, 1), steps + 1}))
+        raise ValueError(f"{name} is {span:g}, not a whole number of steps dt = {dt:g}: use one of {near}")
+    return steps
+
+
+def chunk_size(sampler: Any, spec: DatasetSpec) -> int:
+    """Return how many trajectories one device solves together."""
+    if spec.chunk is not None:
+        return spec.chunk
+    numbers = math.prod(sampler.system.field_shape)
+    busy = _NUMBERS_PER_CHUNK.get(jax.default_backend(), _NUMBERS_ELSEWHERE) // numbers
+    stored = _CHUNK_BYTES // (numbers * spec.snapshots * np.dtype(spec.dtype).itemsize)
+    largest = max(spec.trajectories)
+    return max(1, min(busy, stored, _LONGEST_CHUNK, largest))
+
+
+def chunks_of(spec: DatasetSpec, size: int) -> Iterator[Chunk]:
+    """Cut every split into chunks of a size, the last of a split possibly shorter."""
+    number = 0
+    for split, trajectories in enumerate(spec.trajectories):
+        for start in range(0, trajectories, size):
+            yield Chunk(number, split, start, min(size, trajectories - start))
+            number += 1
