@@ -100,6 +100,9 @@ class NetworkConfig:
     latent_fourier: int = option(0, "random Fourier features of the dense generator's input (mlp; 0: none)", "features")
     latent_fourier_scale: float = option(5.0, "largest typical frequency of these features")
     latent_signs: bool = option(False, "dense generator also sees the signs of its latent, so that it can jump (mlp)")
+    latent_local: bool = option(
+        False, "each point of the coarsest grid has its own share of the latent, one map for all (residual)"
+    )
     constraint: str = option("none", "linear hard constraint as the generator's output layer")
     discriminator: str = option(MATCHING, "kind of the discriminator (matching: the one of the generator's kind)")
     modes: int = option(12, "lowest waves along each axis that a Fourier layer maps (fno)", "waves")
@@ -118,6 +121,13 @@ class NetworkConfig:
         _at_least("network", self, fourier=0, latent_fourier=0)
         _positive("network", self, "fourier_scale", "latent_fourier_scale")
         _within("network", self, 0.0, 0.95, "dropout")
+        if self.latent_local and (self.kind != "residual" or self.latent == 0):
+            _refuse(
+                "network",
+                "latent_local",
+                self.latent_local,
+                "it divides the random numbers of a residual generator: use network.kind residual and a latent above 0",
+            )
         if self.kernel % 2 == 0:
             _refuse("network", "kernel", self.kernel, "a convolution needs an odd number of points")
 

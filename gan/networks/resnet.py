@@ -8,9 +8,12 @@ starts as a linear one.
     block(x) = x + conv(act(conv(act(x))))
 
 The generator maps a latent vector (with the condition's vectors) to the coarsest grid, then blocks and
-doublings alternate; condition fields, resized, join at every resolution. The discriminator runs the other
-way, sees condition fields as channels beside the sample, and condition vectors by projection (Miyato and
-Koyama 2018, eq. 3).
+doublings alternate. On a domain many correlation lengths wide that one map couples what should be independent: two
+places read the same few numbers, and fields come out correlated half a domain apart. With ``network.latent_local``
+every point of the coarsest grid maps a share of its own, all by the same map, and on a periodic grid the generator
+commutes with shifts by that grid's spacing. Condition fields, resized, join at every resolution. The discriminator
+runs the other way, sees condition fields as channels beside the sample, and condition vectors by projection (Miyato
+and Koyama 2018, eq. 3).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
@@ -50,7 +54,8 @@ class ResidualGenerator(nnx.Module):
         config, rules, rng = plan.config, plan.rules, plan.rng
         self.coarse = coarse_shape(plan.grid, config.levels)
         self.rules = rules
-        self.root = Dense(math.prod(plan.latent) + plan.vector, config.width * math.prod(self.coarse), rng)
+        self.places = math.prod(self.coarse) if config.latent_local else 1
+        self.root = Dense(root_numbers(plan, self.places), config.width * math.prod(self.coarse) // self.places, rng)
         self.stages = stages(plan)
         self.joins = Joins(plan, (config.width,) * config.levels)
         self.head = Convolution(config.width, plan.channels, 1, rules, rng)
@@ -63,7 +68,10 @@ class ResidualGenerator(nnx.Module):
         training: Training | None = None,
     ) -> Float[Array, "batch *grid channels"]:
         """Return a batch of normalised fields ``(batch, *grid, channels)``."""
-        x = self.root(flatten(latent, vector)).reshape((latent.shape[0], *self.coarse, -1))
+        batch = latent.shape[0]
+        here = latent.reshape((batch * self.places, -1))
+        everywhere = None if vector is None else jnp.repeat(vector, self.places, axis=0)
+        x = self.root(flatten(here, everywhere)).reshape((batch, *self.coarse, -1))
         for level, stage in enumerate(self.stages):
             if level:
                 x = upsample(x, self.rules)
@@ -115,6 +123,21 @@ def stages(plan: Blueprint) -> nnx.List:
         return nnx.List([Block(config.width, config.kernel, rules, branches, plan.rng) for _ in range(config.blocks)])
 
     return nnx.List([stage() for _ in range(config.levels)])
+
+
+def root_numbers(plan: Blueprint, places: int) -> int:
+    """Return how many numbers the generator's first map takes at each of the places it is applied to.
+
+    Raises:
+        ValueError: the latent does not divide among them.
+    """
+    numbers = math.prod(plan.latent)
+    if numbers % places or numbers < places:
+        raise ValueError(
+            f"network.latent = {numbers} does not divide among the {places} points of the coarsest grid, as "
+            f"network.latent_local asks: use a multiple of {places}."
+        )
+    return numbers // places + plan.vector
 
 
 def coarse_shape(shape: tuple[int, ...], levels: int) -> tuple[int, ...]:

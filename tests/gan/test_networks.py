@@ -1,5 +1,7 @@
 """Networks: boundaries, resampling, the fix-up start, hard constraints, conditions and trajectories."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,6 +67,32 @@ def test_a_residual_block_starts_as_the_identity():
     block = Block(4, 3, ("circular",), 5, rng())
     x = jnp.asarray(rng().standard_normal((2, 8, 4)), jnp.float32)
     np.testing.assert_array_equal(block(x), x)
+
+
+@pytest.mark.parametrize(("shape", "conditions"), [((16, 1), {}), ((8, 16, 2), {"v": (3,)})])
+def test_a_local_latent_moved_by_a_place_moves_the_field_by_a_place(shape, conditions):
+    grid = shape[:-1]
+    config = NetworkConfig(width=8, levels=3, latent=24, latent_local=True)
+    coarse = tuple(n // 4 for n in grid)
+    unit = Normalizer(np.zeros(shape[-1], np.float32), np.ones(shape[-1], np.float32))
+    told = {name: Normalizer(np.zeros(k, np.float32), np.ones(k, np.float32)) for name, (k,) in conditions.items()}
+    networks, players = build(config, SampleSpec(shape, False, conditions), unit, told)
+    condition = {name: jnp.asarray(rng().standard_normal((2, *k)), jnp.float32) for name, k in conditions.items()}
+    latent = rng().standard_normal((2, *coarse, 24 // math.prod(coarse))).astype(np.float32)
+    axes = tuple(range(1, 1 + len(grid)))
+    moved = np.roll(latent, [1] * len(grid), axes)
+    params = stirred(players.generator.params)
+    here, there = (networks.generate(params, {}, jnp.asarray(z.reshape(2, 24)), condition) for z in (latent, moved))
+    assert np.std(here) > 0.1
+    np.testing.assert_allclose(there, np.roll(here, [4] * len(grid), axes), atol=1e-4)
+
+
+def test_a_latent_that_its_places_cannot_share_is_refused():
+    unit = Normalizer(np.zeros(1, np.float32), np.ones(1, np.float32))
+    with pytest.raises(ValueError, match="latent = 6 does not divide among the 4 points of the coarsest grid"):
+        build(NetworkConfig(width=8, levels=3, latent=6, latent_local=True), SampleSpec((16, 1)), unit)
+    with pytest.raises(ValueError, match=r"network\.kind residual"):
+        NetworkConfig(kind="mlp", latent_local=True)
 
 
 @pytest.mark.parametrize("kind", ["residual", "mlp"])
