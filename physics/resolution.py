@@ -3,8 +3,13 @@
 Along every axis the variance about the mean is split by its waves (Fourier, sine or cosine, as the boundary
 has it, what is given there taken off); what lies above two thirds of the shortest one is what the 2/3 rule would
 take away. White noise has a third of its variance there, a resolved field next to nothing.
+
+Fields that a dealiased solver made have nothing there however badly they are resolved. For them the shortest third
+of the waves that the solver carries is asked about: of those below the 2/3 rule's cut, or below half the shortest
+wave where there is nothing but round-off above that either (products of three).
 """
 
+import math
 import warnings
 from typing import Any
 
@@ -19,12 +24,13 @@ class UnresolvedFieldWarning(UserWarning):
     """A field has more in the shortest waves of its grid than a resolved one would."""
 
 
-def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any) -> float:
+def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any, dealiased: bool = False) -> float:
     """The largest share over fields, channels and axes, between 0 and 1.
 
     Arguments:
         fields: ``(..., *grid.shape, C)``.
         system: whose grid they live on.
+        dealiased: ask about the shortest third of the waves that a dealiased solver carries, not the grid's.
     """
     values, grid = np.asarray(fields, np.float64) - np.asarray(system.boundary_lift()), system.grid
     worst = 0.0
@@ -34,31 +40,40 @@ def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any) ->
             power = np.abs(np.fft.rfft(lines, axis=-1)) ** 2
             power[..., 1 : (size + 1) // 2] *= 2
             power[..., 0] = 0
-            kept = -(-size // 3)
+            shortest = size / 2
         elif boundary == "neumann":
             power = np.abs(scipy.fft.dct(lines, norm="ortho", axis=-1)) ** 2
             power[..., 0] = 0
-            kept = -(-2 * size // 3)
+            shortest = size
         else:
             power = np.abs(scipy.fft.dst(lines, norm="ortho", axis=-1)) ** 2
-            kept = -(-2 * size // 3) - 1
+            shortest = size
         # Over the field's other axes; its channel is now the last of the leading ones.
         across = tuple(range(power.ndim - 1 - grid.ndim, power.ndim - 2))
         power = power.sum(axis=across)
         total = power.sum(axis=-1)
         # Nothing but round-off is no field to resolve.
         noise = (size * np.finfo(np.float32).eps * np.abs(values).max(initial=0)) ** 2
-        share = np.divide(power[..., kept:].sum(axis=-1), total, out=np.zeros_like(total), where=total > noise)
+        first = 1 if boundary == "dirichlet" else 0
+
+        def above(share: float, power: np.ndarray = power, cut: float = shortest, first: int = first) -> np.ndarray:
+            return power[..., math.ceil(share * cut) - first :].sum(axis=-1)
+
+        carried = 1.0
+        if dealiased:
+            lines = math.prod(grid.shape) // size
+            carried = next((part for part in (1 / 2, 2 / 3) if np.all(above(part) <= lines * noise)), 1.0)
+        share = np.divide(above(2 / 3 * carried), total, out=np.zeros_like(total), where=total > noise)
         worst = max(worst, float(share.max(initial=0)))
     return worst
 
 
-def warn_if_unresolved(what: str, share: float) -> None:
+def warn_if_unresolved(what: str, share: float, waves: str = "the grid's waves") -> None:
     """Warn with the figure where it is above 1%."""
     if share > MOST_UNRESOLVED:
         warnings.warn(
             f"{what} is not resolved, {share:.1%} of its variance > {MOST_UNRESOLVED:.0%} lies in the shortest third "
-            "of the grid's waves: use more points or smoother fields.",
+            f"of {waves}: use more points or smoother fields.",
             UnresolvedFieldWarning,
             stacklevel=3,
         )

@@ -7,8 +7,8 @@ It states, on the first trajectories and over a stated horizon,
 - the **step error** and the **grid error**: the worst trajectory's relative difference from half the step,
   and from twice the points on every axis;
 - the **drift** of every invariant, relative to the size that the invariant has for the field's magnitude;
-- the **unresolved** share of the fields' variance, in the last third of the waves that the grid carries: a
-  warning, and no refusal;
+- the **unresolved** share of the fields' variance, in the last third of the waves that the solver carries
+  (`physics.resolution`): a warning, and no refusal;
 
 and for chaotic systems, over all trajectories, the **share gone steady**: near L = 32 the
 Kuramoto-Sivashinsky equation falls onto a steady state and would fill a data set with copies of it.
@@ -148,8 +148,8 @@ def certify(
     }
     if system.grid.ndim and system.refinable:
         seen = np.concatenate([result["start"][:, None], snapshots[:, -1:]])
-        certificate["unresolved"] = unresolved_share(seen, system)
-        warn_if_unresolved("a field of the data set", certificate["unresolved"])
+        certificate["unresolved"] = unresolved_share(seen, system, dealiased=True)
+        warn_if_unresolved("a field of the data set", certificate["unresolved"], "the waves that the solver carries")
     if omitted is not None:
         certificate["grid_error_omitted"] = omitted
     else:

@@ -3,6 +3,7 @@
 import inspect
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -27,6 +28,7 @@ from physics import (
 )
 from physics.noise import own_noise
 from physics.resolution import unresolved_share
+from physics.spectral import dealias
 
 RING = Grid((16,), (2 * np.pi,))
 _SITES, _POINT, _NOISE = "no points of a continuum", "a single point has no grid", "a noise of its own"
@@ -129,6 +131,17 @@ def test_white_noise_has_a_third_of_its_variance_in_the_shortest_third_of_waves_
     smooth = wave.get(boundary, np.sin(np.pi * x) * np.sin(2 * np.pi * y))[..., None]
     assert unresolved_share(smooth, system) < 1e-12
     assert unresolved_share(np.ones((48, 64, 1)), system) < (1e-12 if boundary != "dirichlet" else 0.05)
+
+
+@pytest.mark.parametrize(("degree", "points"), [(2, 64), (3, 64), (2, 63)])
+def test_of_what_a_dealiased_solver_made_the_last_third_of_its_own_waves_is_asked_about(degree, points):
+    grid = Grid((points,), (1.0,))
+    rough = dealias(jnp.asarray(np.random.default_rng(0).standard_normal((points, 1)), jnp.float32), grid, degree)
+    system = Heat(grid)
+    assert unresolved_share(rough, system) < 1e-10
+    assert 0.1 < unresolved_share(rough, system, dealiased=True) < 0.6
+    smooth = np.sin(2 * np.pi * np.arange(points) / points)[:, None].astype(np.float32)
+    assert unresolved_share(smooth, system, dealiased=True) < 1e-10
 
 
 def test_an_initial_field_that_is_not_resolved_warns_with_the_figure(key):
