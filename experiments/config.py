@@ -88,7 +88,10 @@ class CompareConfig:
     )
     separations: tuple[int, ...] = setting((1, 4, 16), "separations of the increments", "grid points", minimum=1)
     quantiles: tuple[float, ...] = setting(
-        (0.001, 0.01, 0.99, 0.999), "extreme quantiles of the values that are compared", above=0, below=1
+        (0.001, 0.01, 0.99, 0.999),
+        "extreme quantiles of the values that are compared (none: no such distance)",
+        above=0,
+        below=1,
     )
     projections: int = setting(128, "directions of the sliced Wasserstein distance", minimum=1)
     resolved: float = setting(

@@ -78,7 +78,8 @@ class Yardstick:
         draws: draws of the null. At least 50, and at least (number of distances) / ``level``, or Holm's test
             could never reject by rank.
         level: of the Holm-corrected test over the distances.
-        quantiles: levels of the quantiles that are compared.
+        quantiles: levels of the quantiles that are compared; none for values on a ladder, whose quantiles seldom
+            differ between two sets at all.
         extent, separations, directions, resolved, homogeneous, seed: see `gan.metrics.features.Frame`.
         progress: called with (done, total, what).
 
@@ -129,7 +130,7 @@ class Yardstick:
         self.names: tuple[str, ...] = (
             *(("spectrum",) if spatial else ()),
             *self.frame.histograms,
-            "quantiles",
+            *(("quantiles",) if self.quantiles else ()),
             *(("correlation",) if spatial else ()),
             "sliced",
             "kernel",
@@ -187,8 +188,9 @@ class Yardstick:
             steps = np.abs(np.cumsum(pa[..., :-2] - pb[..., :-2], axis=-1)).sum(-1)
             steps = steps + np.abs(pa[..., -2:] - pb[..., -2:]).sum(-1)
             out[name] = (steps * (frame.width(name) / frame.scale[name])).mean(-1)
-        qa, qb = self._quantiles(part(a, "values")), self._quantiles(part(b, "values"))
-        out["quantiles"] = np.abs(qa - qb).mean(axis=(-1, -2))
+        if self.quantiles:
+            qa, qb = self._quantiles(part(a, "values")), self._quantiles(part(b, "values"))
+            out["quantiles"] = np.abs(qa - qb).mean(axis=(-1, -2))
         if frame.homogeneous:
             out["correlation"] = np.mean(
                 [self._correlation_gap(a, b, axis) for axis in range(len(frame.shape))], axis=0

@@ -142,6 +142,16 @@ def test_heavy_tails_are_seen_by_extreme_quantiles_first(yardstick):
     assert max(ratios(yardstick, fields), key=ratios(yardstick, fields).get) == "quantiles"
 
 
+def test_values_on_a_ladder_are_compared_without_quantiles_and_by_all_else():
+    rng = np.random.default_rng(11)
+    pool = np.round(gaussian_fields(rng, 4 * SET)).clip(-1, 1)
+    yardstick = Yardstick(pool, n=SET, draws=200, quantiles=())
+    assert "quantiles" not in yardstick.names and "quantiles" not in yardstick.definitions()
+    fresh = np.round(gaussian_fields(rng, SET)).clip(-1, 1)
+    assert set(yardstick.distances(fresh)) == set(yardstick.names) >= {"values", "sliced", "kernel"}
+    assert all(yardstick.floor[name] > 1e-4 for name in yardstick.names)
+
+
 def test_phase_coupling_that_keeps_the_spectrum_is_seen_by_values(yardstick):
     """Fields with the same spectrum and aligned phases: second moments agree, the law does not."""
     rng = np.random.default_rng(13)
