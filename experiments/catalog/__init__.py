@@ -42,13 +42,13 @@ _SUMMARIES = {
         system="Gaussian mixtures in the plane",
         task="modes",
         line="a ring of 8, a grid of 25, an unbalanced grid of 100: modes, quality and weights counted",
-        cost="about 3 minutes on 2 cores",
+        cost="about 2 minutes on 2 cores",
     ),
     "digits": Summary(
         system="handwritten digits, stacked as channels",
         task="modes",
         line="real pictures with up to 10,000 modes, or any of the MNIST form from a file; classes counted",
-        cost="about 5 minutes on 2 cores",
+        cost="about 6 minutes on 2 cores",
     ),
     "burgers": Summary(
         system="viscous Burgers, 1D, periodic",
