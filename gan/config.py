@@ -149,6 +149,9 @@ class GameConfig:
         1.0, "share of the weights of R1 and R2 that is left at the end; they fall geometrically", "share"
     )
     penalty_until: float = option(1.0, "share of the training over which they fall", "share")
+    penalty_every: int = option(
+        1, "updates from one with R1, R2 and the WGAN-GP penalty to the next, where they weigh that many times more"
+    )
     gamma_rule: str = option(
         "dimension", "what r1 and r2 are multiplied by: count of numbers, or half the squared distance of neighbours"
     )
@@ -177,7 +180,7 @@ class GameConfig:
     def __post_init__(self) -> None:
         _among("game", "objective", self.objective, OBJECTIVES)
         _at_least("game", self, r1=0, r2=0, gradient_penalty=0, critic_steps=1, ensemble_weight=0)
-        _at_least("game", self, ensemble_draws=2, weight_clip=0)
+        _at_least("game", self, ensemble_draws=2, weight_clip=0, penalty_every=1)
         _at_least("game", self, transport=0, consistency=0)
         _positive("game", self, "penalty_final", "penalty_until")
         _among("game", "gamma_rule", self.gamma_rule, GAMMA_RULES)
@@ -327,6 +330,16 @@ class Recipe:
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     carry: CarryConfig = dataclasses.field(default_factory=CarryConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.game.penalty_every > 1 and self.training.steps_per_call > 1:
+            _refuse(
+                "game",
+                "penalty_every",
+                self.game.penalty_every,
+                f"one compiled call makes training.steps_per_call = {self.training.steps_per_call} updates that are "
+                "all alike; set one of the two to 1",
+            )
 
     @classmethod
     def of(cls, config: Any) -> Recipe:

@@ -42,7 +42,9 @@ def checked_means(step: int, metrics: list[dict[str, Any]], training: TrainingCo
                     f"The training diverged at step {place}: {name} = {float(value):.4g}"
                     + (f" is past its limit {limit:.4g}." if np.isfinite(value) else ".")
                 )
-    means = {name: float(np.mean([values[name] for values in metrics])) for name in metrics[-1]}
+    # Penalties that some steps do without count as nothing there.
+    names = {name: None for values in metrics for name in values}
+    means = {name: float(np.mean([values.get(name, 0.0) for values in metrics])) for name in names}
     if means["invalid"] >= 1.0:
         raise Diverged(f"The training diverged by step {step}: the solver refused every sample since the last record.")
     return means

@@ -7,6 +7,7 @@ and only a checked state is saved, so the last checkpoint is always good.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import time
@@ -67,23 +68,32 @@ class Trainer:
             seed=training.seed,
         )
         axis_name = AXIS if training.parallel != "jit" else None
-        self.game = self._game(axis_name)
         optimizer = optimizer_of(self.recipe)
         self.state = first_state(with_probability(players, game), optimizer, training.seed)
-        step = make_step(self.game, optimizer, self.recipe, len(problem.train), axis_name)
-        self.per_device = repeated(step, training.steps_per_call)
+
+        def per_device(strength: float) -> Callable[..., Any]:
+            step = make_step(self._game(axis_name, strength), optimizer, self.recipe, len(problem.train), axis_name)
+            return repeated(step, training.steps_per_call)
+
+        self.game = self._game(axis_name)
+        self.per_device = per_device(float(game.penalty_every))
         self.step = parallel(self.per_device, training.parallel, self.devices)
+        self.step_between = self.step
+        if game.penalty_every > 1:
+            self.step_between = parallel(per_device(0.0), training.parallel, self.devices)
         self.batches = Batches(problem.train, problem.condition, training.seed)
         self.description = describe(self.recipe, self.networks)
         self.alarms = Alarms(training.alarm_after)
         self._sampler: Trained | None = None
         self._diagnosis: Callable[..., dict[str, Any]] | None = None
 
-    def _game(self, axis_name: str | None) -> Game:
-        problem = self.problem
+    def _game(self, axis_name: str | None, strength: float = 1.0) -> Game:
+        """Return the game with the discriminator's gradient penalties that many times as strong."""
+        problem, game = self.problem, self.recipe.game
+        penalties = {name: strength * getattr(game, name) for name in ("r1", "r2", "gradient_penalty")}
         return adversarial_game(
             self.networks,
-            self.recipe.game,
+            dataclasses.replace(game, **penalties),
             self.recipe.carry,
             carry=problem.carry,
             symmetries=problem.symmetries,
@@ -184,7 +194,8 @@ class Trainer:
                     diagnosing = training.diagnose_every and not (step + several) % training.diagnose_every
                     earlier = jax.device_get(state.players) if diagnosing else None
                     batch = self.next_batch(cursor)
-                    state, metrics = self.step(state, *batch)
+                    penalised = step % self.recipe.game.penalty_every == 0
+                    state, metrics = (self.step if penalised else self.step_between)(state, *batch)
                     cursor = advance(cursor, taken, len(self.problem.train))
                     waiting.append(metrics)
                     step += several

@@ -72,3 +72,8 @@ def test_every_public_name_of_the_wing_exists():
         assert getattr(gan, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'generatr'"):
         _ = gan.generatr
+
+
+def test_updates_that_differ_are_not_made_in_one_call():
+    with pytest.raises(ValueError, match=r"game.penalty_every = 4 .* training.steps_per_call = 5 updates"):
+        Recipe(game=GameConfig(penalty_every=4), training=TrainingConfig(steps_per_call=5))

@@ -72,6 +72,49 @@ def test_a_loaded_generator_draws_the_same_samples_whatever_the_chunk(toy, finis
     assert not np.allclose(trained.sample(jax.random.key(4), 40), mine)
 
 
+@pytest.fixture(scope="module")
+def every_third(toy, tmp_path_factory):
+    """Eight updates, of which every third takes the gradient penalties."""
+    folder = tmp_path_factory.mktemp("third")
+    chosen = toy.recipe(game={"penalty_every": 3}, training={"steps": 8, "log_every": 2, "checkpoint_every": 2})
+    with jax.enable_x64(False):
+        return chosen, train(toy.problem(), chosen, folder), folder
+
+
+def test_penalties_of_every_third_update_weigh_three_times_as_much(toy, every_third):
+    chosen, trained, folder = every_third
+    kinds = [
+        {"r1": 3 * chosen.game.r1, "r2": 3 * chosen.game.r2},
+        {"r1": 0.0, "r2": 0.0},
+    ]
+    length = {"steps": 8, "log_every": 2, "checkpoint_every": 2}
+    strong, without = (Trainer(toy.problem(), toy.recipe(game=one, training=length), "unused") for one in kinds)
+    state, penalties = strong.state, []
+    for step in range(8):
+        made = without if step % 3 else strong
+        state, metrics = made.step(state, *made.next_batch((0, 8 * step)))
+        penalties.append(float(np.squeeze(metrics.get("discriminator_r1", 0.0))))
+    for a, b in zip(leaves_of(trained), jax.tree.leaves(state.average.params)):
+        np.testing.assert_allclose(a, np.asarray(b), rtol=1e-5, atol=1e-6)
+    recorded = [line["discriminator_r1"] for line in lines(folder) if "discriminator_r1" in line]
+    # Steps 0, 3 and 6 of the pairs that a line sums up.
+    np.testing.assert_allclose(recorded, [penalties[0] / 2, penalties[3] / 2, penalties[6] / 2], rtol=1e-4)
+
+
+def test_a_training_with_penalties_now_and_then_is_resumed_bit_for_bit(toy, every_third, tmp_path):
+    chosen, trained, _ = every_third
+
+    def stop(step, *_):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(toy.problem(), chosen, tmp_path, progress=stop)
+    resumed = train(toy.problem(), chosen, tmp_path, resume=True)
+    for a, b in zip(leaves_of(trained), leaves_of(resumed)):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_sample_is_the_carried_output_of_the_network(finished):
     trained = finished[0]
     key = jax.random.key(0)
