@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from gan import regularizers
 from gan.adaptive_augmentation import adapted, augmentation
-from gan.augmentation import has_symmetries, transform_batch
+from gan.augmentation import transform_batch
 from gan.config import CarryConfig, GameConfig
 from gan.conflict import RULES, balanced
 from gan.game import Batch, Draw, Game, Judgement
@@ -27,7 +27,7 @@ from gan.networks.players import Networks
 from gan.objectives import objective
 from gan.penalties import LinearRamp, Penalty, fair_ensemble_score, transport_cost
 
-REAL, FAKE, MIDDLE, AUGMENTED_REAL, AUGMENTED_FAKE, MOVED_REAL, MOVED_FAKE = range(7)
+REAL, FAKE, MIDDLE, AUGMENTED_REAL, AUGMENTED_FAKE = range(5)
 """Sides of the discriminator's random numbers."""
 
 CERTAIN = 4.6
@@ -121,16 +121,11 @@ def adversarial_game(
             f"game.transport = {game.transport} compares samples with latents of their shape: set network.latent to 0, "
             "or network.kind to unet, fno or convgru."
         )
-    if networks.coupled and (game.r1 > 0 or game.r2 > 0 or game.gradient_penalty > 0 or game.consistency > 0):
+    if networks.coupled and (game.r1 > 0 or game.r2 > 0 or game.gradient_penalty > 0):
         raise ValueError(
             "network.batch_norm = 'both' makes the discriminator judge whole batches, where the penalties game.r1, "
-            "game.r2, game.gradient_penalty and game.consistency of single samples have no meaning: set these to 0, or "
+            "game.r2 and game.gradient_penalty of single samples have no meaning: set these to 0, or "
             "network.batch_norm to 'generator'."
-        )
-    if game.consistency > 0 and not has_symmetries(symmetries):
-        raise ValueError(
-            f"game.consistency = {game.consistency} compares a field with its image under a symmetry of the data, and "
-            "this problem states none: set it to 0, or give Problem.symmetries."
         )
     draws = game.ensemble_draws if game.ensemble_weight > 0 else 1
     tau_at = carry_time(carry_config)
@@ -194,14 +189,6 @@ def adversarial_game(
                 metrics["r1"] = left * regularizers.zero_centred(gradient[:count], r1, jnp.ones_like(weight))
                 metrics["r2"] = left * regularizers.zero_centred(gradient[count:], r2, weight)
                 own = own + metrics["r1"] + metrics["r2"]
-            if game.consistency > 0:
-                moving = [training_pass(key, seen.place, side).keys for side in (MOVED_REAL, MOVED_FAKE)]
-                moved = transform_batch(stacked, jnp.concatenate(moving), symmetries, len(spec.grid))
-                moved_logits, _ = networks.judging(params, rest, moved, both, joined)
-                at_data = regularizers.consistency(logits[:count], moved_logits[:count], jnp.ones_like(weight))
-                at_samples = regularizers.consistency(logits[count:], moved_logits[count:], weight)
-                metrics["consistency"] = game.consistency * (at_data + at_samples)
-                own = own + metrics["consistency"]
         if game.gradient_penalty > 0:
             keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(seen.place)
             share = jax.vmap(lambda k: jax.random.uniform(k, (), fake.dtype))(keys)

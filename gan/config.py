@@ -156,9 +156,6 @@ class GameConfig:
         "dimension", "what r1 and r2 are multiplied by: count of numbers, or half the squared distance of neighbours"
     )
     gradient_penalty: float = option(0.0, "weight of the WGAN-GP penalty |grad| = 1 between data and samples")
-    consistency: float = option(
-        0.0, "weight of the squared difference of logits at a field and at its image under a symmetry of the data"
-    )
     critic_steps: int = option(1, "discriminator updates for each generator update", "updates")
     ensemble_weight: float = option(0.0, "weight of the fair ensemble score of several draws per condition")
     ensemble_draws: int = option(2, "draws per condition that the ensemble score compares", "draws")
@@ -181,7 +178,7 @@ class GameConfig:
         _among("game", "objective", self.objective, OBJECTIVES)
         _at_least("game", self, r1=0, r2=0, gradient_penalty=0, critic_steps=1, ensemble_weight=0)
         _at_least("game", self, ensemble_draws=2, weight_clip=0, penalty_every=1)
-        _at_least("game", self, transport=0, consistency=0)
+        _at_least("game", self, transport=0)
         _positive("game", self, "penalty_final", "penalty_until")
         _among("game", "gamma_rule", self.gamma_rule, GAMMA_RULES)
         _among("game", "conflict", self.conflict, CONFLICTS)

@@ -1,12 +1,9 @@
-"""Penalties of the discriminator: R1, R2 and WGAN-GP on its gradient, consistency under the data's symmetries.
+"""Penalties of the discriminator: R1, R2 and WGAN-GP on its gradient.
 
 R1 = gamma/2 E |grad_x D(real)|^2 and R2 = gamma/2 E |grad_x D(fake)|^2 (Mescheder, Geiger and Nowozin 2018,
 eq. 9 and 10); WGAN-GP = lambda E (|grad_x D(x)| - 1)^2 at x between a real and a fake sample (Gulrajani et
 al. 2017, eq. 3). Norms are Euclidean over all of a sample's numbers, as published, and taken with respect
 to **normalised** fields.
-
-Consistency = lambda (E |D(real) - D(T real)|^2 + E |D(fake) - D(T fake)|^2) (Zhao et al. 2021, arXiv:2002.04724,
-algorithm 1, with one lambda for both), T a random symmetry of the data in the place of an image augmentation.
 
 The size of gamma. A field of d numbers that is refined to 2d keeps its meaning while each partial
 derivative of D halves, so the squared norm falls as 1/d. ``gamma = weight * d`` therefore keeps the
@@ -99,10 +96,3 @@ def one_centred(gradient: Float[Array, "batch *shape"], weight: Float[Array, " b
     """Return E w (|grad| - 1)^2. The norm is smoothed at zero, where its own gradient would not be finite."""
     norm = jnp.sqrt(squared_norm(gradient) + 1e-12)
     return jnp.mean(weight * (norm - 1.0) ** 2)
-
-
-def consistency(
-    logits: Float[Array, " batch"], moved: Float[Array, " batch"], weight: Float[Array, " batch"]
-) -> Float[Array, ""]:
-    """Return E w |D(x) - D(T x)|^2 from the logits of samples and of their images."""
-    return jnp.mean(weight * jnp.square(logits - moved))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from gan.adversarial import adversarial_game
-from gan.augmentation import Symmetries
 from gan.config import Recipe
 from gan.networks.players import SampleSpec, build
 from gan.normalizer import Normalizer
@@ -34,8 +33,5 @@ def check_recipe(config: Any, spec: SampleSpec) -> None:
 
     conditions = {name: unit(shape[-1]) for name, shape in spec.conditions.items()}
     networks, _ = build(recipe.network, spec, unit(spec.channels), conditions, bound=bound_of(recipe))
-    # What a problem brings is taken to be there: a solver, and on a grid without conditions symmetries.
-    symmetries = Symmetries(() if spec.conditions else tuple(range(len(spec.grid))))
-    adversarial_game(
-        networks, recipe.game, recipe.carry, carry=lambda samples, *_: (samples, samples), symmetries=symmetries
-    )
+    # The solver that a problem brings is taken to be there.
+    adversarial_game(networks, recipe.game, recipe.carry, carry=lambda samples, *_: (samples, samples))

@@ -1,22 +1,15 @@
 """Penalties of the discriminator: closed form for simple critics, parameter gradients against finite differences."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan import regularizers
-from gan.adversarial import adversarial_game
-from gan.augmentation import Reflection, Symmetries, reflect
-from gan.config import CarryConfig, GameConfig, NetworkConfig, Recipe
-from gan.game import Draw
+from gan.config import NetworkConfig
 from gan.networks.blueprint import Blueprint
-from gan.networks.players import SampleSpec, build
 from gan.networks.resnet import ResidualDiscriminator
 from gan.normalizer import Normalizer
-from gan.training.checks import check_recipe
 
 ONE = Normalizer(np.zeros(1, np.float32), np.ones(1, np.float32))
 
@@ -76,42 +69,3 @@ def test_the_points_between_data_and_samples_are_on_the_line():
     real, fake = jnp.ones((2, 4, 1)), jnp.zeros((2, 4, 1))
     points = regularizers.between(real, fake, jnp.asarray([0.25, 1.0]))
     np.testing.assert_allclose(points[:, 0, 0], [0.25, 1.0])
-
-
-def test_consistency_is_the_mean_squared_difference_over_the_moved_and_zero_for_an_invariant_critic():
-    """A mirror image is taken or not, each with probability 1/2: the term is a sum over some of the samples."""
-    networks, players = build(NetworkConfig(kind="mlp", width=8, latent=4), SampleSpec((8, 1)), ONE)
-    mirror = Symmetries((), (Reflection(0, (-1.0,)),))
-    made = adversarial_game(networks, GameConfig(consistency=3.0), CarryConfig(), symmetries=mirror)
-    fields = jax.random.normal(jax.random.key(1), (2, 4, 8, 1))
-    valid = jnp.asarray([[True, True, False, True]])
-    draw = Draw(fields[1:], fields[0], {}, valid, jnp.arange(4), jnp.float32(0.0))
-    params, rest = players.discriminator
-    judged = made.judge(params, rest, draw, jax.random.key(2))
-
-    stacked = fields.reshape(8, 8, 1)
-    logits, mirrored = (networks.judge(params, rest, x) for x in (stacked, reflect(stacked, 1, (-1.0,))))
-    terms = 3.0 * np.square(logits - mirrored) * np.concatenate([np.ones(4), valid[0]]) / 4
-    choices = np.array(list(itertools.product((0.0, 1.0), repeat=8)))
-    values = choices @ terms
-    assert 0.0 < judged.metrics["consistency"] < values.max()
-    assert np.min(np.abs(values - judged.metrics["consistency"])) < 1e-6 * values.max()
-    without = adversarial_game(networks, GameConfig(), CarryConfig(), symmetries=mirror)
-    rest_of_loss = without.judge(params, rest, draw, jax.random.key(2)).own
-    np.testing.assert_allclose(judged.own, rest_of_loss + judged.metrics["consistency"], rtol=1e-6)
-
-    constant = jax.tree.map(jnp.zeros_like, params)
-    assert made.judge(constant, rest, draw, jax.random.key(2)).metrics["consistency"] == 0.0
-
-
-def test_consistency_without_a_symmetry_is_refused():
-    networks, _ = build(NetworkConfig(kind="mlp", width=8, latent=4), SampleSpec((8, 1)), ONE)
-    for symmetries in (None, Symmetries()):
-        with pytest.raises(ValueError, match=r"game.consistency = 3.0 .* Problem.symmetries"):
-            adversarial_game(networks, GameConfig(consistency=3.0), CarryConfig(), symmetries=symmetries)
-    # Before there are data a grid may have symmetries; points, and fields of a condition, cannot.
-    recipe = Recipe(NetworkConfig(kind="mlp", width=8, latent=4), GameConfig(consistency=3.0))
-    check_recipe(recipe, SampleSpec((8, 1)))
-    for spec in (SampleSpec((2,)), SampleSpec((8, 1), conditions={"vector": (3,)})):
-        with pytest.raises(ValueError, match=r"game.consistency = 3.0 .* Problem.symmetries"):
-            check_recipe(recipe, spec)
