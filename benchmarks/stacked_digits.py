@@ -23,12 +23,15 @@ import jax
 RESULTS = Path(__file__).resolve().parent / "results"
 NAMES = ("modes_found", "high_quality", "total_variation", "kl")
 PLAIN = ["--game.r1", "0", "--game.r2", "0"]
+CONTINUOUS = ["--network.latent_signs", "false"]
 RECIPES: dict[str, list[str]] = {
     "demo": [],
     "minimax": ["--game.objective", "minimax", *PLAIN],
     "non_saturating": ["--game.objective", "non_saturating", *PLAIN],
     "least_squares": ["--game.objective", "least_squares", *PLAIN],
     "relativistic, no penalty": PLAIN,
+    "demo, continuous generator": CONTINUOUS,
+    "minimax, continuous generator": ["--game.objective", "minimax", *PLAIN, *CONTINUOUS],
 }
 
 
