@@ -91,8 +91,8 @@ SMOKE = ExperimentConfig(
     compare=CompareConfig(fields=64, resamples=20, refine=(0.0, 1.0, 2.0), repeats=1),
 )
 
-# Five times the demo's interval, eight correlation lengths: every eighth of it has a share of the latent of its own, and
-# the discriminator is held less, the less the longer it learns. Within two hours on 2 CPU cores.
+# Five times the demo's interval, many correlation lengths: every eighth of it has a share of the latent of its own, and
+# the discriminator is held less, the longer it learns the less. Within two hours on 2 CPU cores.
 FULL = ExperimentConfig(
     data=DataConfig(
         points=(128,),
