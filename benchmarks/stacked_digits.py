@@ -5,7 +5,7 @@
 
 The same networks, batches and updates for every recipe; modes found, recognised samples and KL stand beside what stacks
 of held-out digits come to. Writes benchmarks/results/stacked-digits.json after every run and goes on from it; a
-training that diverged is a row too. One training takes about 5 minutes of one core (26 steps a second).
+training that diverged is a row too. One training takes about 4 minutes of one core.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ _SUMMARIES = {
         system="handwritten digits, stacked as channels",
         task="modes",
         line="real pictures with up to 10,000 modes, or any of the MNIST form from a file; classes counted",
-        cost="about 6 minutes on 2 cores",
+        cost="about 5 minutes on 2 cores",
     ),
     "burgers": Summary(
         system="viscous Burgers, 1D, periodic",
