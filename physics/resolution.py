@@ -6,7 +6,7 @@ take away. White noise has a third of its variance there, a resolved field next 
 
 Fields that a dealiased solver made have nothing there however badly they are resolved. For them the shortest third
 of the waves that the solver carries is asked about: of those below the 2/3 rule's cut, or below half the shortest
-wave where there is nothing but round-off above that either (products of three).
+wave (products of three). Which cut it was is seen from the field itself, by what holds nothing but round-off.
 """
 
 import math
@@ -59,11 +59,13 @@ def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any, de
         def above(share: float, power: np.ndarray = power, cut: float = shortest, first: int = first) -> np.ndarray:
             return power[..., math.ceil(share * cut) - first :].sum(axis=-1)
 
-        carried = 1.0
+        tail = above(2 / 3)
         if dealiased:
+            # Field by field: an initial field among those of a solver may hold waves that the solver drops.
             lines = math.prod(grid.shape) // size
-            carried = next((part for part in (1 / 2, 2 / 3) if np.all(above(part) <= lines * noise)), 1.0)
-        share = np.divide(above(2 / 3 * carried), total, out=np.zeros_like(total), where=total > noise)
+            empty = [above(cut) <= lines * noise for cut in (1 / 2, 2 / 3)]
+            tail = np.select(empty, [above(1 / 3), above(4 / 9)], tail)
+        share = np.divide(tail, total, out=np.zeros_like(total), where=total > noise)
         worst = max(worst, float(share.max(initial=0)))
     return worst
 

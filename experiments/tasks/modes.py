@@ -24,8 +24,8 @@ from gan.config import TrainingConfig
 AXES = ("y", "x")
 NULL_DRAWS = 60
 """Sets of exact samples that give each score its band."""
-DISTANCES = 4
-"""Values, quantiles, sliced and kernel: what means something without a place in space."""
+DISTANCES = 3
+"""Values, sliced and kernel, what means something without a place in space; quantiles are one more if asked for."""
 COMPARE = CompareConfig(fields=2048, draws=200)
 SMOKE_COMPARE = CompareConfig(fields=128, draws=80, resamples=20, repeats=1)
 SMOKE_TRAINING = TrainingConfig(
@@ -129,8 +129,9 @@ class Modes(Task):
             )
         if config.carry.tau > 0:
             raise UserError(f"--carry.tau {config.carry.tau:g}: there is no solver here, leave it at 0.")
-        least = int(np.ceil(DISTANCES / config.compare.level))
-        check_draws(config, least, f"{DISTANCES} distances tested")
+        distances = DISTANCES + bool(config.compare.quantiles)
+        least = int(np.ceil(distances / config.compare.level))
+        check_draws(config, least, f"{distances} distances tested")
 
     def spec(self, config: ExperimentConfig) -> Any:
         """Samples of the law; reads and checks what a user gives."""

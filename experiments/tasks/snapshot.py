@@ -58,8 +58,8 @@ class Snapshot(Task):
                 f"--compare.separations {max(asked.separations)} is no distance on {shortest} points; use at most "
                 f"{shortest - 1}."
             )
-        # Spectrum, values, quantiles, correlation, sliced and kernel, and the increments of each separation.
-        distances = 6 + len(set(asked.separations))
+        # Spectrum, values, correlation, sliced and kernel, the increments of each separation, and quantiles if any.
+        distances = 5 + bool(asked.quantiles) + len(set(asked.separations))
         times = len({0.0, config.carry.tau, *asked.refine})
         check_draws(config, int(np.ceil(distances / asked.level)), f"{distances} distances tested")
         check_draws(config, int(np.ceil(times / asked.level)), f"refinement curves over {times} times")

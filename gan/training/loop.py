@@ -12,6 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,11 @@ class Trainer:
             carry=problem.carry,
             symmetries=problem.symmetries,
             penalties=problem.penalties,
-            gamma_scale=self._gamma_scale(),
+            gamma_scale=self._gamma_scale,
             axis_name=axis_name,
         )
 
+    @cached_property
     def _gamma_scale(self) -> float | None:
         game = self.recipe.game
         if game.gamma_rule == "dimension" or not (game.r1 > 0 or game.r2 > 0):

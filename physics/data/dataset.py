@@ -36,7 +36,7 @@ class DatasetSpec:
 
     Snapshot k lies at the time ``spin_up + k * stride`` after the initial field; where the spin-up is measured, after
     a head start of its own for every trajectory, uniform between 0 and the ``head_start`` of the description, so that
-    ensembles do not swing as a whole (`physics.data.generation`). Splits are by trajectory: no
+    ensembles do not swing as a whole (`physics.data.planning`). Splits are by trajectory: no
     trajectory has snapshots in two of them, and enlarging one split changes no other.
 
     Arguments:

@@ -136,10 +136,19 @@ def test_white_noise_has_a_third_of_its_variance_in_the_shortest_third_of_waves_
 @pytest.mark.parametrize(("degree", "points"), [(2, 64), (3, 64), (2, 63)])
 def test_of_what_a_dealiased_solver_made_the_last_third_of_its_own_waves_is_asked_about(degree, points):
     grid = Grid((points,), (1.0,))
-    rough = dealias(jnp.asarray(np.random.default_rng(0).standard_normal((points, 1)), jnp.float32), grid, degree)
+    noise = jnp.asarray(np.random.default_rng(0).standard_normal((points, 1)), jnp.float32)
+    rough = np.asarray(dealias(noise, grid, degree))
     system = Heat(grid)
+    power = np.abs(np.fft.rfft(rough[:, 0])[1:]) ** 2
+    cut = points / (degree + 1)
+    expected = power[np.arange(1, len(power) + 1) >= 2 / 3 * cut].sum() / power.sum()
     assert unresolved_share(rough, system) < 1e-10
-    assert 0.1 < unresolved_share(rough, system, dealiased=True) < 0.6
+    assert 0.1 < unresolved_share(rough, system, dealiased=True) == pytest.approx(expected, rel=1e-3)
+    # An initial field with short waves of its own beside it does not hide them.
+    x = np.arange(points) / points
+    raw = (10 * np.sin(2 * np.pi * x) + 0.1 * np.cos(2 * np.pi * (points // 2 - 1) * x))[:, None].astype(np.float32)
+    both = unresolved_share(np.stack([raw, rough]), system, dealiased=True)
+    assert both == pytest.approx(expected, rel=1e-3) and unresolved_share(raw, system, dealiased=True) < 1e-3
     smooth = np.sin(2 * np.pi * np.arange(points) / points)[:, None].astype(np.float32)
     assert unresolved_share(smooth, system, dealiased=True) < 1e-10
 
