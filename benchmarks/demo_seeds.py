@@ -55,9 +55,12 @@ def main() -> None:
                 "worst": max(ratios.values()),
                 "inside": sum(entry["inside"] for entry in comparison["distances"].values()),
                 "scores": {name: entry["value"] for name, entry in comparison["scores"].items()},
+                "score_bands": {name: entry.get("null") for name, entry in comparison["scores"].items()},
                 "enters": {start: curve["enters_all"] for start, curve in comparison.get("refinement", {}).items()},
                 "training_seconds": comparison["cost"]["training_seconds"],
                 "data_seconds": comparison["cost"]["data_seconds"],
+                "seconds_per_sample": comparison["cost"].get("generator_seconds_per_sample"),
+                "cheapest_solver": comparison["cost"].get("cheapest"),
             }
         )
         RESULTS.mkdir(exist_ok=True)
