@@ -11,14 +11,38 @@ operator and the trigonometric series of spectral methods live on the same point
 The last periodic axis is the one that the real-input transform halves: it carries n = 0 .. N/2 only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 BOUNDARIES = ("periodic", "dirichlet", "neumann")
 _SMALLEST_AXIS = 4
+
+
+Arrays = TypeVar("Arrays")
+
+
+class _constant(Generic[Arrays]):
+    """A property computed once per grid and handed out as new views.
+
+    jax 0.10 remembers the single-precision copy of a NumPy array by the array's identity, for as long as a function
+    compiled with it lives, and takes that copy in double precision too. New views let one grid serve both.
+    """
+
+    def __init__(self, compute: Callable[[Any], Arrays]):
+        self.compute, self.kept, self.__doc__ = compute, f"_{compute.__name__}", compute.__doc__
+
+    def __get__(self, grid: Any, owner: Any = None) -> Arrays:
+        if grid is None:
+            return cast(Arrays, self)
+        if self.kept not in vars(grid):
+            vars(grid)[self.kept] = self.compute(grid)
+        arrays: Any = vars(grid)[self.kept]
+        views = tuple(array.view() for array in arrays) if isinstance(arrays, tuple) else arrays.view()
+        return cast(Arrays, views)
 
 
 @dataclass(frozen=True)
@@ -117,7 +141,7 @@ class Grid:
         halved = self._halved_axis
         return tuple(size // 2 + 1 if axis == halved else size for axis, size in enumerate(self.shape))
 
-    @cached_property
+    @_constant
     def mode_numbers(self) -> tuple[np.ndarray, ...]:
         """n, one array per axis, shaped so that they broadcast to ``spectral_shape``.
 
@@ -133,14 +157,14 @@ class Grid:
             numbers.append(n.reshape([-1 if other == axis else 1 for other in range(self.ndim)]))
         return tuple(numbers)
 
-    @cached_property
+    @_constant
     def wavenumbers(self) -> tuple[np.ndarray, ...]:
         """k = 2 pi n / L (periodic) or pi n / L per axis, broadcastable; for even powers, where Nyquist's sign is no
         matter."""
         waves = [2 * np.pi if kind == "periodic" else np.pi for kind in self.boundary]
         return tuple(wave * n / length for wave, n, length in zip(waves, self.mode_numbers, self.extent))
 
-    @cached_property
+    @_constant
     def odd_wavenumbers(self) -> tuple[np.ndarray, ...]:
         """``wavenumbers`` with the Nyquist wave of even sizes put to zero: for odd powers of k on periodic axes.
 
@@ -153,12 +177,12 @@ class Grid:
             for size, n, k, kind in zip(self.shape, self.mode_numbers, self.wavenumbers, self.boundary)
         )
 
-    @cached_property
+    @_constant
     def wavenumber_squared(self) -> np.ndarray:
         """|k|^2 on ``spectral_shape``."""
         return np.broadcast_to(sum(k**2 for k in self.wavenumbers), self.spectral_shape)
 
-    @cached_property
+    @_constant
     def dealias_mask(self) -> np.ndarray:
         """The waves kept by the 2/3 rule, |n| < N/3 on periodic axes, n < 2N/3 on the others: `kept_waves` for two."""
         return self.kept_waves(2)
@@ -175,7 +199,7 @@ class Grid:
             kept = kept & ((degree + 1) * np.abs(n) < (size if kind == "periodic" else 2 * size))
         return kept
 
-    @cached_property
+    @_constant
     def parseval_weights(self) -> np.ndarray:
         """How many waves of the full transform each coefficient stands for, 1 or 2: for sums over waves."""
         axis = self._halved_axis

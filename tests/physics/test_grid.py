@@ -1,5 +1,6 @@
 """Grids: points, waves, and which waves survive a product."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -66,3 +67,17 @@ def test_equal_grids_are_one_static_argument():
 def test_impossible_grids_are_refused_in_one_sentence(shape, extent, message):
     with pytest.raises(ValueError, match=message):
         Grid(shape, extent)
+
+
+def test_one_grid_serves_single_and_double_precision_in_one_process():
+    grid = Grid((8, 8), (1.0, 1.0))
+
+    @jax.jit
+    def compiled(a):
+        return a * grid.wavenumber_squared * grid.wavenumbers[0]
+
+    single = compiled(0.5)
+    with jax.enable_x64(True):
+        double = jax.jit(lambda a: a * grid.wavenumber_squared * grid.wavenumbers[0])(0.5)
+    assert single.dtype == np.float32 and double.dtype == np.float64
+    assert np.array_equal(double, 0.5 * grid.wavenumber_squared * grid.wavenumbers[0])
