@@ -44,7 +44,7 @@ import matplotlib.pyplot as plt
 from experiments import catalog
 from experiments.comparison.snapshot import RefinementInputs, Sizes, compare_snapshot
 from experiments.config import ExperimentConfig
-from experiments.files import write_json
+from experiments.files import write_json, write_text
 from experiments.options import to_mapping
 from experiments.tasks.snapshot import refiner
 from gan import train
@@ -258,7 +258,7 @@ def write(study: dict[str, Any], names: list[str]) -> None:
         lines.append(f"| {label} | {steps} | {medians} | {worst} | {single} |")
     notes = PAGE.read_text().partition("\n## What it says\n") if PAGE.exists() else ("", "", "")
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text("\n".join(lines) + "\n" + notes[1] + notes[2])
+    write_text(PAGE, "\n".join(lines) + "\n" + notes[1] + notes[2])
     figure, both = plt.subplots(1, 2, figsize=(9.5, 0.36 * len(rows) + 1.1), sharey=True, layout="constrained")
     for axes, summary, what in zip(both, (np.median, max), ("median", "largest")):
         for place, (label, ratios, _) in enumerate(rows):

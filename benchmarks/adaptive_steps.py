@@ -8,7 +8,6 @@ loosest tolerance that reaches the asked error, and writes every run to benchmar
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -20,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.files import write_json
 from physics import ERK43, ETD53, ETDRK4, IFRK4, Grid, KuramotoSivashinsky, advance, solve
 
 RESULTS = Path(__file__).parent / "results" / "adaptive_steps.json"
@@ -80,7 +80,7 @@ def main() -> None:
     versions = {package: version(package) for package in ("jax", "jaxlib", "diffrax", "numpy")}
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "versions": versions, "solvers": found}, indent=1) + "\n")
+    write_json(RESULTS, {"machine": machine, "versions": versions, "solvers": found})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ benchmarks/results/adjoint_memory.json:
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.files import write_json
 from physics import Grid, KuramotoSivashinsky, NavierStokes2D, advance
 
 RESULTS = Path(__file__).parent / "results" / "adjoint_memory.json"
@@ -65,7 +65,7 @@ def main() -> None:
     versions = {package: version(package) for package in ("jax", "jaxlib", "diffrax", "numpy")}
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "versions": versions, "cases": table}, indent=1) + "\n")
+    write_json(RESULTS, {"machine": machine, "versions": versions, "cases": table})
 
 
 if __name__ == "__main__":

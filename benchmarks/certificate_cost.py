@@ -10,7 +10,6 @@ quiet machine:
 """
 
 import argparse
-import json
 import os
 import platform
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.files import write_json
 from physics import Grid, KuramotoSivashinsky, default_dataset, generate
 
 RESULTS = Path(__file__).parent / "results" / "certificate_cost.json"
@@ -56,8 +56,7 @@ def main() -> None:
         missed += [name] if share > GOAL else []
     print("goals missed: " + (", ".join(missed) or "none"))
     RESULTS.parent.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine, "versions": versions, "fields": arguments.fields, "cases": rows}, indent=1)
-    RESULTS.write_text(text + "\n")
+    write_json(RESULTS, {"machine": machine, "versions": versions, "fields": arguments.fields, "cases": rows})
 
 
 if __name__ == "__main__":

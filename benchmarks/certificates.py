@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import physics
+from experiments.files import write_json, write_text
 from physics import System, default_dataset, generate
 
 RESULTS = Path(__file__).parent / "results" / "certificates.json"
@@ -80,9 +81,9 @@ def main() -> None:
         kept[name] = row = certified(name)
         print(f"{name:26s} step {row['step_error']:.1e}  grid {row.get('grid_error', row.get('grid_error_omitted'))}")
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps({"versions": versions, "systems": kept}, indent=1) + "\n")
+        write_json(RESULTS, {"versions": versions, "systems": kept})
         before, rest = PAGE.read_text().split(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{table(kept, versions)}\n{END}{rest.split(END)[1]}")
+        write_text(PAGE, f"{before}{BEGIN}\n{table(kept, versions)}\n{END}{rest.split(END)[1]}")
     missing = sorted(set(systems()) - set(kept))
     print("not measured yet: " + (", ".join(missing) or "none"))
 

@@ -13,7 +13,6 @@ A peer that is not installed is left out, and said to be.
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -27,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments.files import write_json
 from gan import Batch, Competitive, Draw, Game, Judgement, Player, Players, objective
 from gan.networks.dcgan import doubled, halved
 from gan.optimizers.step_sizes import adaptive_steps
@@ -357,7 +357,7 @@ def main() -> None:
     packages = ("jax", "jaxlib", "optax", "torch", "CGDs", "jax-cgd")
     versions = {"python": platform.python_version()} | {name: version(name) for name in packages if installed(name)}
     chosen.results.parent.mkdir(exist_ok=True)
-    chosen.results.write_text(json.dumps({"machine": machine, "versions": versions, "cases": rows}, indent=1) + "\n")
+    write_json(chosen.results, {"machine": machine, "versions": versions, "cases": rows})
 
 
 if __name__ == "__main__":

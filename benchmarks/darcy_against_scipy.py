@@ -10,7 +10,6 @@ table on the terminal, the same numbers with machine and versions in benchmarks/
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -24,6 +23,7 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
+from experiments.files import write_json
 from physics import Darcy, Grid, KarhunenLoeveField, corner_wells, count_iterations, solve_steady
 
 RESULTS = Path(__file__).parent / "results" / "darcy_against_scipy.json"
@@ -153,7 +153,7 @@ def main() -> None:
     }
     versions = {name: version(name) for name in ("jax", "jaxlib", "numpy", "scipy")}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "versions": versions, "cases": rows}, indent=1) + "\n")
+    write_json(RESULTS, {"machine": machine, "versions": versions, "cases": rows})
 
 
 if __name__ == "__main__":

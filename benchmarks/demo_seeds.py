@@ -20,6 +20,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.files import write_json
+
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -64,7 +66,7 @@ def main() -> None:
             }
         )
         RESULTS.mkdir(exist_ok=True)
-        target.write_text(json.dumps({"n": comparison["n"], **about, "runs": rows}, indent=1) + "\n")
+        write_json(target, {"n": comparison["n"], **about, "runs": rows})
     names = list(rows[0]["ratios"])
     print("seed  median  worst  inside  train s  " + "  ".join(names))
     for row in rows:

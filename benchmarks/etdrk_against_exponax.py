@@ -9,7 +9,6 @@ the ``benchmarks`` extra:
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -23,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.files import write_json, write_text
 from physics import Burgers, Grid, KortewegDeVries, KuramotoSivashinsky, NavierStokes2D, System, advance
 
 RESULTS = Path(__file__).parent / "results" / "etdrk_against_exponax.json"
@@ -157,8 +157,8 @@ def main() -> None:
     }
     versions = {name: version(name) for name in ("jax", "jaxlib", "diffrax", "equinox", "exponax", "numpy")}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "versions": versions, "cases": rows}, indent=1) + "\n")
-    PAGE.write_text(page(machine, versions, rows))
+    write_json(RESULTS, {"machine": machine, "versions": versions, "cases": rows})
+    write_text(PAGE, page(machine, versions, rows))
 
 
 def page(machine: dict, versions: dict, rows: dict) -> str:

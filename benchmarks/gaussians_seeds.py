@@ -22,6 +22,8 @@ from pathlib import Path
 
 import jax
 
+from experiments.files import write_json
+
 RESULTS = Path(__file__).resolve().parent / "results"
 NAMES = ("modes_found", "high_quality", "total_variation", "kl")
 
@@ -65,7 +67,7 @@ def main() -> None:
         }
         rows.append(row)
         asked.results.mkdir(exist_ok=True)
-        target.write_text(json.dumps({**about, "runs": rows}, indent=1) + "\n")
+        write_json(target, {**about, "runs": rows})
         shown = "  ".join(f"{scores[name]['value']:8.3f} ({scores[name]['target']:6.3f})" for name in NAMES)
         print(f"{seed:4d}  {load:4.1f}  {row['training_seconds']:10.0f}  {shown}", flush=True)
 

@@ -39,7 +39,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.files import write_json
+from experiments.files import write_json, write_text
 from gan import Problem, normalizer, train
 from gan.augmentation import Reflection, Symmetries
 from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, Recipe, TrainingConfig
@@ -196,8 +196,8 @@ def write(study: dict[str, Any]) -> None:
     text = PAGE.read_text()
     before, _, rest = text.partition(MARKS[0])
     after = rest.partition(MARKS[1])[2].lstrip("\n")
-    PAGE.write_text(
-        before.rstrip("\n") + "\n\n" + "\n".join([*lines, "", MARKS[1], ""]) + (f"\n{after}" if after else "")
+    write_text(
+        PAGE, before.rstrip("\n") + "\n\n" + "\n".join([*lines, "", MARKS[1], ""]) + (f"\n{after}" if after else "")
     )
 
 

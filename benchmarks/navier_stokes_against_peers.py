@@ -11,7 +11,6 @@ machine and versions in benchmarks/results/navier_stokes_against_peers.json; som
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -23,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.files import write_json
 from physics import Grid, NavierStokes2D, advance
 
 RESULTS = Path(__file__).parent / "results" / "navier_stokes_against_peers.json"
@@ -117,7 +117,7 @@ def main() -> None:
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     machine |= {"device": str(jax.devices()[0].device_kind), "precision": "float32"}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "versions": versions, "cases": rows}, indent=1) + "\n")
+    write_json(RESULTS, {"machine": machine, "versions": versions, "cases": rows})
 
 
 if __name__ == "__main__":

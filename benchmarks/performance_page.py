@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+from experiments.files import write_text
+
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
 NOTES = "\n## What was found\n"
 NOT_YET = "Not measured on a quiet machine yet."
@@ -88,7 +90,7 @@ def write_page() -> None:
         lines += [f"## {title}", "", what, "", *table, ""]
     text = PAGE.read_text() if PAGE.exists() else ""
     notes = text.partition(NOTES)
-    PAGE.write_text("\n".join(lines).rstrip("\n") + "\n" + notes[1] + notes[2])
+    write_text(PAGE, "\n".join(lines).rstrip("\n") + "\n" + notes[1] + notes[2])
 
 
 if __name__ == "__main__":

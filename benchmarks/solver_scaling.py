@@ -9,7 +9,6 @@ benchmarks/results/solver_scaling.json; some three minutes on a quiet machine:
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.files import write_json
 from physics import Grid, KuramotoSivashinsky, NavierStokes2D, System, advance
 
 RESULTS = Path(__file__).parent / "results" / "solver_scaling.json"
@@ -83,7 +83,7 @@ def main() -> None:
     machine |= {"device": str(jax.devices()[0].device_kind), "precision": "float32", "repeats": arguments.repeats}
     versions = {package: version(package) for package in ("jax", "jaxlib", "diffrax", "numpy")}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "versions": versions, "sweeps": rows}, indent=1) + "\n")
+    write_json(RESULTS, {"machine": machine, "versions": versions, "sweeps": rows})
 
 
 if __name__ == "__main__":

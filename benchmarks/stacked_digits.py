@@ -20,6 +20,8 @@ from pathlib import Path
 
 import jax
 
+from experiments.files import write_json
+
 RESULTS = Path(__file__).resolve().parent / "results"
 NAMES = ("modes_found", "high_quality", "total_variation", "kl")
 PLAIN = ["--game.r1", "0", "--game.r2", "0"]
@@ -78,7 +80,7 @@ def main() -> None:
                 shown = "  ".join(f"{n} {scores[n]['value']:.4g} ({scores[n]['target']:.4g})" for n in NAMES)
             rows.append(row)
             asked.results.mkdir(exist_ok=True)
-            target.write_text(json.dumps({**about, "runs": rows}, indent=1) + "\n")
+            write_json(target, {**about, "runs": rows})
             print(f"{recipe:26} seed {seed}  {shown}", flush=True)
 
 

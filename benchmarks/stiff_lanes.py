@@ -8,7 +8,6 @@ table and writes benchmarks/results/stiff_lanes.json:
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -19,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.files import write_json
 from physics import Burgers, Grid, solve, solve_batch
 
 RESULTS = Path(__file__).parent / "results" / "stiff_lanes.json"
@@ -62,7 +62,7 @@ def main() -> None:
     versions = {package: version(package) for package in ("jax", "jaxlib", "diffrax", "numpy")}
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine, "versions": versions, "seconds": rows}, indent=1) + "\n")
+    write_json(RESULTS, {"machine": machine, "versions": versions, "seconds": rows})
 
 
 if __name__ == "__main__":

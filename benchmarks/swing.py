@@ -43,7 +43,7 @@ import matplotlib.pyplot as plt
 
 from experiments import catalog
 from experiments.config import ExperimentConfig
-from experiments.files import write_json
+from experiments.files import write_json, write_text
 from experiments.options import to_mapping
 from gan import normalizer
 from gan.config import PLAYS
@@ -283,7 +283,7 @@ def write(studies: dict[str, Any]) -> None:
         after = rest.partition(MARKS[1])[2].lstrip("\n")
     else:
         before, after = text.rstrip("\n") + "\n\n", ""
-    PAGE.write_text(before + "\n".join([*lines, MARKS[1], ""]) + ("\n" + after if after else ""))
+    write_text(PAGE, before + "\n".join([*lines, MARKS[1], ""]) + ("\n" + after if after else ""))
 
 
 if __name__ == "__main__":

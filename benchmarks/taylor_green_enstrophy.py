@@ -8,13 +8,13 @@ Rees et al., 2011, J. Comput. Phys. 230, 512^3 points; in units of V_0^3 / L). 6
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.files import write_json
 from physics import Grid, NavierStokes3D, advance
 
 
@@ -53,9 +53,7 @@ def main() -> None:
     if arguments.out:
         described = {"points": arguments.points, "reynolds": arguments.reynolds, "dt": arguments.dt}
         device = jax.devices()[0].device_kind
-        arguments.out.write_text(
-            json.dumps({**described, "device": device, "rows": rows, "peak": peak}, indent=1) + "\n"
-        )
+        write_json(arguments.out, {**described, "device": device, "rows": rows, "peak": peak})
 
 
 if __name__ == "__main__":

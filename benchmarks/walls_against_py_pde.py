@@ -10,7 +10,6 @@ with machine and versions in benchmarks/results/walls_against_py_pde.json; about
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import pde
 
+from experiments.files import write_json
 from physics import AllenCahn, BandLimitedField, Grid, advance, resample
 
 RESULTS = Path(__file__).parent / "results" / "walls_against_py_pde.json"
@@ -72,7 +72,7 @@ def main() -> None:
     versions = {package: version(package) for package in ("jax", "jaxlib", "diffrax", "numpy", "py-pde", "numba")}
     RESULTS.parent.mkdir(exist_ok=True)
     out = {"machine": machine, "versions": versions, "repeats": repeats, "sides": rows}
-    RESULTS.write_text(json.dumps(out, indent=1) + "\n")
+    write_json(RESULTS, out)
 
 
 if __name__ == "__main__":
