@@ -93,6 +93,11 @@ class NetworkConfig:
     blocks: int = option(
         1, "residual blocks at each resolution; hidden layers (mlp), Fourier layers (fno) or units (convgru)", "blocks"
     )
+    bare: int = option(
+        0,
+        "finest levels without residual blocks, where the solver's grid is finer than its fields (residual)",
+        "levels",
+    )
     kernel: int = option(3, "points that a convolution spans along each axis, odd", "grid points")
     latent: int = option(64, "length of the generator's random input (0: a random field like a sample)", "numbers")
     fourier: int = option(0, "random Fourier features of the dense discriminator's input (mlp; 0: none)", "features")
@@ -117,7 +122,7 @@ class NetworkConfig:
         _among("network", "constraint", self.constraint, CONSTRAINTS)
         _among("network", "spectral", self.spectral, SPECTRAL)
         _among("network", "batch_norm", self.batch_norm, BATCH_NORM)
-        _at_least("network", self, width=1, levels=1, blocks=1, kernel=1, latent=0, modes=1)
+        _at_least("network", self, width=1, levels=1, blocks=1, kernel=1, bare=0, latent=0, modes=1)
         _at_least("network", self, fourier=0, latent_fourier=0)
         _positive("network", self, "fourier_scale", "latent_fourier_scale")
         _within("network", self, 0.0, 0.95, "dropout")
@@ -127,6 +132,10 @@ class NetworkConfig:
                 "latent_local",
                 self.latent_local,
                 "it divides the random numbers of a residual generator: use network.kind residual and a latent above 0",
+            )
+        if self.bare and (self.kind != "residual" or self.bare >= self.levels):
+            _refuse(
+                "network", "bare", self.bare, "residual players alone have it, and keep blocks on one level or more"
             )
         if self.kernel % 2 == 0:
             _refuse("network", "kernel", self.kernel, "a convolution needs an odd number of points")

@@ -64,7 +64,7 @@ DEMO = ExperimentConfig(
         spin_up=None,
         stride=None,
     ),
-    network=NetworkConfig(width=48, levels=5, blocks=2, latent=64, constraint="zero_mean"),
+    network=NetworkConfig(width=48, levels=5, blocks=2, bare=1, latent=64, constraint="zero_mean"),
     game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, symmetrize=True),
     optimizer=OptimizerConfig(average_half_life=30_000.0),
     carry=CarryConfig(tau=4.0, steps=20),

@@ -14,11 +14,17 @@ every point of the coarsest grid maps a share of its own, all by the same map, a
 commutes with shifts by that grid's spacing. Condition fields, resized, join at every resolution. The discriminator
 runs the other way, sees condition fields as channels beside the sample, and condition vectors by projection (Miyato
 and Koyama 2018, eq. 3).
+
+A solver's grid is often finer than its fields need, and the blocks of the finest level are half of the work (of a line;
+three quarters of a plane). ``network.bare`` levels do without: the generator ends with interpolations, the
+discriminator begins with the same filters. (Patches of points as channels cost as little and fail: what the generator
+then makes is rough, and gradients through the solver grow a hundredfold.)
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -56,7 +62,7 @@ class ResidualGenerator(nnx.Module):
         self.rules = rules
         self.places = math.prod(self.coarse) if config.latent_local else 1
         self.root = Dense(root_numbers(plan, self.places), config.width * math.prod(self.coarse) // self.places, rng)
-        self.stages = stages(plan)
+        self.stages = stages(plan, reversed(range(config.levels)))
         self.joins = Joins(plan, (config.width,) * config.levels)
         self.head = Convolution(config.width, plan.channels, 1, rules, rng)
 
@@ -89,7 +95,7 @@ class ResidualDiscriminator(nnx.Module):
         coarsest = coarse_shape(plan.grid, config.levels)
         self.rules = plan.rules
         self.entry = Convolution(plan.channels + plan.field, config.width, 1, plan.rules, plan.rng)
-        self.stages = stages(plan)
+        self.stages = stages(plan, range(config.levels))
         features = config.width * math.prod(coarsest)
         self.head = Dense(features, 1, plan.rng)
         self.joins = Joins(replace(plan, field=0), (config.width,) * config.levels)
@@ -114,15 +120,16 @@ class ResidualDiscriminator(nnx.Module):
         return self.head(features)[:, 0] + self.projection(features, vector)
 
 
-def stages(plan: Blueprint) -> nnx.List:
-    """Return the residual blocks of every level."""
+def stages(plan: Blueprint, levels: Iterable[int]) -> nnx.List:
+    """Return the residual blocks of the given levels, 0 the finest; the ``network.bare`` finest have none."""
     config, rules = plan.config, plan.rules
-    branches = config.levels * config.blocks
+    branches = (config.levels - config.bare) * config.blocks
 
-    def stage() -> nnx.List:
-        return nnx.List([Block(config.width, config.kernel, rules, branches, plan.rng) for _ in range(config.blocks)])
+    def stage(level: int) -> nnx.List:
+        count = config.blocks if level >= config.bare else 0
+        return nnx.List([Block(config.width, config.kernel, rules, branches, plan.rng) for _ in range(count)])
 
-    return nnx.List([stage() for _ in range(config.levels)])
+    return nnx.List([stage(level) for level in levels])
 
 
 def root_numbers(plan: Blueprint, places: int) -> int:

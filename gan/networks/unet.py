@@ -31,7 +31,7 @@ class UNetGenerator(nnx.Module):
         coarse_shape(plan.grid, config.levels)
         self.rules = rules
         self.entry = Convolution(plan.latent[-1] + plan.field, config.width, 1, rules, rng)
-        self.down, self.up = stages(plan), stages(plan)
+        self.down, self.up = stages(plan, range(config.levels)), stages(plan, reversed(range(config.levels)))
         self.bridges = nnx.List(
             [Convolution(2 * config.width, config.width, 1, rules, rng) for _ in range(config.levels - 1)]
         )

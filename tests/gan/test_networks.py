@@ -69,10 +69,11 @@ def test_a_residual_block_starts_as_the_identity():
     np.testing.assert_array_equal(block(x), x)
 
 
+@pytest.mark.parametrize("bare", [0, 1])
 @pytest.mark.parametrize(("shape", "conditions"), [((16, 1), {}), ((8, 16, 2), {"v": (3,)})])
-def test_a_local_latent_moved_by_a_place_moves_the_field_by_a_place(shape, conditions):
+def test_a_local_latent_moved_by_a_place_moves_the_field_by_a_place(shape, conditions, bare):
     grid = shape[:-1]
-    config = NetworkConfig(width=8, levels=3, latent=24, latent_local=True)
+    config = NetworkConfig(width=8, levels=3, bare=bare, latent=24, latent_local=True)
     coarse = tuple(n // 4 for n in grid)
     unit = Normalizer(np.zeros(shape[-1], np.float32), np.ones(shape[-1], np.float32))
     told = {name: Normalizer(np.zeros(k, np.float32), np.ones(k, np.float32)) for name, (k,) in conditions.items()}
@@ -85,6 +86,23 @@ def test_a_local_latent_moved_by_a_place_moves_the_field_by_a_place(shape, condi
     here, there = (networks.generate(params, {}, jnp.asarray(z.reshape(2, 24)), condition) for z in (latent, moved))
     assert np.std(here) > 0.1
     np.testing.assert_allclose(there, np.roll(here, [4] * len(grid), axes), atol=1e-4)
+
+
+def test_the_finest_levels_can_do_without_blocks():
+    unit = Normalizer(np.zeros(1, np.float32), np.ones(1, np.float32))
+
+    def kernels(bare):
+        players = build(NetworkConfig(width=8, levels=3, bare=bare), SampleSpec((32, 32, 1)), unit)[1]
+        return [sum(leaf.ndim == 4 and leaf.shape[0] == 3 for leaf in jax.tree.leaves(p.params)) for p in players]
+
+    assert [kernels(bare) for bare in (0, 1, 2)] == [[6, 6], [4, 4], [2, 2]]
+
+
+def test_blocks_on_no_level_are_refused():
+    with pytest.raises(ValueError, match=r"network\.bare = 3.*one level or more"):
+        NetworkConfig(levels=3, bare=3)
+    with pytest.raises(ValueError, match=r"network\.bare = 1.*residual"):
+        NetworkConfig(kind="unet", bare=1)
 
 
 def test_a_latent_that_its_places_cannot_share_is_refused():
