@@ -76,6 +76,7 @@ _WRITTEN_IN = {
     "SteadyData": "physics.data.steady_data",
     "SteadyLimits": "physics.data.steady_data",
     "SteadySampler": "physics.data.steady_data",
+    "group_lanes": "physics.solving.lanes",
     "solve_batch": "physics.solving.lanes",
     "defect": "physics.residuals",
     "residual": "physics.residuals",

@@ -1,7 +1,7 @@
 """Adaptive solves of many fields that differ in stiffness: lanes of about the same step are solved together."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -16,6 +16,53 @@ from physics.solving.evolution import solve
 from physics.system import System
 
 
+class Lanes(NamedTuple):
+    """Which fields of a batch are solved together (`group_lanes`).
+
+    **Attributes:**
+
+    - ``groups``: numbers of fields, those with the longest steps first.
+    - ``dt``: the first step of every field.
+    """
+
+    groups: list[np.ndarray]
+    dt: float
+
+
+def group_lanes(
+    system: System,
+    u0: Float[Array | np.ndarray, "batch *shape c"],
+    times: Sequence[float] | Float[Array | np.ndarray, " time"],
+    *,
+    tolerance: float | None = None,
+    stepsize_controller: diffrax.AbstractAdaptiveStepSizeController | None = None,
+    spread: float = 2.0,
+    dt: float | None = None,
+    solver: diffrax.AbstractSolver | None = None,
+) -> Lanes:
+    """Group the fields of a batch by their typical step, for `solve_batch` under ``jit`` and ``grad``.
+
+    The arguments are those of `solve_batch`, all concrete. The groups decide what a solve costs, not what it gives, so
+    that groups made at one point serve its neighbourhood, as in an optimisation.
+
+    Raises ``ValueError`` as `solve_batch`.
+    """
+    if not is_concrete((system, u0)):
+        raise ValueError(
+            "lanes are grouped on the host: call group_lanes outside of jit, grad and vmap, and give its result to "
+            "solve_batch as lanes."
+        )
+    if spread < 1:
+        raise ValueError(f"spread must be 1 or more, the ratio of the steps in a group, not {spread}.")
+    step = _one_of(tolerance, stepsize_controller)
+    u0 = jnp.asarray(u0)
+    check_field("a field of u0", u0[0], system.field_shape, system.channels)
+    lane = jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) else leaf, system)
+    first = float(lane.recommended_dt if dt is None else dt)
+    end = float(np.max(times, initial=0.0)) or 1.0
+    return Lanes(buckets(np.asarray(_paces(system, u0, end, step, first, solver)), spread), first)
+
+
 def solve_batch(
     system: System,
     u0: Float[Array | np.ndarray, "batch *shape c"],
@@ -24,9 +71,10 @@ def solve_batch(
     tolerance: float | None = None,
     stepsize_controller: diffrax.AbstractAdaptiveStepSizeController | None = None,
     spread: float = 2.0,
+    lanes: Lanes | None = None,
     **options: Any,
 ) -> Float[Array, "batch time *shape c"]:
-    """`physics.solve` with adaptive steps for every field of a batch, in buckets of about equal step.
+    """`physics.solve` with adaptive steps for every field of a batch, in groups of about equal step.
 
     Under ``jax.vmap`` all lanes take as many steps as the stiffest one, at the cost of all. Here every lane first takes
     16 steps; lanes whose typical steps differ by less than the factor ``spread`` are then solved together, in batches
@@ -38,33 +86,44 @@ def solve_batch(
       ``jax.vmap(lambda nu: Burgers(grid, nu))(viscosities)`` makes them.
     - ``u0``: the initial fields.
     - ``tolerance`` or ``stepsize_controller``: one of them; the ``options`` are those of `physics.solve`.
-    - ``spread``: the largest ratio of typical steps in one bucket.
+    - ``spread``: the largest ratio of typical steps in one group.
+    - ``lanes``: the result of `group_lanes`, where the solve is traced or differentiated; made here if None.
 
-    **Returns:** ``(batch, len(times), *grid.shape, C)``. For values, not gradients: the buckets are made on the host.
+    **Returns:** ``(batch, len(times), *grid.shape, C)``.
 
-    Raises ``ValueError`` as `physics.solve`, without a tolerance, for traced fields and a spread below 1.
+    Raises ``ValueError`` as `physics.solve`, without a tolerance, for traced fields without ``lanes``, lanes of another
+    count of fields, and a spread below 1.
     """
-    if (tolerance is None) == (stepsize_controller is None):
-        raise ValueError("solve_batch takes adaptive steps: give either tolerance or stepsize_controller.")
-    if not is_concrete((system, u0)):
-        raise ValueError("solve_batch makes its buckets on the host: call it outside of jit, grad and vmap.")
-    if spread < 1:
-        raise ValueError(f"spread must be 1 or more, the ratio of the steps in a bucket, not {spread}.")
+    step = _one_of(tolerance, stepsize_controller)
+    if lanes is None:
+        lanes = group_lanes(
+            system,
+            u0,
+            times,
+            tolerance=tolerance,
+            stepsize_controller=stepsize_controller,
+            spread=spread,
+            dt=options.get("dt"),
+            solver=options.get("solver"),
+        )
     u0 = jnp.asarray(u0)
     check_field("a field of u0", u0[0], system.field_shape, system.channels)
+    order = np.concatenate(lanes.groups)
+    if len(order) != len(u0):
+        raise ValueError(f"lanes holds {len(order)} fields, but u0 has {len(u0)}: group these fields anew.")
     instants = tuple(float(time) for time in np.asarray(times, np.float64).ravel())
-    lane = jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) else leaf, system)
-    options = {"dt": float(lane.recommended_dt)} | options
-    step = (tolerance, stepsize_controller)
-    found = buckets(
-        np.asarray(_paces(system, u0, max(instants, default=0.0) or 1.0, step, options["dt"], options.get("solver"))),
-        spread,
-    )
+    options = {"dt": lanes.dt} | options
     solved = []
-    for lanes in found:
-        filled = np.resize(lanes, 2 ** int(np.ceil(np.log2(len(lanes)))))
-        solved.append(_solve_bucket(_lanes(system, filled), u0[filled], instants, step, options)[: len(lanes)])
-    return jnp.concatenate(solved)[np.argsort(np.concatenate(found))]
+    for group in lanes.groups:
+        filled = np.resize(group, 2 ** int(np.ceil(np.log2(len(group)))))
+        solved.append(_solve_group(_lanes(system, filled), u0[filled], instants, step, options)[: len(group)])
+    return jnp.concatenate(solved)[np.argsort(order)]
+
+
+def _one_of(tolerance: float | None, controller: Any) -> Any:
+    if (tolerance is None) == (controller is None):
+        raise ValueError("solve_batch takes adaptive steps: give either tolerance or stepsize_controller.")
+    return tolerance, controller
 
 
 @eqx.filter_jit
@@ -76,7 +135,7 @@ def _paces(system: System, u0: Array, end: float, step: Any, dt: float, solver: 
 
 
 @eqx.filter_jit
-def _solve_bucket(system: System, u0: Array, times: tuple[float, ...], step: Any, options: Any) -> Array:
+def _solve_group(system: System, u0: Array, times: tuple[float, ...], step: Any, options: Any) -> Array:
     def run(lane: System, u: Array) -> Array:
         return solve(lane, u, times, stepsize_controller=_controller(step, u), **options)
 

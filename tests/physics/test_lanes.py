@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import ETDRK2, Burgers, Grid, solve, solve_batch
+from physics import ETDRK2, Burgers, Grid, group_lanes, solve, solve_batch
 from physics.solving.adaptive import typical_steps
-from physics.solving.lanes import buckets
+from physics.solving.lanes import Lanes, buckets
 
 GRID = Grid((16,), (2 * np.pi,))
 WAVE = jnp.asarray(np.cos(GRID.coordinates()[0]))[:, None]
@@ -40,6 +40,33 @@ def test_a_batch_in_buckets_is_every_lane_solved_alone():
         assert np.allclose(together[i], alone, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
+@pytest.mark.float64
+def test_gradients_of_a_batch_in_buckets_are_those_of_every_lane_alone():
+    amplitudes, viscosities = jnp.array([0.1, 8.0, 0.2]), jnp.array([0.1, 0.2, 0.1])
+    how = {"stepsize_controller": CONTROLLER, "solver": ETDRK2(), "dt": 0.05}
+
+    def systems(nus):
+        return jax.vmap(lambda nu: Burgers(GRID, nu))(nus)
+
+    lanes = group_lanes(systems(viscosities), amplitudes[:, None, None] * WAVE, [0.4], **how)
+    assert len(lanes.groups) == 2
+
+    def together(a, nus):
+        return jnp.sum(solve_batch(systems(nus), a[:, None, None] * WAVE, [0.4], lanes=lanes, **how) ** 2, (1, 2, 3))
+
+    def alone(a, nu):
+        return jnp.sum(solve(Burgers(GRID, nu), a * WAVE, [0.4], **how) ** 2)
+
+    def total(a, nus):
+        return jnp.sum(together(a, nus))
+
+    found = jax.jit(jax.grad(total, (0, 1)))(amplitudes, viscosities)
+    single = jax.jit(jax.grad(alone, (0, 1)))
+    for i, (a, nu) in enumerate(zip(amplitudes, viscosities)):
+        np.testing.assert_allclose([g[i] for g in found], single(a, nu), rtol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -48,6 +75,7 @@ def test_a_batch_in_buckets_is_every_lane_solved_alone():
         (lambda u: solve_batch(Burgers(GRID), u, [], tolerance=1e-3), "at least one time"),
         (lambda u: solve_batch(Burgers(GRID), u[0], [1.0], tolerance=1e-3), "this system's fields have shape"),
         (lambda u: jax.jit(lambda v: solve_batch(Burgers(GRID), v, [1.0], tolerance=1e-3))(u), "outside of jit"),
+        (lambda u: solve_batch(Burgers(GRID), u, [1.0], tolerance=1e-3, lanes=Lanes([np.array([0])], 0.1)), "anew"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(call, message):
