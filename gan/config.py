@@ -63,8 +63,10 @@ def _among(section: str, name: str, value: Any, allowed: tuple[str, ...]) -> Non
 def _at_least(section: str, config: Any, **bounds: float | int) -> None:
     for name, bound in bounds.items():
         value = getattr(config, name)
-        if not value >= bound:
-            _refuse(section, name, value, f"it must be at least {bound}")
+        if not bound <= value < float("inf"):
+            _refuse(
+                section, name, value, f"it must be at least {bound}" + (", and finite" if value == float("inf") else "")
+            )
 
 
 def _positive(section: str, config: Any, *names: str) -> None:
@@ -95,7 +97,7 @@ class NetworkConfig:
     )
     bare: int = option(
         0,
-        "finest levels without residual blocks, where the solver's grid is finer than its fields (residual)",
+        "finest levels without residual blocks, where the solver's grid is finer than its fields (residual, unet)",
         "levels",
     )
     kernel: int = option(3, "points that a convolution spans along each axis, odd", "grid points")
@@ -122,10 +124,11 @@ class NetworkConfig:
         _among("network", "constraint", self.constraint, CONSTRAINTS)
         _among("network", "spectral", self.spectral, SPECTRAL)
         _among("network", "batch_norm", self.batch_norm, BATCH_NORM)
-        _at_least("network", self, width=1, levels=1, blocks=1, kernel=1, bare=0, latent=0, modes=1)
+        _at_least("network", self, width=1, blocks=1, kernel=1, bare=0, latent=0, modes=1)
         _at_least("network", self, fourier=0, latent_fourier=0)
         _positive("network", self, "fourier_scale", "latent_fourier_scale")
         _within("network", self, 0.0, 0.95, "dropout")
+        _within("network", self, 1, 30, "levels")
         if self.latent_local and (self.kind != "residual" or self.latent == 0):
             _refuse(
                 "network",
@@ -133,10 +136,8 @@ class NetworkConfig:
                 self.latent_local,
                 "it divides the random numbers of a residual generator: use network.kind residual and a latent above 0",
             )
-        if self.bare and (self.kind != "residual" or self.bare >= self.levels):
-            _refuse(
-                "network", "bare", self.bare, "residual players alone have it, and keep blocks on one level or more"
-            )
+        if self.bare >= self.levels:
+            _refuse("network", "bare", self.bare, f"of {self.levels} levels one or more must keep their blocks")
         if self.kernel % 2 == 0:
             _refuse("network", "kernel", self.kernel, "a convolution needs an odd number of points")
 

@@ -57,6 +57,8 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
     if word == "run" and {"-h", "--help"} & set(argv):
         return help_of_run(argv, known["run"])
     arguments, rest = parser.parse_known_args(argv)
+    if arguments.command is None and rest:
+        raise UserError(f"{rest[0]} is not an option of {PROGRAM}; see `{PROGRAM} --help`.")
     if arguments.command is None:
         parser.print_help()
         return 0

@@ -77,8 +77,8 @@ def refinement_section(comparison: Mapping[str, Any]) -> str:
         rows.append([html.escape(plots.words(name)), *(_entry(curves[start], name) for start in names)])
     if any("enters_all" in curves[start] for start in names):
         together = [{**curves[start], "enters": {"all": curves[start].get("enters_all")}} for start in names]
-        rows.append(["all together (Holm)", *(_entry(one, "all") for one in together)])
-    marked = [False] * (len(rows) - 1) + [rows[-1][0] == "all together (Holm)"]
+        rows.append([_TOGETHER, *(_entry(one, "all") for one in together)])
+    marked = [False] * (len(rows) - 1) + [rows[-1][0] == _TOGETHER]
     text = (
         "<p>What a start is worth shows in the solver time after which its fields can no longer be told from "
         "the solver's. Solver time counts the carry that a generated sample already contains. A ring marks "
@@ -91,6 +91,7 @@ def refinement_section(comparison: Mapping[str, Any]) -> str:
     )
 
 
+_TOGETHER = "all distances together"
 _DASHES = {"-": "none", "--": "7 4", ":": "2 3"}
 
 

@@ -112,7 +112,12 @@ class RunFolder:
 
     def comparison(self) -> dict[str, Any]:
         """Read ``comparison.json``; a ``UserError`` says how to get one where there is none yet."""
-        return self._read_json(self.comparison_file, f"`python -m experiments compare {self.path}` makes it")
+        remedy = f"`python -m experiments compare {self.path}` makes it"
+        content = self._read_json(self.comparison_file, remedy)
+        for part in (content.get(name) or {} for name in ("distances", "scores", "refinement")):
+            if not isinstance(part, dict) or not all(isinstance(entry, dict) for entry in part.values()):
+                raise UserError(f"{self.comparison_file} is damaged; {remedy}.")
+        return content
 
     def data(self) -> dict[str, Any]:
         """Read ``data.json``; empty where there is none yet."""
@@ -207,7 +212,10 @@ def create(
         "config": to_mapping(config),
     }
     parent = Path(runs_dir) / experiment
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError:
+        raise UserError(f"{parent}: no folder can be made there; choose another place with --runs-dir.") from None
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     path, number = parent / stamp, 1
     while True:

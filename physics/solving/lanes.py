@@ -87,7 +87,8 @@ def solve_batch(
     - ``u0``: the initial fields.
     - ``tolerance`` or ``stepsize_controller``: one of them; the ``options`` are those of `physics.solve`.
     - ``spread``: the largest ratio of typical steps in one group.
-    - ``lanes``: the result of `group_lanes`, where the solve is traced or differentiated; made here if None.
+    - ``lanes``: the result of `group_lanes`, where the solve is traced or differentiated; it brings the groups, and
+      the first step, whatever ``spread`` and ``dt`` say. Made here if None.
 
     **Returns:** ``(batch, len(times), *grid.shape, C)``.
 
@@ -112,7 +113,7 @@ def solve_batch(
     if len(order) != len(u0):
         raise ValueError(f"lanes holds {len(order)} fields, but u0 has {len(u0)}: group these fields anew.")
     instants = tuple(float(time) for time in np.asarray(times, np.float64).ravel())
-    options = {"dt": lanes.dt} | options
+    options["dt"] = lanes.dt
     solved = []
     for group in lanes.groups:
         filled = np.resize(group, 2 ** int(np.ceil(np.log2(len(group)))))

@@ -172,6 +172,14 @@ def test_a_run_that_cannot_work_is_refused_before_it_leaves_a_folder(toy, pipeli
     assert pipeline.run == [] and list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_takes_no_folder_is_told(toy, pipeline, capsys):
+    assert told(["run", "toy", "--runs-dir", "/proc/x"], capsys).startswith("/proc/x/toy: no folder can be made there")
+
+
+def test_an_option_without_a_command_is_refused(capsys):
+    assert "--bogus is not an option" in told(["--bogus"], capsys)
+
+
 def test_a_file_in_the_place_of_the_runs_is_told(toy, pipeline, capsys, tmp_path):
     (tmp_path / "notes").write_text("mine")
     assert "notes/toy: a file stands where a folder is needed" in told(["run", "toy", "--runs-dir", "notes"], capsys)

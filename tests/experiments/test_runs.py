@@ -72,7 +72,9 @@ def test_lines_of_the_record_that_are_no_records_are_left_out(run_path, file, co
     assert runs.open_folder(run_path).metrics() == [{"step": 5, "generator_loss": 1.0}]
 
 
-@pytest.mark.parametrize("content", [b"[]", b"\xff\xfe", b'{"verdict"'])
+@pytest.mark.parametrize(
+    "content", [b"[]", b"\xff\xfe", b'{"verdict"', b'{"distances": {"spectrum": 3}}', b'{"scores": [1]}']
+)
 def test_a_damaged_file_of_a_run_is_told_with_what_makes_it_again(run_path, content):
     (run_path / "comparison.json").write_bytes(content)
     with pytest.raises(UserError, match=r"comparison\.json is damaged; `python -m experiments compare"):

@@ -32,6 +32,8 @@ def test_every_option_says_what_it_means(section):
         (NetworkConfig, {"kind": "resnet"}, "network.kind = 'resnet'.*residual"),
         (NetworkConfig, {"kernel": 4}, "network.kernel = 4.*odd"),
         (NetworkConfig, {"width": 0}, "network.width = 0.*at least 1"),
+        (NetworkConfig, {"levels": 99999}, "network.levels = 99999.*between 1 and 30"),
+        (GameConfig, {"r1": float("inf")}, "game.r1 = inf.*at least 0, and finite"),
         (GameConfig, {"objective": "wgan"}, "game.objective = 'wgan'.*wasserstein"),
         (GameConfig, {"critic_steps": 0}, "game.critic_steps"),
         (GameConfig, {"objective": "hinge", "label_smoothing": 0.1}, "game.objective = 'hinge'.*minimax"),

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import ETDRK2, Burgers, Grid, group_lanes, solve, solve_batch
+from physics import ETDRK2, Burgers, Grid, Lorenz63, group_lanes, solve, solve_batch
 from physics.solving.adaptive import typical_steps
 from physics.solving.lanes import Lanes, buckets
 
@@ -38,6 +38,16 @@ def test_a_batch_in_buckets_is_every_lane_solved_alone():
     for i, field in enumerate(fields):
         alone = solve(Burgers(GRID, viscosities[i]), field, [0.1, 0.4], **how)
         assert np.allclose(together[i], alone, rtol=0, atol=1e-11)
+
+
+def test_lanes_grouped_before_serve_a_traced_solve():
+    fields = jnp.array([[1.0, 1.0, 1.0], [20.0, -30.0, 60.0], [1.1, 1.0, 1.0]])
+    system, how = Lorenz63(), {"tolerance": 1e-4}
+    lanes = group_lanes(system, fields, [0.1], **how)
+    assert sorted(np.concatenate(lanes.groups)) == [0, 1, 2] and lanes.dt == system.recommended_dt
+    traced = jax.jit(lambda u: solve_batch(system, u, [0.1], lanes=lanes, **how))(fields)
+    alone = jnp.stack([solve(system, u, [0.1], dt=lanes.dt, **how) for u in fields])
+    assert np.allclose(traced, alone, rtol=1e-5)
 
 
 @pytest.mark.slow
