@@ -30,7 +30,7 @@ _SUMMARIES = {
         system="Kuramoto-Sivashinsky, 1D, periodic",
         task="snapshot",
         line="the invariant measure of spatio-temporal chaos, learned through the solver",
-        cost="about 10 minutes on 2 cores",
+        cost="about 7 minutes on 2 cores",
     ),
     "dirac": Summary(
         system="Dirac-GAN, two numbers",
