@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format benchmarks lock clean
+.PHONY: help setup demo test test-all lint format benchmarks notebooks lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ format: $(STAMP) ## format the code
 benchmarks: $(STAMP) ## side-by-side timings against peers (installs the benchmarks extra)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[benchmarks]"
 	$(BIN)/python benchmarks/etdrk_against_exponax.py
+
+notebooks: $(STAMP) ## run the notebooks and keep what they show
+	$(BIN)/jupytext --to ipynb notebooks/*.py
+	$(BIN)/python -m pytest -n0 --nbmake --overwrite notebooks
 
 lock: ## rewrite requirements.lock for every supported Python (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --extra notebooks \
