@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
 from experiments.files import write_text
 
+ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
 NOTES = "\n## What was found\n"
 NOT_YET = "Not measured on a quiet machine yet."

@@ -1,10 +1,11 @@
 """One R3GAN-recipe training step here and in PyTorch: the same networks, losses and optimizer, timed in turn.
 
-Fields of 32 x 32 points and 3 channels on a periodic grid, residual players of width 64 on four resolutions, batch 32,
-relativistic pairing with R1 and R2 at every step, Adam (beta1 0, beta2 0.99), averaged generator. Ours is the training
-step as `gan.train` calls it; PyTorch's is written below with its own best means (double backward by autograd, fused
-foreach Adam and averages), in both of its memory layouts. That both do the same mathematics is seen from the relative
-difference of the gradients of both players' losses at the same parameters, data and latents.
+Fields of 32 x 32 points and 3 channels on a periodic grid, residual players of width 64 on four resolutions, batch
+32, relativistic pairing with R1 and R2 at every step, Adam (beta1 0, beta2 0.99), averaged generator. Ours is the
+training step as `gan.train` calls it, on as many forced devices as there are cores (as the presets train) and on one;
+that of PyTorch is written below with its own best means (double backward by autograd, fused foreach Adam and
+averages), in both of its memory layouts. That both do the same mathematics is seen from the relative difference of
+the gradients of both players' losses at the same parameters, data and latents.
 
 Then the training step of the Kuramoto-Sivashinsky demo on one device with one thread or several, and on several forced
 devices under `pmap`.
@@ -25,12 +26,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from experiments import environment
 
+CORES = sorted(os.sched_getaffinity(0))
+if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={len(CORES)}".strip()
+    )
 environment.prepare()
 
 import jax
@@ -62,7 +69,7 @@ RECIPE = Recipe(
         average_half_life=HALF_LIFE,
     ),
     carry=CarryConfig(),
-    training=TrainingConfig(batch=BATCH, devices=1),
+    training=TrainingConfig(batch=BATCH),
 )
 
 
@@ -77,10 +84,11 @@ def pictures() -> np.ndarray:
 
 
 class Ours:
-    """The training step of this project, under ``pmap`` on one device."""
+    """The training step of this project, under ``pmap`` on every device or on one."""
 
-    def __init__(self) -> None:
-        self.trainer = Trainer(Problem(train=pictures()), RECIPE, tempfile.mkdtemp())
+    def __init__(self, devices: int = 0) -> None:
+        recipe = replace(RECIPE, training=replace(RECIPE.training, devices=devices))
+        self.trainer = Trainer(Problem(train=pictures()), recipe, tempfile.mkdtemp())
         self.state = self.trainer.state
         self.batch = self.trainer.next_batch((0, 0))
 
@@ -255,14 +263,16 @@ def sides() -> list[str]:
         version("torch")
     except PackageNotFoundError:
         print("torch is not installed and left out")
-        return ["ours"]
-    return ["ours", "torch", "torch, channels last"]
+        return ["ours", "ours, one device"]
+    return ["ours", "ours, one device", "torch", "torch, channels last"]
 
 
 def side(name: str, ours: Ours) -> Any:
     """Build one side with the parameters of ours."""
     if name == "ours":
         return ours
+    if name == "ours, one device":
+        return Ours(1)
     return Torch(ours.state.players, ours.trainer.networks.normalizer, name.partition(", ")[2])
 
 
@@ -287,7 +297,7 @@ def difference(ours: Ours, layout: str) -> float:
 def timed(rounds: int) -> dict[str, Any]:
     """Time every side in turn, so that a busy moment of the machine meets all."""
     ours = Ours()
-    apart = {name: difference(ours, name.partition(", ")[2]) for name in sides() if name != "ours"}
+    apart = {name: difference(ours, name.partition(", ")[2]) for name in sides() if not name.startswith("ours")}
     every = {name: side(name, ours) for name in sides()}
     seconds: dict[str, list[float]] = {name: [] for name in every}
     busy: dict[str, list[float]] = {name: [] for name in every}
@@ -319,7 +329,7 @@ def resident(what: str) -> int:
 
 def memory(name: str) -> int:
     """Return the bytes that three steps of one side add to this process at most."""
-    one = side(name, Ours())
+    one = side(name, Ours(1 if name == "ours, one device" else 0))
     before = resident("VmRSS")
     for _ in range(3):
         one.step()
@@ -362,7 +372,7 @@ def asked_of_a_child(arguments: list[str], cores: list[int], devices: int = 1) -
 
 def demo_steps(rounds: int) -> dict[str, list[float]]:
     """Time the demo's step in every arrangement of the cores that there are, in turn."""
-    cores = sorted(os.sched_getaffinity(0))
+    cores = CORES
     arrangements = {"one device, one core": (cores[:1], 1)}
     if len(cores) > 1:
         arrangements[f"one device, {len(cores)} cores"] = (cores, 1)
@@ -390,10 +400,11 @@ def main() -> None:
         print(demo_step(asked.demo_step))
         return
     rows = timed(asked.rounds)
-    cores = sorted(os.sched_getaffinity(0))
+    cores = CORES
     for name, row in rows.items():
         # The first process may compile, which takes more memory than the step; the second one loads the program.
-        row["bytes"] = [asked_of_a_child(["--memory-of", name], cores) for _ in range(2)][1]
+        devices = len(cores) if name == "ours" else 1
+        row["bytes"] = [asked_of_a_child(["--memory-of", name], cores, devices) for _ in range(2)][1]
         print(
             "{name:22s} {median:.3f} s ({q25:.3f}-{q75:.3f}), {busy:.3f} processor s, ours over theirs {ratio:.2f}, "
             "{bytes:.0f} MB, difference {difference:.1e}".format(
