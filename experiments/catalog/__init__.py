@@ -54,7 +54,7 @@ _SUMMARIES = {
         system="viscous Burgers, 1D, periodic",
         task="forecast",
         line="later fields from a few noisy points and the viscosity, against the exact posterior",
-        cost="about 4 minutes on 2 cores",
+        cost="up to 12 minutes on 2 cores",
     ),
 }
 
