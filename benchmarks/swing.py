@@ -3,16 +3,19 @@
 Every run is watched at evenly spaced checkpoints: the sliced Wasserstein distance of samples to held-out data, over the
 median of that distance between two sets of data of the same size. Each is measured for the generator as it stands and
 for its exponential average, which one training gives both of. Arms are all plays, each with constant and decayed step
-sizes, each with and without transport cost; the competitive play gets the zero-sum form of the objective. What counts
-is the last quarter of the training: its median, its largest value, and the last checkpoint.
+sizes, each with and without transport cost; the competitive play gets the zero-sum form of the objective. On the
+Gaussians transport needs latents that are points of the plane, where the recipe's have twelve numbers and their signs:
+"plane" is the recipe with such latents and no cost, what transport must be held against. What counts is the last
+quarter of the training: its median, its largest value, and the last checkpoint.
 
-    python benchmarks/swing.py [--steps 8000] [--seeds 5] [--arms ...]
-    python benchmarks/swing.py --experiment kuramoto_sivashinsky --steps 2000 --seeds 3 --through 0 4
+    python benchmarks/swing.py [--steps 4000] [--seeds 5] [--arms ...]
+    python benchmarks/swing.py --experiment kuramoto_sivashinsky [--steps 2000] --seeds 3 --through 0 4
 
 The second line takes the three arms whose averaged generator has the smallest largest value on the Gaussians (median
 over the seeds), with each carry time. Results go into benchmarks/results/swing.json after every run, so that a stopped
-study goes on where it was; docs/images/swing-EXPERIMENT.png and the marked part of docs/stability.md are written at
-the end, or at once from what is there by ``--draw``.
+study goes on where it was, and several files of parts of it (--results, one for each core) go together with --merge;
+docs/images/swing-EXPERIMENT.png and the marked part of docs/stability.md are written at the end, or at once from what
+is there by --draw.
 """
 
 from __future__ import annotations
@@ -22,7 +25,6 @@ import itertools
 import json
 import os
 import platform
-import shutil
 import tempfile
 import time
 from dataclasses import replace
@@ -57,38 +59,49 @@ RESULTS = ROOT / "benchmarks" / "results" / "swing.json"
 PAGE = ROOT / "docs" / "stability.md"
 MARKS = ("<!-- swing: written by benchmarks/swing.py -->", "<!-- end of swing -->")
 CHECKPOINTS, TRANSPORT, DRAWS, FINALISTS = 40, 0.5, 50, 3
-STEPS = {"gaussians": 8000, "kuramoto_sivashinsky": 2000}
+# Samples that are compared, at most: more would take longer to compare than to train.
+SAMPLES = 4096
+STEPS = {"gaussians": 4000, "kuramoto_sivashinsky": 2000}
+LOOKAHEAD = 5
+# Lookahead goes around the default play; latents are the recipe's, points of the plane, or such with the cost.
+ARM_PLAYS = (PLAYS[0], "lookahead", *PLAYS[1:])
+LATENTS = ("", ", plane", ", transport")
 NAMES = {"gaussians": "25 Gaussians", "kuramoto_sivashinsky": "Kuramoto-Sivashinsky"}
 SIDES = {"current": "as it stands", "averaged": "averaged"}
 
 
 def arm_names() -> list[str]:
-    """Name every arm: play, step sizes, and the transport cost where there is one."""
-    every = itertools.product(PLAYS, ("decayed", "constant"), ("", ", transport"))
-    return [f"{play}, {steps}{transport}" for play, steps, transport in every]
+    """Name every arm: play, step sizes, and the latents or cost where they are not the recipe's."""
+    every = itertools.product(ARM_PLAYS, ("decayed", "constant"), LATENTS)
+    return [f"{play}, {steps}{latents}" for play, steps, latents in every]
 
 
 def recipe(base: ExperimentConfig, arm: str, tau: float, steps: int, seed: int) -> ExperimentConfig:
     """Return the experiment's recipe with what the arm's name says."""
-    play, sizes, *transport = arm.split(", ")
-    game, network = base.game, base.network
+    play, sizes, *latents = arm.split(", ")
+    game, network, optimizer = base.game, base.network, base.optimizer
     if play == "competitive":
         game = replace(game, objective="relativistic_minimax")
-    if transport:
+    if latents:
+        # The cost compares a sample with a latent of its shape.
+        network = replace(network, latent=0, latent_signs=False)
+    if latents == ["transport"]:
         game = replace(game, transport=TRANSPORT)
-        # The cost compares a sample with a latent of its shape; the points of the plane have one already.
-        network = network if network.kind == "mlp" else replace(network, latent=0)
+    if play == "lookahead":
+        optimizer = replace(optimizer, lookahead_steps=LOOKAHEAD)
+    else:
+        optimizer = replace(optimizer, play=play)
     schedule = "constant" if sizes == "constant" else base.optimizer.schedule
     every = steps // CHECKPOINTS
     together = base.training.steps_per_call
     training = replace(
-        base.training, steps=steps, seed=seed, film=0, checkpoint_every=every, log_every=together, keep=1
+        base.training, steps=steps, seed=seed, film=0, checkpoint_every=every, log_every=together, keep=1, cpu_devices=1
     )
     return replace(
         base,
         game=game,
         network=network,
-        optimizer=replace(base.optimizer, play=play, schedule=schedule),
+        optimizer=replace(optimizer, schedule=schedule),
         carry=replace(base.carry, tau=tau),
         training=training,
     )
@@ -105,15 +118,14 @@ class Watched(Trainer):
 
 def watched(problem: Any, config: ExperimentConfig) -> dict[str, Any]:
     """Train and return the course of both distances, or what it was lost to."""
-    folder, began = Path(tempfile.mkdtemp()), time.monotonic()
-    lost = None
-    try:
-        Watched(problem, config, folder).run(False, None)
-    except Diverged as error:
-        lost = str(error)
-    finally:
+    began, lost = time.monotonic(), None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            Watched(problem, config, folder).run(False, None)
+        except Diverged as error:
+            lost = str(error)
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        shutil.rmtree(folder)
     seen = [line for line in lines if METRIC in line]
     return {
         "lost": lost,
@@ -155,20 +167,37 @@ def finalists(study: dict[str, Any]) -> list[str]:
     return sorted(largest, key=lambda arm: largest[arm])[:FINALISTS]
 
 
+def merge(studies: dict[str, Any], path: Path) -> None:
+    """Add the runs of another file that are not there yet."""
+    for name, part in json.loads(path.read_text()).items():
+        study = studies.setdefault(name, part | {"runs": []})
+        if any(study[what] != part[what] for what in ("settings", "n", "floor")):
+            raise SystemExit(f"{path} holds runs of another length, recipe or data than the others.")
+        done = {(run["arm"], run["tau"], run["seed"]) for run in study["runs"]}
+        study["runs"] += [run for run in part["runs"] if (run["arm"], run["tau"], run["seed"]) not in done]
+
+
 def main() -> None:
     """Run what is missing, then write table and picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", choices=list(STEPS), default="gaussians")
-    parser.add_argument("--steps", type=int, default=0, help="updates of every run (0: 8000, or 2000 with the solver)")
+    parser.add_argument("--steps", type=int, default=0, help="updates of every run (0: 4000, or 2000 with the solver)")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--arms", nargs="+", choices=arm_names(), help="arms to run (all, or the finalists)")
+    parser.add_argument(
+        "--arms", nargs="+", choices=arm_names(), metavar="ARM", help="arms to run (all, or the finalists)"
+    )
     parser.add_argument("--through", nargs="+", type=float, default=[0.0], help="carry times of the solver")
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--merge", nargs="+", type=Path, default=[], help="add the runs of these files, then draw")
     parser.add_argument("--draw", action="store_true", help="write page and picture from what is there")
     asked = parser.parse_args()
     studies = json.loads(asked.results.read_text()) if asked.results.exists() else {}
-    if asked.draw:
+    for path in asked.merge:
+        merge(studies, path)
+    if asked.merge:
+        write_json(asked.results, studies)
+    if asked.draw or asked.merge:
         write(studies)
         return
     arms = asked.arms or (arm_names() if asked.experiment == "gaussians" else finalists(studies.get("gaussians", {})))
@@ -180,7 +209,7 @@ def main() -> None:
     dataset = experiment.task.data(base, lambda done, total, what: None)
     pool = dataset.test if asked.experiment == "gaussians" else dataset.test[:, 0]
     first = experiment.task.problem(base, dataset)
-    count = min(base.training.validation_samples, len(first.validation), len(pool) // 2)
+    count = min(SAMPLES, base.training.validation_samples, len(first.validation), len(pool) // 2)
     base = replace(base, training=replace(base.training, validation_samples=count))
     study = studies.setdefault(asked.experiment, {"runs": []})
     settings = json.loads(json.dumps({"steps": steps, "recipe": to_mapping(base)}))

@@ -212,6 +212,9 @@ class OptimizerConfig:
 
     play: str = option("alternating", "game optimizer: how the two players' steps go together")
     adjustment: float = option(1.0, "weight of the change of the gradients (consensus, symplectic)")
+    adjustment_limit: float = option(
+        1.0, "largest size of that change (0: no limit, as published)", "sizes of the gradients"
+    )
     lookahead_steps: int = option(0, "updates between two pulls to slow parameters (0: none)", "updates")
     lookahead_share: float = option(0.5, "how far the slow parameters go towards the fast ones at a pull", "share")
     inner_iterations: int = option(20, "most iterations of the linear solve in each update (competitive)", "iterations")
@@ -242,7 +245,8 @@ class OptimizerConfig:
         _within("optimizer", self, 0.0, 1.0, "final_rate", "warmup", "beta2_until", "lookahead_share")
         _within("optimizer", self, 0.0, 0.9999999, "beta1", "beta2", "beta2_final")
         _at_least("optimizer", self, clip=0, update_limit=0, average_half_life=0)
-        _at_least("optimizer", self, adjustment=0, lookahead_steps=0, inner_iterations=1, inner_tolerance=0)
+        _at_least("optimizer", self, adjustment=0, adjustment_limit=0, lookahead_steps=0)
+        _at_least("optimizer", self, inner_iterations=1, inner_tolerance=0)
         if self.beta1 > 0 and self.play in COMPETITIVE:
             _refuse("optimizer", "beta1", self.beta1, f"play {self.play!r} has no memory of gradients, set it to 0")
 

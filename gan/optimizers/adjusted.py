@@ -12,6 +12,10 @@ At an equilibrium around which F = J w, an update w <- w - h (...) has the eigen
 b^2) < 2 c b^2. Consensus is also drawn to points where F vanishes without being an equilibrium; the adjustment leaves
 potential games alone (there A = 0).
 
+At the start of a training |J| is easily 1e5, as penalties of a rough discriminator are steep, and a constant c makes
+the game one of shrinking |F|. So the adjustment can be kept from being longer than a multiple of |F|; where c |J| is
+below that, it is as published.
+
 Matrix-free: J^T F and J F are products with the linearised field, taken with the same samples. Cost of a step: the
 gradient and one (consensus) or two (adjustment) products, each two to three times a gradient.
 """
@@ -31,6 +35,14 @@ ADJUSTMENTS = ("consensus", "symplectic")
 ALIGNMENT = 0.1
 
 
+def shortened(change: Pair, limit: float, gradients: Pair) -> Pair:
+    """Return the change at no more than ``limit`` lengths of the gradients, differentiable where both are zero."""
+    square, most = optax.tree.vdot(change, change), limit**2 * optax.tree.vdot(gradients, gradients)
+    longer = square > most
+    share = jnp.where(longer, most / jnp.where(longer, square, 1.0), 1.0)
+    return optax.tree.scale(jnp.sqrt(share), change)
+
+
 @dataclass(frozen=True)
 class Adjusted(Simultaneous):
     """Simultaneous play against an adjusted field, each transform applied to its player's part of it.
@@ -38,10 +50,12 @@ class Adjusted(Simultaneous):
     Attributes:
         weight: of the adjustment, c above.
         adjustment: "consensus" or "symplectic".
+        limit: largest length of the adjustment, in lengths of F (0: none, as published).
     """
 
     weight: float
     adjustment: str
+    limit: float = 0.0
 
     def __post_init__(self) -> None:
         if self.adjustment not in ADJUSTMENTS:
@@ -67,6 +81,8 @@ class Adjusted(Simultaneous):
             size = optax.tree.size(point)
             along = optax.tree.vdot(field.gradients, pulled) * optax.tree.vdot(skew, pulled) / size
             change = optax.tree.scale(self.weight * jnp.sign(along + ALIGNMENT), skew)
+        if self.limit > 0:
+            change = shortened(change, self.limit, field.gradients)
         params, state = self.stepped(optax.tree.add(field.gradients, change), state, point)
         metrics = field.metrics | {"gradient_adjustment": optax.global_norm(change)}
         return params, state, field._replace(metrics=metrics)

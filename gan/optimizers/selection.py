@@ -48,7 +48,7 @@ def _play(config: OptimizerConfig, game: GameConfig, steps: int) -> Any:
     if config.play == "extragradient":
         return Extragradient(generator, discriminator)
     if config.play in ("consensus", "symplectic"):
-        return Adjusted(generator, discriminator, config.adjustment, config.play)
+        return Adjusted(generator, discriminator, config.adjustment, config.play, config.adjustment_limit)
     return Simultaneous(generator, discriminator)
 
 

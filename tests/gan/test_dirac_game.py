@@ -228,6 +228,25 @@ def test_adjusted_fields_have_their_closed_form_without_a_penalty():
         np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["consensus", "symplectic"])
+@pytest.mark.parametrize("weight", [0.5, 1e6])
+def test_an_adjustment_is_not_longer_than_the_gradients(name, weight):
+    """J is a rotation times the slope: weight 1/2 is below the limit, 1e6 turned back to the length of the field."""
+    point, limit = jnp.array([3e-4, -4e-4]), 1.0
+    optimizer = play(name, RATE, adjustment=weight, adjustment_limit=limit)
+    game = dirac_game("minimax", 0.0)
+    state = optimizer.init(players_at(point))
+    moved, _, metrics = optimizer.update(game, players_at(point), state, batch(1), jax.random.key(0))[:3]
+    # The field itself, from the unadjusted play.
+    plain = play("simultaneous", RATE)
+    free = plain.update(game, players_at(point), plain.init(players_at(point)), batch(1), jax.random.key(0))[0]
+    field = (np.asarray(point) - [free.generator.params, free.discriminator.params]) / RATE
+    change = (np.asarray(point) - [moved.generator.params, moved.discriminator.params]) / RATE - field
+    expected = limit if weight > 1 else weight * SLOPE
+    np.testing.assert_allclose(np.linalg.norm(change) / np.linalg.norm(field), expected, rtol=1e-5)
+    np.testing.assert_allclose(metrics["gradient_adjustment"], np.linalg.norm(change), rtol=1e-6)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.6])
 def test_lookahead_averages_the_power_of_what_it_wraps(gamma):
     """A round of k updates, which ends with a pull, has the eigenvalues 1 - a + a mu^k."""
