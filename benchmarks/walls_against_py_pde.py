@@ -2,8 +2,9 @@
 
 Both start from the same smooth random field and end at t = 2; the error is relative to a solve here with 256 x 256
 points and half the step, both seen on the coarse points by the cosine series. py-pde takes finite differences of second
-order with adaptive explicit steps; its stepping function is compiled by numba once, before the timing. One table on the terminal, the same numbers
-with machine and versions in benchmarks/results/walls_against_py_pde.json; about a minute on a quiet machine:
+order with adaptive explicit steps; its stepping function is compiled by numba once, before the timing. One table on the
+terminal, the same numbers with machine and versions in benchmarks/results/walls_against_py_pde.json; about a minute on
+a quiet machine:
 
     pip install py-pde
     python benchmarks/walls_against_py_pde.py [--repeats 9]

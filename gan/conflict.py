@@ -51,7 +51,9 @@ def balanced(gradients: Gradients, shares: Mapping[str, Any], reference: str = "
     def scaled(name: str, gradient: Any) -> Any:
         if name not in shares:
             return gradient
-        factor = shares[name] * whole / jnp.maximum(norm(gradient), TINY)
+        # A denominator of TINY would have a derivative beyond float32 where the term is off.
+        length = norm(gradient)
+        factor = jnp.where(length > TINY, shares[name] * whole / jnp.where(length > TINY, length, 1.0), 0.0)
         return jax.tree.map(lambda leaf: factor * leaf, gradient)
 
     return {name: scaled(name, gradient) for name, gradient in gradients.items()}
@@ -62,7 +64,7 @@ def conflict_free(gradients: Gradients) -> Any:
     terms = list(gradients.values())
     norms = jnp.stack([norm(term) for term in terms])
     active = (norms > TINY).astype(norms.dtype)
-    scale = active / jnp.maximum(norms, TINY)
+    scale = active / jnp.where(norms > TINY, norms, 1.0)
     gram = jnp.stack([jnp.stack([product(a, b) for b in terms]) for a in terms])
     units = gram * scale[:, None] * scale[None, :]
     weights = jnp.linalg.pinv(units, rtol=1e-6, hermitian=True) @ active * scale

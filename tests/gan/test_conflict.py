@@ -64,3 +64,21 @@ def test_a_balanced_term_has_its_share_of_the_reference_norm_and_its_own_directi
     np.testing.assert_array_equal(flat(scaled["adversarial"]), flat(gradients["adversarial"]))
     silent = {**gradients, "defect": jax.tree.map(jnp.zeros_like, gradients["defect"])}
     assert float(norm(balanced(silent, {"defect": 0.25})["defect"])) == 0.0
+
+
+@pytest.mark.parametrize("joined", [conflict_free, lambda gradients: summed(balanced(gradients, {"defect": 0.25}))])
+def test_the_joined_field_can_be_differentiated_where_a_term_is_off(joined):
+    """Plays that differentiate the field (consensus, symplectic) meet a term whose weight has fallen to zero."""
+    gradients = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), terms(2))
+
+    def field(adversarial):
+        off = jax.tree.map(lambda leaf: 0.0 * leaf**2, adversarial)
+        return flat_sum(joined({"adversarial": adversarial, "defect": off}))
+
+    alone = jax.grad(flat_sum)(gradients["adversarial"])
+    found = jax.grad(field)(gradients["adversarial"])
+    np.testing.assert_allclose(flat(found), flat(alone), rtol=1e-5)
+
+
+def flat_sum(tree):
+    return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(tree))
