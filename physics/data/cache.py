@@ -24,13 +24,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 DEFAULT_LIMIT = 20 * 10**9
 DESCRIPTION = "dataset.json"
 _LOCK = "cache.lock"
+Entry = TypeVar("Entry")
+
+
+class DamagedEntryError(ValueError):
+    """A folder that does not hold what its description says, or in another format."""
 
 
 class DiskFullError(OSError):
@@ -152,6 +157,50 @@ class Cache:
     def partial(self, key: str) -> Path:
         """Where the entry is being made."""
         return self.directory / f"{key}.partial"
+
+    def obtain(
+        self,
+        key: str,
+        what: str,
+        read: Callable[[Path, Lease], Entry],
+        make: Callable[[Path], None],
+        waiting: Callable[[], None] | None = None,
+    ) -> Entry:
+        """What lies under a key, made first where it does not, by one of the processes that ask for it.
+
+        Arguments:
+            key: of the entry.
+            what: it is, for messages.
+            read: takes a complete entry and the lease on it; a `DamagedEntryError` has the entry made again.
+            make: fills the partial folder, the description last; its ``ValueError`` removes what was made.
+            waiting: called while another process makes the entry.
+
+        Raises:
+            ValueError: by ``make``.
+            DiskFullError: the disk is full; what is made so far is continued from.
+        """
+        if (found := self._read(key, read)) is not None:
+            return found
+        with disk_full_in_one_sentence(self.directory, what), self.making(key, waiting) as partial:
+            if (found := self._read(key, read)) is not None:
+                return found
+            if not (partial / DESCRIPTION).is_file():
+                try:
+                    make(partial)
+                except ValueError:
+                    self.discard(key)
+                    raise
+            return read(*self.publish(key))
+
+    def _read(self, key: str, read: Callable[[Path, Lease], Entry]) -> Entry | None:
+        opened = self.open(key)
+        if opened is None:
+            return None
+        try:
+            return read(*opened)
+        except DamagedEntryError:
+            opened[1].release()
+            return None
 
     def open(self, key: str) -> tuple[Path, Lease] | None:
         """The complete entry and a lease on it, or None where there is none."""

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from physics.data.cache import DESCRIPTION, Cache, Lease
+from physics.data.cache import DESCRIPTION, Cache, DamagedEntryError, Lease
 from physics.data.certificate import Limits
 from physics.grid import Grid
 
@@ -93,10 +93,6 @@ class DatasetSpec:
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}: it must lie between 0 and 2^32 - 1")
         object.__setattr__(self, "trajectories", counts)
-
-
-class DamagedDatasetError(ValueError):
-    """A folder that is no complete data set of this format."""
 
 
 class Dataset:
@@ -209,17 +205,17 @@ def _read_description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     except OSError as error:
-        raise DamagedDatasetError(f"{path} holds no data set ({DESCRIPTION} cannot be read): {remedy}") from error
+        raise DamagedEntryError(f"{path} holds no data set ({DESCRIPTION} cannot be read): {remedy}") from error
     except ValueError as error:
-        raise DamagedDatasetError(f"{path / DESCRIPTION} is not valid JSON: {remedy}") from error
+        raise DamagedEntryError(f"{path / DESCRIPTION} is not valid JSON: {remedy}") from error
     if not isinstance(description, dict):
-        raise DamagedDatasetError(f"{path / DESCRIPTION} does not describe a data set: {remedy}")
+        raise DamagedEntryError(f"{path / DESCRIPTION} does not describe a data set: {remedy}")
     if description.get("format") != FORMAT:
-        raise DamagedDatasetError(
+        raise DamagedEntryError(
             f"{path} has the data format {description.get('format')}, this version reads {FORMAT}: {remedy}"
         )
     for name, expected in description["files"].items():
         file = path / f"{name}.npy"
         if not file.is_file() or file.stat().st_size != expected["bytes"]:
-            raise DamagedDatasetError(f"{file} is missing or has not its {expected['bytes']} bytes: {remedy}")
+            raise DamagedEntryError(f"{file} is missing or has not its {expected['bytes']} bytes: {remedy}")
     return description

@@ -6,9 +6,12 @@ where there are many). Two objects with one description make the same data.
 
 import dataclasses
 import hashlib
+import platform
 from collections.abc import Mapping
 from typing import Any
 
+import diffrax
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -39,6 +42,18 @@ def describe(thing: Any) -> Any:
     raise ValueError(
         f"{thing!r} cannot be described for the data cache: use a dataclass, an array, a number or a named function"
     )
+
+
+def versions() -> dict[str, str]:
+    """What the bits of data depend on beside their description: libraries and machine."""
+    return {
+        "jax": jax.__version__,
+        "diffrax": diffrax.__version__,
+        "equinox": eqx.__version__,
+        "numpy": np.__version__,
+        "backend": jax.default_backend(),
+        "machine": platform.machine(),
+    }
 
 
 def _number(value: Any) -> Any:

@@ -7,28 +7,20 @@ an interruption changes a bit of the result. The first chunks are certified befo
 
 import json
 import os
-import platform
 import time
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from physics.data.cache import (
-    DESCRIPTION,
-    Cache,
-    canonical_json,
-    content_key,
-    disk_full_in_one_sentence,
-    write_atomically,
-)
+from physics.data.cache import DESCRIPTION, Cache, canonical_json, content_key, write_atomically
 from physics.data.certificate import WINDOW, certify, judge, steadiness
-from physics.data.dataset import FORMAT, SPLITS, DamagedDatasetError, Dataset, DatasetSpec
-from physics.data.description import describe
+from physics.data.dataset import FORMAT, SPLITS, Dataset, DatasetSpec
+from physics.data.description import describe, versions
 from physics.data.drawing import Drawing
 from physics.data.pilot import Progress
 from physics.data.planning import Plan, chunk_size, chunks_of, planned
@@ -66,37 +58,15 @@ def generate(
         DiskFullError: the disk is full; what is made so far is continued from.
     """
     report: Progress = progress if progress is not None else lambda done, total, what: None
-    cache = Cache(cache_dir)
     key = dataset_key(sampler, spec)
-    if (found := _open(cache, key)) is not None:
-        return found
-    what = f"the data set {spec.name!r}"
-    with (
-        disk_full_in_one_sentence(cache.directory, what),
-        cache.making(key, lambda: report(0, 1, "waiting for another process")) as directory,
-    ):
-        if (found := _open(cache, key)) is not None:
-            return found
-        if not (directory / DESCRIPTION).is_file():
-            try:
-                with jax.enable_x64(spec.dtype == "float64"):
-                    files = TrajectoryFiles(directory, _circumstances(sampler, spec))
-                    _make(files, sampler, spec, key, report, list(devices or jax.local_devices()))
-            except ValueError:
-                cache.discard(key)
-                raise
-        return Dataset(*cache.publish(key))
 
+    def make(directory: Path) -> None:
+        with jax.enable_x64(spec.dtype == "float64"):
+            files = TrajectoryFiles(directory, _circumstances(sampler, spec))
+            _make(files, sampler, spec, key, report, list(devices or jax.local_devices()))
 
-def _open(cache: Cache, key: str) -> Dataset | None:
-    opened = cache.open(key)
-    if opened is None:
-        return None
-    try:
-        return Dataset(*opened)
-    except DamagedDatasetError:
-        opened[1].release()
-        return None
+    waiting = partial(report, 0, 1, "waiting for another process")
+    return Cache(cache_dir).obtain(key, f"the data set {spec.name!r}", Dataset, make, waiting)
 
 
 def _make(
@@ -163,18 +133,7 @@ def _identity(sampler: Any, spec: DatasetSpec) -> dict[str, Any]:
 
 
 def _circumstances(sampler: Any, spec: DatasetSpec) -> dict[str, Any]:
-    return {**_versions(), "chunk": chunk_size(sampler, spec)}
-
-
-def _versions() -> dict[str, Any]:
-    return {
-        "jax": jax.__version__,
-        "diffrax": diffrax.__version__,
-        "equinox": eqx.__version__,
-        "numpy": np.__version__,
-        "backend": jax.default_backend(),
-        "machine": platform.machine(),
-    }
+    return {**versions(), "chunk": chunk_size(sampler, spec)}
 
 
 def _description(
@@ -219,7 +178,7 @@ def _description(
             for name, (shape, dtype) in arrays.items()
         },
         "identity": _identity(sampler, spec),
-        "versions": _versions(),
+        "versions": versions(),
         "devices": len(draw.devices),
         "seconds": seconds,
         "certificate_seconds": files.notes["certificate_seconds"],

@@ -8,10 +8,16 @@ certificate states, on the first pairs,
 - the **grid error**: the worst pair's relative difference from the solution on twice the cells of every axis.
 
 A number past its limit refuses the data, and the message says which and what to change.
+
+An entry of the cache holds ``parameters.npy``, ``fields.npy`` and the certificate in its description.
 """
 
 import abc
+import json
+import os
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -19,13 +25,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from physics.data.cache import DESCRIPTION, Cache, DamagedEntryError, Lease, content_key, write_atomically
 from physics.data.certificate import CertificateRefusedError
+from physics.data.description import describe, versions
+from physics.data.pilot import Progress
+from physics.data.trajectory_files import TrajectoryFiles
 from physics.grid import Grid
 from physics.karhunen_loeve import KarhunenLoeveField
 from physics.steady import SteadySystem, solve_steady, steady_residual
 from physics.systems.darcy import Darcy, corner_wells
 
 _CHUNK = 64
+_FORMAT = "steady pairs 1"
+_ARRAYS = ("parameters", "fields")
 
 
 class SteadySampler(abc.ABC):
@@ -117,9 +129,19 @@ class SteadyData(NamedTuple):
 
 
 def generate_steady(
-    sampler: SteadySampler, count: int, *, seed: int = 0, limits: SteadyLimits | None = None, dtype: str = "float32"
+    sampler: SteadySampler,
+    count: int,
+    *,
+    seed: int = 0,
+    limits: SteadyLimits | None = None,
+    dtype: str = "float32",
+    cache_dir: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
 ) -> SteadyData:
-    """``count`` pairs, each from its own key, folded from the seed and its number; certified before the rest is made.
+    """``count`` pairs from the cache or made now, each from its own key, folded from the seed and its number.
+
+    They are certified before more than a chunk is made. Interrupted at any moment, the next call continues and ends
+    with the same bytes.
 
     Arguments:
         sampler: what is drawn, as `LogNormalDarcy`.
@@ -127,35 +149,79 @@ def generate_steady(
         seed: of all random draws.
         limits: what the certificate may not exceed; `SteadyLimits` when None.
         dtype: "float32" or "float64", of the computation and of the arrays.
+        cache_dir: where they are kept; `physics.data.cache.default_directory` when None.
+        progress: called often as ``progress(done, total, what)``.
 
     Raises:
         CertificateRefusedError: the data break a limit.
         ValueError: a count below 1, another dtype, or a system that was not solved.
+        DiskFullError: the disk is full; what is made so far is continued from.
     """
     limits = SteadyLimits() if limits is None else limits
     if count < 1:
         raise ValueError(f"count is {count}: generate at least 1 pair")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}: use 'float32' or 'float64'")
-    with jax.enable_x64(dtype == "float64"):
+    report: Progress = progress if progress is not None else lambda done, total, what: None
+    asked = {"count": count, "seed": seed, "limits": describe(limits), "dtype": dtype}
+    identity = {"format": _FORMAT, "sampler": describe(sampler), **asked}
+    name = f"steady pairs of {type(sampler).__name__}"
 
-        def pair(index: Any) -> tuple[Array, Array]:
-            system = sampler.draw(_key(seed, index))
-            return sampler.parameters(system), solve_steady(system)
+    def make(directory: Path) -> None:
+        with jax.enable_x64(dtype == "float64"):
+            files = TrajectoryFiles(directory, versions())
+            _make(files, sampler, count, seed, limits, report)
+        described = {"name": name, "certificate": files.notes["certificate"], **identity, "versions": versions()}
+        write_atomically(directory / DESCRIPTION, json.dumps(described, indent=1))
+        files.finish()
 
-        chunk = jax.jit(jax.vmap(pair))
-        made: list[Any] = []
-        certificate: dict[str, Any] = {}
-        for start in range(0, count, _CHUNK):
-            # Every chunk has one size, so that it compiles once; what is over is cut off.
-            made.append(jax.device_get(chunk(start + jnp.arange(min(_CHUNK, count)))))
-            if not np.isfinite(made[-1][1]).all():
-                raise ValueError(f"a system of the pairs from {start} on was not solved: its operator is near singular")
-            if not certificate:
-                certificate = _certify(sampler, seed, made[0][1][: limits.pairs])
-                _judge(certificate, limits, sampler.grid)
-    parameters, fields = (np.concatenate(parts)[:count] for parts in zip(*made))
+    waiting = partial(report, 0, 1, "waiting for another process")
+    return Cache(cache_dir).obtain(content_key(identity), name, _read, make, waiting)
+
+
+def _read(path: Path, lease: Lease) -> SteadyData:
+    # Pairs are read whole, so the entry need not stay in use.
+    try:
+        certificate = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))["certificate"]
+        parameters, fields = (np.load(path / f"{name}.npy", allow_pickle=False) for name in _ARRAYS)
+    except (OSError, ValueError, KeyError) as error:
+        raise DamagedEntryError(f"{path} does not hold steady pairs: generate them again") from error
+    lease.release()
     return SteadyData(parameters, fields, certificate)
+
+
+def _make(
+    files: TrajectoryFiles,
+    sampler: SteadySampler,
+    count: int,
+    seed: int,
+    limits: SteadyLimits,
+    report: Progress,
+) -> None:
+    def pair(index: Any) -> tuple[Array, Array]:
+        system = sampler.draw(_key(seed, index))
+        return sampler.parameters(system), solve_steady(system)
+
+    shapes = jax.eval_shape(pair, 0)
+    files.reserve({name: ((count, *one.shape), one.dtype) for name, one in zip(_ARRAYS, shapes)})
+    # Every chunk has one size, so that it compiles once; what is over is cut off.
+    size = min(_CHUNK, count)
+    chunk = jax.jit(jax.vmap(pair))
+    starts = range(0, count, size)
+    for number, (start, done) in enumerate(zip(starts, files.done(len(starts)))):
+        report(start, count, "pairs")
+        if not done:
+            made = jax.device_get(chunk(start + jnp.arange(size)))
+            if not np.isfinite(made[1]).all():
+                raise ValueError(f"a system of the pairs from {start} on was not solved: its operator is near singular")
+            for name, values in zip(_ARRAYS, made):
+                files.write(name, start, values[: count - start])
+            files.mark(number)
+        if "certificate" not in files.notes:
+            certificate = _certify(sampler, seed, np.asarray(files.read("fields")[: min(limits.pairs, size)]))
+            _judge(certificate, limits, sampler.grid)
+            files.note(certificate=certificate)
+    report(count, count, "pairs")
 
 
 def _key(seed: int, index: Any) -> Key[Array, ""]:

@@ -14,14 +14,23 @@ from physics import (
     generate_steady,
     resolve_error,
 )
+from physics.data.cache import usage
 
 COARSE = Grid((16, 16), (1.0, 1.0), "neumann")
 SAMPLER = LogNormalDarcy(KarhunenLoeveField(COARSE, 8, 0.3))
 
 
+LIMITS = SteadyLimits(residual=1e-8, grid_error=0.1)
+
+
 @pytest.fixture(scope="module")
-def data():
-    return generate_steady(SAMPLER, 70, dtype="float64", limits=SteadyLimits(residual=1e-8, grid_error=0.1))
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("pairs")
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    return generate_steady(SAMPLER, 70, dtype="float64", limits=LIMITS, cache_dir=folder)
 
 
 @pytest.mark.float64
@@ -37,17 +46,52 @@ def test_pairs_solve_their_equation_and_the_certificate_says_how_well(data):
 
 
 @pytest.mark.float64
-def test_the_certified_grid_error_falls_at_second_order(data):
+def test_the_certified_grid_error_falls_at_second_order(data, folder):
     # The same permeability functions, told by their nodes, on half the spacing.
-    finer = generate_steady(SAMPLER.refined(2), 8, dtype="float64", limits=SteadyLimits(grid_error=0.1))
+    limits = SteadyLimits(grid_error=0.1)
+    finer = generate_steady(SAMPLER.refined(2), 8, dtype="float64", limits=limits, cache_dir=folder)
     assert np.allclose(finer.parameters[0].reshape(16, 2, 16, 2).mean((1, 3)), data.parameters[0, ..., 0], rtol=0.1)
     order = np.log2(data.certificate["grid_error_median"] / finer.certificate["grid_error_median"])
     assert 1.5 < order < 2.5, (data.certificate, finer.certificate)
 
 
-def test_data_beyond_a_limit_are_refused_with_the_remedy():
+@pytest.mark.float64
+def test_pairs_once_made_are_read_from_the_cache_and_a_damaged_entry_is_made_again(data, folder, tmp_path):
+    asked = {"dtype": "float64", "limits": LIMITS}
+    told = []
+    cached = generate_steady(SAMPLER, 70, **asked, cache_dir=folder, progress=lambda *how_far: told.append(how_far))
+    assert not told and cached.certificate == data.certificate
+    assert np.array_equal(cached.parameters, data.parameters) and np.array_equal(cached.fields, data.fields)
+    # In another directory they are made; an array that went missing brings all of it back.
+    first = generate_steady(SAMPLER, 2, **asked, cache_dir=tmp_path)
+    (entry,) = usage(tmp_path)
+    assert entry.complete and not entry.in_use and entry.name == "steady pairs of LogNormalDarcy"
+    (entry.path / "fields.npy").write_bytes(b"short")
+    again = generate_steady(SAMPLER, 2, **asked, cache_dir=tmp_path, progress=lambda *how_far: told.append(how_far))
+    assert told[-1] == (2, 2, "pairs") and np.array_equal(again.fields, first.fields)
+
+
+@pytest.mark.float64
+def test_an_interrupted_run_goes_on_where_it_was(data, tmp_path):
+    asked = {"dtype": "float64", "limits": LIMITS, "cache_dir": tmp_path}
+
+    def interrupt(done, total, what):
+        if done >= 64:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate_steady(SAMPLER, 70, **asked, progress=interrupt)
+    (left,) = usage(tmp_path)
+    assert not left.complete
+    before = (left.path / "chunks.done").read_bytes()
+    resumed = generate_steady(SAMPLER, 70, **asked)
+    assert before == b"\1" and np.array_equal(resumed.fields, data.fields)
+
+
+def test_data_beyond_a_limit_are_refused_with_the_remedy_and_leave_nothing(tmp_path):
     with pytest.raises(CertificateRefusedError, match=r"grid error .* > 1\.0e-06: use 32x32 cells"):
-        generate_steady(SAMPLER, 2, limits=SteadyLimits(grid_error=1e-6))
+        generate_steady(SAMPLER, 2, limits=SteadyLimits(grid_error=1e-6), cache_dir=tmp_path)
+    assert not usage(tmp_path)
 
 
 @pytest.mark.parametrize(
