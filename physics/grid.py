@@ -184,14 +184,17 @@ class Grid:
 
     @_constant
     def dealias_mask(self) -> np.ndarray:
-        """The waves kept by the 2/3 rule, |n| < N/3 on periodic axes, n < 2N/3 on the others: `kept_waves` for two."""
+        """The waves kept by the 2/3 rule (Orszag, 1971, J. Atmos. Sci. 28): `kept_waves` for two.
+
+        |n| < N/3 on periodic axes, n < 2N/3 on the others.
+        """
         return self.kept_waves(2)
 
     def kept_waves(self, degree: int) -> np.ndarray:
         """The waves |n| < N / (degree + 1), on axes that are not periodic 2 N / (degree + 1), on ``spectral_shape``.
 
         A product of ``degree`` of them is right on these waves: what it has beyond the grid folds back outside.
-        Strictly below: with n = N/3 kept, the product of two such waves folds back onto -N/3 itself (Orszag, 1971).
+        Strictly below: with n = N/3 kept, the product of two such waves folds back onto -N/3 itself.
         What is kept is symmetric under n -> -n and never holds Nyquist.
         """
         kept = np.ones(self.spectral_shape, bool)

@@ -3,7 +3,7 @@ r"""Gaussian random fields by their Karhunen-Loeve expansion: the few functions 
 A field with covariance k(x, y) is sum_i sqrt(lambda_i) phi_i(x) z_i with z_i independent and normal, phi_i the
 orthonormal eigenfunctions of k on the box, and lambda_i their eigenvalues (Ghanem and Spanos, 1991, section 2.3); cut
 off after the largest ones. Here k is exponential, std^2 exp(-|x - y| / l), whose log-normal fields are the
-permeabilities of the common Darcy benchmark (Zhu and Zabaras, 2018, equation 30).
+permeabilities of the common Darcy benchmark (Zhu and Zabaras, 2018, J. Comput. Phys. 366).
 """
 
 from dataclasses import dataclass

@@ -8,8 +8,9 @@ Drawn for every step of length h are the increment W and the space-time Levy are
 
     H = 1/h int_0^h (W_s - s/h W) ds,      W ~ N(0, h),  H ~ N(0, h/12),  independent,
 
-and for the halves of a step their exact distribution given W and H of the whole (J. Foster, T. Lyons and
-H. Oberhauser, SIAM J. Numer. Anal. 58, 2020, theorem 5.4; D. Jelincic, J. Foster and P. Kidger, 2024).
+and for the halves of a step their exact distribution given W and H of the whole (J. Foster, Numerical
+approximations for stochastic differential equations, thesis, Oxford 2020, theorem 6.1.6; A. Jelincic, J. Foster and
+P. Kidger, 2024, arXiv:2405.06464).
 """
 
 from typing import Any

@@ -10,8 +10,8 @@ from physics.spectral import apply_symbol
 
 
 class ERK43(AbstractExponentialSolver):
-    r"""The embedded pair ERK43ZB of Zoto and Bowman (2023), stiff order four with three, in five stages at 0, 1/6, 1/2,
-    1/2 and 1 of the step.
+    r"""The embedded pair ERK43ZB of Zoto and Bowman (2023, arXiv:2303.12139), stiff order four with three, in five
+    stages at 0, 1/6, 1/2, 1/2 and 1 of the step.
 
     With z = h L, N_1 = N(u):
 

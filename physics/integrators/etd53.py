@@ -11,7 +11,8 @@ from physics.spectral import apply_symbol
 
 class ETD53(AbstractExponentialSolver):
     r"""Fifth-order exponential time differencing in six stages, with an embedded third-order solution
-    (Whalen, Brio and Moloney, 2015: ETD5(3), with the misprint in the weight of its third stage corrected).
+    (Whalen, Brio and Moloney, 2015, J. Comput. Phys. 280: ETD5(3), with the misprint in the weight of its third stage
+    corrected).
 
     With z = h L, psi_k = k! phi_k and the stages N_1 = N(u) ... N_6 at 0, 1/4, 1/4, 1/2, 3/4 and 1 of the step:
 

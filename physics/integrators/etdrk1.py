@@ -10,7 +10,7 @@ from physics.spectral import apply_symbol
 
 
 class ETDRK1(AbstractExponentialSolver):
-    r"""First-order exponential time differencing (Cox and Matthews, 2002, equation 4).
+    r"""First-order exponential time differencing (Cox and Matthews, 2002, J. Comput. Phys. 176).
 
         u' = e^z u + h phi_1(z) N(u)
 

@@ -10,7 +10,7 @@ from physics.spectral import apply_symbol
 
 
 class ETDRK2(AbstractExponentialSolver):
-    r"""Second-order exponential time differencing (Cox and Matthews, 2002, equations 20 and 22).
+    r"""Second-order exponential time differencing (Cox and Matthews, 2002, equation 22).
 
         a  = e^z u + h phi_1(z) N(u)
         u' = a + h phi_2(z) (N(a) - N(u))

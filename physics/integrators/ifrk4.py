@@ -10,8 +10,8 @@ from physics.spectral import apply_symbol
 
 
 class IFRK4(AbstractExponentialSolver):
-    r"""The classical fourth-order Runge-Kutta method for v = e^{-t L} u (Lawson, 1967; Cox and Matthews, 2002,
-    section 3).
+    r"""The classical fourth-order Runge-Kutta method for v = e^{-t L} u (Lawson, 1967, SIAM J. Numer. Anal.
+    4; against exponential time differencing: Cox and Matthews, 2002).
 
     With z = h L, N_u = N(u):
 

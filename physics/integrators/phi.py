@@ -1,7 +1,7 @@
 r"""The phi functions of exponential integrators, safe in float32 and for complex arguments.
 
 phi_0(z) = e^z,  phi_{k+1}(z) = (phi_k(z) - 1/k!) / z,  phi_k(0) = 1/k!
-(Hochbruck and Ostermann, 2010, equations 2.10 and 2.11).
+(Hochbruck and Ostermann, 2010, Acta Numerica 19).
 
 The recurrence loses about eps/|z| at each of its levels, the Taylor series sum_j z^j / (j + k)! loses nothing
 while |z| is small. Each serves where it is right: the series with |z| < 2, the recurrence elsewhere. No contour
@@ -9,7 +9,8 @@ integral and no real part: the same lines hold for dissipative (real) and disper
 NumPy float64 on the host and traced in float32.
 
 Of a matrix, defective ones and zero included, the series is summed at z / 2^s and doubled s times by
-phi_k(2 z) = 2^-k [e^z phi_k(z) + sum_{1 <= j <= k} phi_j(z) / (k - j)!] (Skaflestad and Wright, 2009, section 3).
+phi_k(2 z) = 2^-k [e^z phi_k(z) + sum_{1 <= j <= k} phi_j(z) / (k - j)!] (Skaflestad and Wright, 2009, Appl.
+Numer. Math. 59).
 """
 
 from math import factorial
