@@ -36,7 +36,7 @@ class CosmicWeb(System):
 
     Forces are minus the gradient, particle by particle, of the discrete potential energy (Lewis, 1970, J. Comput. Phys.
     6), with the cubic spline as shape of a particle (Hockney and Eastwood, 1988, Computer Simulation Using Particles,
-    section 5-3), divided out of the potential again. So the energy budget closes exactly, and momentum up to aliasing.
+    chapter 5), divided out of the potential again. So the energy budget closes exactly, and momentum up to aliasing.
     Against the exact plane wave 32 points err by half a percent of the displacement where delta reaches 1.5.
 
     Good values to start with: box 1 x 1, 64 x 64 particles, clustering 1, index -0.5, contrast 0.2, t from 0 to 3,

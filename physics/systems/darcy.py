@@ -36,7 +36,8 @@ class Darcy(EllipticSystem):
 
     Raises ``ValueError`` for a permeability that is not positive everywhere.
 
-    Source: Darcy (1856); benchmark: Zhu and Zabaras (2018), section 4.1; preconditioner: Concus and Golub (1973).
+    Source: Darcy (1856); benchmark: Zhu and Zabaras (2018), J. Comput. Phys. 366; preconditioner: Concus and Golub
+    (1973), SIAM J. Numer. Anal. 10.
     """
 
     permeability: Float[Array | np.ndarray, "*shape 1"]

@@ -29,7 +29,7 @@ class DoubleWell(StochasticSystem):
     Good values to start with: barrier 0.25 (the drift is x - x^3), noise 0.5 (one change in about 33 time
     units), dt = 0.05 with `diffrax.ShARK`.
 
-    Source: Gardiner, Stochastic Methods, 4th edition, 2009, section 5.5.3.
+    Source: Gardiner, Stochastic Methods, 4th edition, 2009, chapter 5 (escape over a potential barrier).
     """
 
     barrier: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.25)

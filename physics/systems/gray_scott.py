@@ -30,7 +30,7 @@ class GrayScott(SemilinearSystem):
     miss: they die out). Waves up to a quarter of the points enter the cube: on a coarser grid v rings below zero around
     its spots, by 0.015 with half the points.
 
-    Source: Gray and Scott (1984), Chem. Eng. Sci. 39; patterns and values: Pearson (1993), Science 261.
+    Source: Gray and Scott (1984), Chem. Eng. Sci. 39; patterns and diffusivities: Pearson (1993), Science 261.
     """
 
     grid: Grid = eqx.field(static=True)
@@ -73,7 +73,7 @@ class GrayScott(SemilinearSystem):
         return jnp.asarray([(1.0, 0.0), *patterned])
 
     def sample_initial(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:
-        """The empty state (1, 0) with ten seeds at random places where it is (1/2, 1/4) (Pearson, 1993).
+        """The empty state (1, 0) with ten seeds at random places, each (1/2, 1/4) as the one of Pearson (1993).
 
         They are 9 sqrt(D_u) wide, 0.04 with the values above, or a spacing where that is more.
         """

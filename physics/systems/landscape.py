@@ -38,8 +38,8 @@ class Landscape(System):
 
     Finite volumes, of second order for creep and of first order (upwind) for rivers.
 
-    Source: Bonetti, Hooshyar, Camporeale and Porporato, 2020, PNAS 117 (equations 1 and 2); creep: Roering, Kirchner
-    and Dietrich, 1999, Water Resour. Res. 35; several receivers: Quinn et al., 1991, Hydrol. Process. 5.
+    Source: Bonetti, Hooshyar, Camporeale and Porporato, 2020, PNAS 117; creep: Roering, Kirchner and Dietrich,
+    1999, Water Resour. Res. 35; several receivers: Quinn et al., 1991, Hydrol. Process. 5.
     """
 
     grid: Grid = eqx.field(static=True)

@@ -14,7 +14,7 @@ from physics.system import System
 
 
 class Pendulum(System):
-    r"""angle' = rate, rate' = -gravity / length sin(angle) - damping rate, in SI units (Huygens, 1673).
+    r"""angle' = rate, rate' = -gravity / length sin(angle) - damping rate, in SI units.
 
     State: ``(2,)``, the channels ``angle`` (rad, from hanging) and ``rate`` (rad/s) at the one point of
     ``Grid((), ())``. (angle, rate) -> (-angle, -rate) is a symmetry.
@@ -26,7 +26,7 @@ class Pendulum(System):
     Good values to start with: gravity 9.81 m/s^2, length 1 m, damping 0 (1/s), dt = 0.02 s with
     `diffrax.Tsit5`.
 
-    Source: Landau and Lifshitz, Mechanics, 3rd edition, 1976, section 11.
+    Source: Landau and Lifshitz, Mechanics, 3rd edition, 1976, section 11 (the period at any amplitude).
     """
 
     gravity: Float[Array, ""] | float = eqx.field(converter=parameter, default=9.81)

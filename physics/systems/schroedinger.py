@@ -28,8 +28,8 @@ class NonlinearSchroedinger(SemilinearSystem):
     Good values to start with: L = 20, 128 points, g = 1, amplitudes near 1, dt = 0.005. Waves up to a quarter of the
     points enter the cube.
 
-    Source: Zakharov and Shabat (1972), Sov. Phys. JETP 34; in this form Sulem and Sulem (1999), The Nonlinear
-    Schroedinger Equation, chapter 1.
+    Source: Zakharov and Shabat (1972), Sov. Phys. JETP 34; in the plane and in space: Sulem and Sulem (1999), The
+    Nonlinear Schroedinger Equation.
     """
 
     grid: Grid = eqx.field(static=True)

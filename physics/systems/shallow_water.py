@@ -31,7 +31,7 @@ class ShallowWater(SemilinearSystem):
     Good values to start with: box 2 pi x 2 pi, 96 x 96 points, coriolis 3, gravity 1, depth 1, viscosity 1e-3, dt =
     0.02 (from t = 1 on, twice the points change the state by 0.2% in one time unit; twice 64 x 64 points by 1%).
 
-    Source: Vallis, 2017, Atmospheric and Oceanic Fluid Dynamics, chapter 3 (equations 3.8, 3.92, 3.118).
+    Source: Vallis, 2017, Atmospheric and Oceanic Fluid Dynamics, chapter 3.
     """
 
     grid: Grid = eqx.field(static=True)
