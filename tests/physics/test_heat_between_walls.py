@@ -27,7 +27,7 @@ def test_every_wave_between_walls_decays_at_its_rate_up_to_the_last(kind, size):
 
 @pytest.mark.float64
 def test_a_rod_heated_at_one_end_follows_its_series_to_the_linear_profile():
-    # Carslaw and Jaeger (1959), section 3.4: u = x/L + sum 2/(n pi) (-1)^n exp(-kappa (n pi/L)^2 t) sin(n pi x/L).
+    # Carslaw and Jaeger (1959), chapter 3: u = x/L + sum 2/(n pi) (-1)^n exp(-kappa (n pi/L)^2 t) sin(n pi x/L).
     grid = Grid((32,), (LENGTH,), "dirichlet")
     (x,) = grid.coordinates()
     n = np.arange(1, 200)[:, None]

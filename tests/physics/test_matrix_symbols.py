@@ -15,7 +15,7 @@ from physics.spectral import apply_symbol, inverse_transform, transform
 
 
 def _phi_by_expm(z, highest):
-    """phi_1 ... phi_highest stand in the first row of the exponential of an augmented matrix (Saad, 1992)."""
+    """phi_1 ... phi_highest stand in the first row of the exponential of an augmented matrix (Sidje, 1998)."""
     n = len(z)
     top = np.hstack([z, np.eye(n), np.zeros((n, n * (highest - 1)))])
     shift = np.hstack([np.zeros((n * highest, 2 * n)), np.eye(n * highest, n * (highest - 1))])

@@ -15,7 +15,7 @@ EMPTY = {"source": 0.0, "resistance": 0.0, "absorption": 0.0}
 @pytest.mark.float64
 def test_internal_waves_travel_and_elevator_modes_grow_at_their_analytic_rates():
     # One plane wave solves the nonlinear equations: with kappa = nu, phase f = k x + l y, K^2 = k^2 + l^2 and N^2 = B
-    # Gamma, stable air oscillates with omega = N k / K (Vallis, 2017, section 7.3), unstable air grows with sigma =
+    # Gamma, stable air oscillates with omega = N k / K (Vallis, 2017, chapter 7), unstable air grows with sigma =
     # sqrt(-N^2) k / K (Batchelor and Nitsche, 1991, J. Fluid Mech. 227).
     x, y = GRID.mesh()
     (k, size), nu, lift, time = (2, 13), 0.02, 1.5, 1.0

@@ -33,8 +33,8 @@ def _profile(slope, y):
 
 
 def test_a_ridge_under_creep_alone_takes_the_analytic_steady_profile_at_second_order():
-    # Roering, Kirchner and Dietrich, 2001, Geology 29: the soil flux at a distance x from the divide is U x, so that
-    # D s / (1 - (s/S)^2) = U x.
+    # Roering, Kirchner and Dietrich, 2001, J. Geophys. Res. 106: the soil flux at a distance x from the divide is U x,
+    # so that D s / (1 - (s/S)^2) = U x.
     uplift, diffusivity, critical, errors = 2.0, 1.0, 0.8, []
 
     def slope(x):
@@ -51,7 +51,7 @@ def test_a_ridge_under_creep_alone_takes_the_analytic_steady_profile_at_second_o
 
 @pytest.mark.slow
 def test_a_ridge_with_streams_takes_the_analytic_steady_profile_at_first_order():
-    # Bonetti et al., 2020, with m = 1 and a = x: D s' + K x s = U, whose solution is Dawson's integral.
+    # The model of Bonetti et al., 2020, with m = 1 and a = x: D s' + K x s = U, whose solution is Dawson's integral.
     uplift, erodibility, errors = 1.0, 60.0, []
 
     def slope(x):

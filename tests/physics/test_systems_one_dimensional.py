@@ -121,7 +121,7 @@ def test_complex_symbols_rotate_linear_waves_exactly():
 @pytest.mark.slow
 @pytest.mark.float64
 def test_kuramoto_sivashinsky_at_22_has_the_published_lyapunov_exponent(key):
-    # Published: 0.043 (Edson, Bunder, Mattner and Roberts, 2019, ANZIAM J. 61, fit at this length) and 0.048
+    # Published: 0.043 (Edson, Bunder, Mattner and Roberts, 2019, ANZIAM J. 61) and 0.048
     # (Cvitanovic, Davidchack and Siminos, 2010, SIAM J. Appl. Dyn. Syst. 9). Here 16 trajectories of 1600 time units
     # each after a spin-up; the interval resamples blocks of time.
     system = KuramotoSivashinsky(Grid((32,), (22.0,)))

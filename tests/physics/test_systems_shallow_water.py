@@ -16,7 +16,7 @@ GRID = Grid((16, 16), (TAU, TAU))
 @pytest.mark.parametrize("coriolis", [0.0, 3.0])
 def test_small_waves_keep_their_shape_at_the_frequency_of_poincare(coriolis):
     # eta = a cos(phase), phase = k x + l y - omega t, omega^2 = f^2 + g H K^2; u = (g / (omega^2 - f^2)) (omega k eta
-    # - f l a sin(phase), omega l eta + f k a sin(phase)) (Vallis, 2017, section 3.8).
+    # - f l a sin(phase), omega l eta + f k a sin(phase)) (Vallis, 2017, chapter 3).
     # Products of the wave with itself are a^2 small.
     k, l, g, depth, a, time = 2, 1, 2.0, 0.5, 1e-9, 1.5  # noqa: E741
     omega = np.sqrt(coriolis**2 + g * depth * (k**2 + l**2))
@@ -44,7 +44,7 @@ def test_a_zonal_jet_in_balance_stays_and_the_same_jet_out_of_balance_does_not()
 
 
 def test_a_wave_without_rotation_steepens_along_its_characteristics():
-    # Simple wave (Stoker, 1957, Water Waves, section 10.8): u = U(x - (c_0 + 3 u / 2) t), sqrt(g h) = c_0 + u / 2,
+    # Simple wave (Stoker, 1957, Water Waves, chapter 10): u = U(x - (c_0 + 3 u / 2) t), sqrt(g h) = c_0 + u / 2,
     # until it breaks at t = 1 / (1.5 max |U'|) = 4.4.
     grid, g, depth, time = Grid((64, 4), (TAU, TAU)), 1.5, 1.0, 2.0
     x, c0 = grid.coordinates()[0], np.sqrt(1.5)
