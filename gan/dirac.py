@@ -2,7 +2,7 @@
 
 The data are the point 0, the generator is one point theta, the discriminator is D(x) = psi x. The equilibrium is
 (0, 0), and there the vector field of gradient play with an R1 penalty of weight gamma has the eigenvalues
--gamma/2 +- sqrt(gamma^2/4 - f'(0)^2), f'(0) the slope of the loss (Mescheder, Geiger and Nowozin 2018, lemma 4.3):
+-gamma/2 +- sqrt(gamma^2/4 - f'(0)^2), f'(0) the slope of the loss (Mescheder, Geiger and Nowozin 2018, lemma 3.3):
 imaginary without a penalty, so that whatever follows the field circles or spirals outwards.
 """
 

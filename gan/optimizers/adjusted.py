@@ -3,7 +3,7 @@
 With w = (theta, psi), F(w) = (grad_theta L_G, grad_psi L_D) and its Jacobian J, both players move against
 
     F + c J^T F                       consensus: a gradient step on c |F|^2 / 2 added (Mescheder, Nowozin and
-                                      Geiger 2017, eq. 13, their gamma is c)
+                                      Geiger 2017, section 4, their gamma is c)
     F + s c A^T F, A = (J - J^T)/2    symplectic gradient adjustment (Balduzzi et al. 2018, algorithm 1, their
                                       lambda is s c), s = sign(<F, J^T F> <A^T F, J^T F> / d + 1/10), d numbers in w
 

@@ -3,8 +3,7 @@
 One update is a number of discriminator (critic) steps, each on its own slice of the batch, then one
 generator step that already sees the new discriminator.
 
-Reference for the difference to simultaneous play: Mescheder, Geiger and Nowozin 2018, section 2 and
-appendix B.
+Reference for the difference to simultaneous play: Mescheder, Geiger and Nowozin 2018, lemmas 2.4 and 2.5.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Competitive gradient descent, plain and adaptive, zero-sum by conjugate gradients and general-sum by GMRES.
 
 Each player answers the other's answer: the step is the Nash equilibrium of the game's local bilinear approximation
-with a quadratic cost of moving (Schaefer and Anandkumar 2019, eq. 3 and 4). With x = theta and y = psi, losses f(x, y)
+with a quadratic cost of moving (Schaefer and Anandkumar 2019, algorithm 1). With x = theta and y = psi, losses f(x, y)
 of the generator and g(x, y) of the discriminator, and diagonal step sizes A_x, A_y (eta times the identity, or the
-adaptive ones of :mod:`gan.optimizers.step_sizes`: Schaefer, Zheng and Anandkumar 2020, algorithm 2),
+adaptive ones of :mod:`gan.optimizers.step_sizes`: Schaefer, Zheng and Anandkumar 2020, algorithm 1),
 
     dx = -A_x (grad_x f + D_xy f dy),      dy = -A_y (grad_y g + D_yx g dx).
 

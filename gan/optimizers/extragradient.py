@@ -1,4 +1,4 @@
-"""Extragradient play over any two optax transforms (Korpelevich 1976; Gidel et al. 2019, eq. 8 and algorithm 4).
+"""Extragradient play over any two optax transforms (Korpelevich 1976; Gidel et al. 2019, section 3.2, algorithm 4).
 
 Both players look ahead, and go from where they were against the gradients that they find there:
 
@@ -9,7 +9,7 @@ one update has the eigenvalues 1 + h lambda + (h lambda)^2, smaller than one for
 
 With Adam in place of plain steps both gradients enter the moments, as in algorithm 4 (ExtraAdam), so each transform
 is asked twice in an update. Both evaluations see the same data and latents: with fresh ones for the second the
-method can leave a bilinear game (Mishchenko et al. 2020, section 3).
+method can leave a bilinear game (Mishchenko et al. 2020).
 
 Cost of a step: twice that of simultaneous play.
 """

@@ -1,4 +1,4 @@
-"""Lookahead around any game optimizer (Chavdarova et al. 2021, algorithm 1, Lookahead-minimax).
+"""Lookahead around any game optimizer (Chavdarova et al. 2021, algorithm 1, Lookahead-minmax).
 
 A slow copy w~ of **both** players' parameters w is kept. After every k updates of the wrapped optimizer
 

@@ -4,7 +4,7 @@ With w = (theta, psi) and the vector field F(w) = (grad_theta L_G, grad_psi L_D)
 same point,
 
     w <- w - h F(w)                                       plain (Mescheder, Geiger and Nowozin 2018, section 2)
-    w_{t+1} = w_t - 2 h F(w_t) + h F(w_{t-1})             optimistic (Daskalakis et al. 2018, eq. 5)
+    w_{t+1} = w_t - 2 h F(w_t) + h F(w_{t-1})             optimistic (Daskalakis et al. 2018)
 
 At an equilibrium around which F is linear and -F has the eigenvalues lambda, one plain update has the eigenvalues
 1 + h lambda, larger than one wherever lambda is imaginary; an optimistic one has

@@ -3,7 +3,7 @@
     constant   A = eta
     adaptive   A = sqrt(1 - beta^t) eta / (sqrt(v) + eps),   v <- beta v + (1 - beta) gradient^2
 
-(Schaefer, Zheng and Anandkumar 2020, algorithm 2: RMSprop's sizes, which then also measure the cost of moving).
+(Schaefer, Zheng and Anandkumar 2020, algorithm 1: RMSprop's sizes, which then also measure the cost of moving).
 """
 
 from __future__ import annotations

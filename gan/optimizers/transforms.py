@@ -5,7 +5,7 @@ is the default. Adam runs without momentum (beta1 = 0) and with beta2 rising fro
 
 One gradient far larger than those before it makes Adam move by up to 1/sqrt(1 - beta2) step sizes, ten at 0.99, in
 every parameter at once: enough to lose a generator for good, and gradients through a chaotic solver do spike. The
-root mean square of each array's update is therefore limited to one step size (Shazeer and Stern 2018, section 5).
+root mean square of each array's update is therefore limited to one step size (Shazeer and Stern 2018, update clipping).
 """
 
 from __future__ import annotations

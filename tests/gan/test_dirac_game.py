@@ -1,7 +1,7 @@
 """The Dirac game, whose linearised dynamics are known in closed form, played by every non-adaptive optimizer.
 
 Data at 0, one sample at theta, discriminator D(x) = psi x. With R1 the continuous-time eigenvalues at the
-equilibrium are -gamma/2 +- sqrt(gamma^2/4 - f'(0)^2) (Mescheder, Geiger and Nowozin 2018, lemma 4.3).
+equilibrium are -gamma/2 +- sqrt(gamma^2/4 - f'(0)^2) (Mescheder, Geiger and Nowozin 2018, lemma 3.3).
 """
 
 from typing import Any
@@ -112,7 +112,7 @@ GAMMAS = [0.0, 0.6, 3.0]
 
 
 def continuous(gamma: float) -> np.ndarray:
-    """lambda: eigenvalues of the continuous game (Mescheder, Geiger and Nowozin 2018, lemma 4.3)."""
+    """lambda: eigenvalues of the continuous game (Mescheder, Geiger and Nowozin 2018, lemma 3.3)."""
     return sorted_pair(-gamma / 2, SLOPE**2)
 
 
