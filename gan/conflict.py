@@ -1,7 +1,7 @@
 """How the gradients of the generator's terms become one: by their sum, balanced, or free of conflict.
 
 An adversarial gradient and that of a physics penalty can point against each other; their sum then follows the longer
-one and undoes the other. ConFIG (Liu, Chu and Thuerey 2024, arXiv:2408.11104, eq. 1 to 3) takes the direction whose
+one and undoes the other. ConFIG (Liu, Chu and Thuerey 2024, arXiv:2408.11104, eq. 2) takes the direction whose
 product with every normalised gradient is the same and positive,
 
     g = (sum_i g_i . v) v,    v = U(pinv([U(g_1), ..., U(g_m)]^T) 1),    U(x) = x / |x|.

@@ -10,12 +10,13 @@ non_saturating        E s(-r) + E s(f)               E s(-f)                    
 least_squares         (E (r-1)^2 + E f^2) / 2        E (f-1)^2 / 2              Mao et al. 2017, eq. 9
 hinge                 E max(0, 1-r) + E max(0, 1+f)  -E f                       Lim and Ye 2017
 wasserstein           E f - E r                      -E f (zero-sum)            Arjovsky et al. 2017
-relativistic          E s(f - r), pairwise           E s(r - f)                 Huang et al. 2024 (R3GAN)
-relativistic_minimax  E s(f - r)                     -E s(f - r) (zero-sum)     Sun et al. 2020, eq. 5
-relativistic_average  E s(F - r) + E s(f - R)        E s(r - F) + E s(R - f)    Jolicoeur-Martineau 2018, eq. 7, 8
+relativistic          E s(f - r), pairwise           E s(r - f)                 Jolicoeur-Martineau 2018
+relativistic_minimax  E s(f - r)                     -E s(f - r) (zero-sum)     Sun et al. 2020
+relativistic_average  E s(F - r) + E s(f - R)        E s(r - F) + E s(R - f)    Jolicoeur-Martineau 2018
 ====================  =============================  =========================  ==============================
 
-with F = E f and R = E r over the whole batch on all devices.
+with F = E f and R = E r over the whole batch on all devices. R3GAN (Huang et al. 2024) states ``relativistic_minimax``
+(eq. 2, D with the other sign); its published code plays ``relativistic``.
 
 ``minimax`` is Goodfellow's game: the shared term V = E log sigmoid(r) + E log(1 - sigmoid(f)), which the
 generator lowers and the discriminator raises. As in the papers, the generator's loss leaves out what does

@@ -57,7 +57,8 @@ def transport_cost(
     """Return E w |G(z) - z|^2 per number, of normalised samples and latents of their shape.
 
     Among all maps from the latent's law to the data's it prefers the one that moves least (Brenier), which a game
-    alone leaves open: with a weight that decays it picks a map and holds it still (adversarial flow models, 2025).
+    alone leaves open: with a weight that decays it picks a map and holds it still (Lin et al. 2025,
+    adversarial flow models, arXiv:2511.22475).
     """
     return jnp.mean(weight * jnp.mean(jnp.square(samples - latent), axis=tuple(range(1, samples.ndim))))
 
@@ -70,7 +71,7 @@ def fair_ensemble_score(
     """Return the fair continuous ranked probability score of m draws per condition, averaged over points.
 
     CRPS = 1/m sum_i |x_i - y| - 1/(2 m (m-1)) sum_ij |x_i - x_j|, pointwise, unbiased for any m >= 2
-    (Ferro 2014, eq. 8). Lower is better and it is smallest in expectation when draws and truth share their
+    (Ferro 2014). Lower is better and it is smallest in expectation when draws and truth share their
     law, so it works against the small spread of conditional generators. A draw with weight 0 takes its whole
     condition out of the mean.
     """
