@@ -1,7 +1,7 @@
 r"""Mixtures of Gaussians in the plane, whose modes can be counted.
 
 *Law.* Equal round Gaussians on a ring of eight, on a grid of 5 x 5, or on a grid of 10 x 10 with spacing 2, standard
-deviation 0.05 and weights proportional to 1, 2, ..., 100 (ring and 5 x 5: Srivastava et al. 2017, VEEGAN, section 5.1).
+deviation 0.05 and weights proportional to 1, 2, ..., 100 (ring and 5 x 5: Srivastava et al. 2017, VEEGAN).
 It is sampled exactly, so nothing but the game is being judged.
 
 *Method.* Dense players of three hidden layers. A continuous generator of a connected latent cannot reach disconnected

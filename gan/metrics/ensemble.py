@@ -62,8 +62,8 @@ def spread_skill_ratio(
 ) -> Float[Array, ""]:
     """Spread over skill, 1 for a reliable ensemble of any size; below 1 it is too sure of itself. Non-dimensional.
 
-    ``sqrt((M + 1) / M * mean unbiased variance) / sqrt(mean (ensemble mean - truth)^2)`` (Fortin et al. 2014,
-    eq. 15), means over everything but the members.
+    ``sqrt((M + 1) / M * mean unbiased variance) / sqrt(mean (ensemble mean - truth)^2)`` (Fortin et al. 2014),
+    means over everything but the members.
     """
     x, y = jnp.asarray(ensemble), jnp.asarray(truth)
     members = _members(x, True)
@@ -78,7 +78,7 @@ def rank_histogram(
 ) -> Int[Array, "ranks"]:
     """How often the truth has each rank among the members, ``(members + 1,)`` counts; flat for a reliable ensemble.
 
-    Ties are broken at random (Hamill 2001, Mon. Weather Rev. 129, 550).
+    Hamill 2001, Mon. Weather Rev. 129, 550. Ties are broken at random.
     """
     x, y = jnp.asarray(ensemble), jnp.asarray(truth)
     below, ties = (x < y).sum(axis=0), (x == y).sum(axis=0)

@@ -3,11 +3,11 @@
 A sample counts for one mode, its nearest centre or its class by a classifier, and is of *high quality* if it lies
 within the mode: for a Gaussian mixture within three standard deviations of the centre, which 98.9% of exact samples
 do in the plane (1 - exp(-9/2)). A mode is *found* if a sample of high quality belongs to it (Srivastava et al. 2017,
-VEEGAN, section 5.1; Lin et al. 2018, PacGAN, section 4.1). The weights of the modes are compared over all samples:
+VEEGAN; Lin et al. 2018, PacGAN). The weights of the modes are compared over all samples:
 
     total variation  1/2 sum_k |q_k - p_k|          KL  sum_k q_k log(q_k / p_k)
 
-with q_k the share of the samples and p_k the true weight (Metz et al. 2017, appendix E, use this direction, finite
+with q_k the share of the samples and p_k the true weight (Metz et al. 2017, section 3.3.1, use this direction, finite
 where modes are missing).
 """
 

@@ -44,7 +44,7 @@ def beside(
 
 
 class Projection(nnx.Module):
-    """Inner product of the discriminator's features with the embedded condition (Miyato and Koyama 2018, eq. 3).
+    """Inner product of the discriminator's features with the embedded condition (Miyato and Koyama 2018).
 
     Both are mapped to ``width`` numbers, and the product is divided by the root of their count. Without vector
     conditions, or with ``network.projection`` off, it adds nothing.

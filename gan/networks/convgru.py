@@ -2,7 +2,7 @@
 
     z, r = sigmoid(conv([x, h])),   h' = (1 - z) h + z tanh(conv([x, r h]))
 
-(Ballas et al. 2016, arXiv:1511.06432, eq. 6 to 9.) The latent is a random field like a sample, one for each time;
+(Ballas et al. 2016, arXiv:1511.06432.) The latent is a random field like a sample, one for each time;
 the state begins as a map of the condition alone. The recurrence is unrolled: convolution gradients inside a
 compiled loop run about 100 times slower on a CPU.
 """

@@ -2,6 +2,8 @@
 
     layer(x) = x + act(W x + F^-1 (R F x)),    R a matrix of channels for each of the lowest waves
 
+The sum with x is an addition to theirs, which is act(W x + F^-1 (R F x)).
+
 Transforms are normalised by the count of points, so that a field sampled on another grid gives the same function
 sampled there. The highest wave of an even grid is never among the kept ones, for its coefficient depends on the grid.
 Along an axis that is not periodic the field is continued by its boundary's rule on a quarter of its length at both

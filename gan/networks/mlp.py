@@ -69,7 +69,7 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
 class FourierFeatures(nnx.Module):
     """Appends the cosine and sine of random projections, so that small networks see fine detail.
 
-    After Tancik et al. (2020, section 4), with frequencies of normal direction and scales spread geometrically from
+    After Tancik et al. (2020), with frequencies of normal direction and scales spread geometrically from
     1 to ``scale``. They are drawn once and not trained.
     """
 

@@ -13,7 +13,7 @@ places read the same few numbers, and fields come out correlated half a domain a
 every point of the coarsest grid maps a share of its own, all by the same map, and on a periodic grid the generator
 commutes with shifts by that grid's spacing. Condition fields, resized, join at every resolution. The discriminator
 runs the other way, sees condition fields as channels beside the sample, and condition vectors by projection (Miyato
-and Koyama 2018, eq. 3).
+and Koyama 2018).
 
 A solver's grid is often finer than its fields need, and the blocks of the finest level are half of the work (of a line;
 three quarters of a plane). ``network.bare`` levels do without: the generator ends with interpolations, the

@@ -46,7 +46,8 @@ NEIGHBOURS = 5
 def effective_rank(rows: np.ndarray) -> float:
     """Return the exponential of the entropy of the shares of variance along the principal axes (Roy and Vetterli 2007).
 
-    It is d for d equally strong directions and 1 for a line; never more than the count of rows less one.
+    Their effective rank of the covariance matrix, whose singular values are the variances. It is d for d equally strong
+    directions and 1 for a line; never more than the count of rows less one.
 
     Args:
         rows: (n, numbers).
@@ -61,7 +62,7 @@ def effective_rank(rows: np.ndarray) -> float:
 
 
 def neighbourhood_coverage(samples: np.ndarray, fields: np.ndarray, neighbours: int = NEIGHBOURS) -> float:
-    """Return the share of fields with a sample nearer than their k-th other field (Naeem et al. 2020, eq. 6).
+    """Return the share of fields with a sample nearer than their k-th other field (Naeem et al. 2020).
 
     Args:
         samples: (n, numbers).
