@@ -136,6 +136,13 @@ class NetworkConfig:
                 self.latent_local,
                 "it divides the random numbers of a residual generator: use network.kind residual and a latent above 0",
             )
+        if self.latent_signs and self.kind != "mlp":
+            _refuse(
+                "network",
+                "latent_signs",
+                self.latent_signs,
+                "only a dense generator looks at them: use network.kind mlp, or set it to false",
+            )
         if self.bare >= self.levels:
             _refuse("network", "bare", self.bare, f"of {self.levels} levels one or more must keep their blocks")
         if self.kernel % 2 == 0:
@@ -151,7 +158,9 @@ class GameConfig:
         0.0, "share by which the target at data falls short of one (minimax, non_saturating)", "share"
     )
     real_weight: float = option(1.0, "weight of the discriminator's term at data (minimax, non_saturating)")
-    fake_weight: float = option(1.0, "weight of the terms at samples (minimax, non_saturating)")
+    fake_weight: float = option(
+        1.0, "weight of the discriminator's term at samples, in minimax the generator's too (minimax, non_saturating)"
+    )
     weight_clip: float = option(0.0, "bound of every parameter of the discriminator (Wasserstein clipping; 0: none)")
     r1: float = option(0.01, "weight of the gradient penalty at data (R1), per grid point and channel")
     r2: float = option(0.01, "weight of the gradient penalty at samples (R2), per grid point and channel")
@@ -233,7 +242,10 @@ class OptimizerConfig:
     beta2_until: float = option(0.5, "share of the training over which beta2 rises to beta2_final", "share")
     clip: float = option(0.0, "largest gradient norm of each player before scaling (0: no clipping)")
     update_limit: float = option(
-        1.0, "largest root mean square of Adam's update of one array (0: no limit)", "step sizes"
+        1.0,
+        "largest root mean square of Adam's update of one array, before an optimistic step doubles it and takes the "
+        "last one away (0: no limit)",
+        "step sizes",
     )
     average_half_life: float = option(10_000.0, "half-life of the averaged generator", "samples")
 

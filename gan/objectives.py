@@ -27,7 +27,8 @@ average relativistic loss, where it leaves the mean F that all others are compar
 
 Options of minimax and non_saturating: with label smoothing e the discriminator's term at data becomes
 (1 - e) E s(-r) + e E s(r) (one-sided, Salimans et al. 2016, section 3.4), and its terms at data and at fakes take
-weights of their own; the minimax generator's loss takes the weight of the fakes too, so that it stays zero-sum.
+weights of their own, which are the discriminator's alone (as in Zadorozhnyy, Cheng and Ye 2021, who adapt them); the
+minimax generator's loss takes the weight of the fakes too, so that it stays zero-sum.
 """
 
 from __future__ import annotations
@@ -116,7 +117,10 @@ def relativistic_minimax_generator(real: Logits, fake: Logits, weight: Logits) -
 
 
 def weighted_minimax(smoothing: float, real_weight: float, fake_weight: float, saturating: bool) -> Objective:
-    """Return the minimax or non-saturating objective with label smoothing and weighted terms."""
+    """Return the minimax or non-saturating objective with label smoothing and a weighted discriminator.
+
+    The non-saturating generator's loss is no term of the discriminator's and takes no weight.
+    """
 
     def discriminator(real: Logits, fake: Logits, weight: Logits) -> Loss:
         # s(r) = s(-r) + r
@@ -175,7 +179,8 @@ def objective(
         name: a key of the table.
         label_smoothing: share by which the target at data falls short of one (minimax, non_saturating).
         real_weight: factor of the discriminator's term at data (minimax, non_saturating).
-        fake_weight: factor of the terms at fakes (minimax, non_saturating).
+        fake_weight: factor of the discriminator's term at fakes (minimax, non_saturating), and of the generator's
+            loss in minimax, which is the same term. The non-saturating loss is a second one, without a weight.
         axis_name: mapped axis of devices, for means over the whole batch.
 
     Raises:

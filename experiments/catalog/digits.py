@@ -4,8 +4,8 @@ r"""Handwritten digits, alone or stacked as channels, whose classes can be count
 as channels has 10^s modes (Metz et al. 2017, section 3.3.1, with s = 3); with s = 4 there are 10,000. A classifier
 trained on the training split names the mode of every sample.
 
-*Method.* Dense players, or convolutional ones by ``network.kind``; the loss pairs data with samples, gradient penalties
-at both (Huang et al. 2024), step sizes decayed, the generator averaged.
+*Method.* Dense players, or convolutional ones by ``network.kind`` without ``network.latent_signs``; the loss pairs data
+with samples, gradient penalties at both (Huang et al. 2024), step sizes decayed, the generator averaged.
 
 *Comparison.* Modes found, share recognised with confidence, weights and distances, each beside stacks of held-out
 digits.

@@ -6,6 +6,8 @@ is the default. Adam runs without momentum (beta1 = 0) and with beta2 rising fro
 One gradient far larger than those before it makes Adam move by up to 1/sqrt(1 - beta2) step sizes, ten at 0.99, in
 every parameter at once: enough to lose a generator for good, and gradients through a chaotic solver do spike. The
 root mean square of each array's update is therefore limited to one step size (Shazeer and Stern 2018, update clipping).
+Optimistic play limits each update and then takes twice the present one minus the one before, so that a step can reach
+three step sizes where the two point against each other.
 """
 
 from __future__ import annotations
@@ -79,7 +81,10 @@ def clipped_weights(transform: optax.GradientTransformation, limit: float) -> op
 
 
 def _limited_adam(learning_rate: Any, b1: Any, b2: Any, limit: float, optimistic: bool) -> optax.GradientTransformation:
-    """Adam whose direction in every array has a root mean square of at most ``limit`` (0: any)."""
+    """Adam whose direction in every array has a root mean square of at most ``limit`` (0: any).
+
+    An optimistic step joins two directions, each limited, hence is at most ``3 * limit``.
+    """
     return optax.chain(
         optax.scale_by_adam(b1=b1, b2=b2, eps=1e-8),
         optax.clip_by_block_rms(limit) if limit > 0 else optax.identity(),

@@ -145,6 +145,8 @@ def test_smoothed_labels_and_weights_have_their_closed_form_and_keep_what_is_zer
     np.testing.assert_allclose(best, 0.0, atol=1e-12)
     total = jax.grad(game.discriminator, 1)(*arguments) + jax.grad(game.generator, 1)(*arguments)
     assert bool(np.allclose(total, 0.0)) == game.zero_sum == (name == "minimax")
+    if name == "non_saturating":
+        assert game.generator(*arguments) == objective(name).generator(*arguments)
 
 
 def test_options_of_another_objective_are_refused():

@@ -51,6 +51,22 @@ def test_the_step_size_falls_from_first_to_last_by_a_cosine():
     np.testing.assert_allclose([schedule(0), schedule(500), schedule(1000)], [1.5e-3, 0.765e-3, 3e-5], rtol=1e-5)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_the_step_size_rises_linearly_from_zero_before_it_decays(schedule):
+    rate = step_size(OptimizerConfig(schedule=schedule, warmup=0.1, final_rate=0.02), 1.5e-3, 1000)
+    np.testing.assert_allclose([rate(0), rate(25), rate(50), rate(100)], [0.0, 0.375e-3, 0.75e-3, 1.5e-3], rtol=1e-5)
+    # Halfway through what is left, and at its end.
+    decayed = [0.765e-3, 3e-5] if schedule == "cosine" else [1.5e-3, 1.5e-3]
+    np.testing.assert_allclose([rate(550), rate(1000)], decayed, rtol=1e-5)
+
+
+def test_an_optimistic_step_joins_two_limited_updates():
+    """A spike at the last update but one, and one against it at the last: 2 * 1 + 1 step sizes."""
+    gradients = jnp.ones((300, 16)).at[-2].set(1e4).at[-1].set(-1e6)
+    config = OptimizerConfig(play="optimistic", schedule="constant", beta2=0.99, beta2_final=0.99)
+    np.testing.assert_allclose(last_update(config, gradients), 3 * 0.1, rtol=1e-4)
+
+
 def test_clipped_weights_never_leave_their_box_and_move_freely_within():
     transform = clipped_weights(optax.sgd(1.0), 0.5)
     params = {"w": jnp.asarray([2.0, 0.1, -0.4])}
