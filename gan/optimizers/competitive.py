@@ -182,13 +182,15 @@ class Competitive:
     def _general_sum(self, local: LocalGame) -> tuple[Pair, Solution]:
         x, y = local.point
         of_f = products(lambda y: jax.grad(local.generator_loss)(x, y), y, local.axis_name, self.half)
-        of_g = products(lambda x: jax.grad(local.discriminator_loss, 1)(x, y), x, local.axis_name, self.half)
+        # D_yx g as a transposed product: a product along x would push tangents through the generator's solver, which
+        # only knows how to pull back.
+        of_g = products(lambda y: jax.grad(local.discriminator_loss)(x, y), y, local.axis_name, self.half)
         root = jax.tree.map(jnp.sqrt, local.sizes)
         times = optax.tree.mul
 
         def matrix(w: Pair) -> Pair:
             moved = times(root, w)
-            change = Pair(of_f.forward(moved.discriminator), of_g.forward(moved.generator))
+            change = Pair(of_f.forward(moved.discriminator), of_g.transposed(moved.generator))
             return optax.tree.add(w, times(root, change))
 
         guess = optax.tree.scale(-1.0, optax.tree.div(local.last, root)) if self.warm_start else None

@@ -13,12 +13,12 @@ from gan.training.checkpoint import Checkpoints
 from gan.training.loop import Trainer, train
 
 
-def recipe(toy, play: str, **optimizer):
+def recipe(toy, play: str, tau: float = 0.0, **optimizer):
     return toy.recipe(
         network={"width": 6, "latent": 2},
         game={"objective": "minimax", "r1": 0.0, "r2": 0.01},
         optimizer={"play": play, "inner_iterations": 6, **optimizer},
-        carry={"tau": 0.0},
+        carry={"tau": tau},
         training={"steps": 4, "batch": 8, "devices": 2, "log_every": 1, "checkpoint_every": 2, "sample_chunk": 4},
     )
 
@@ -56,6 +56,26 @@ def test_every_play_trains_from_the_configuration_and_averages_the_generator(toy
     average = jax.tree.leaves(trained.params)
     apart = [np.abs(a - p).max() for a, p in zip(average, jax.tree.leaves(last.players.generator.params))]
     assert 0.0 < max(apart) < 1.0
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        pytest.param(play, marks=pytest.mark.slow if play != "competitive_general_sum" else ())
+        for play in ("consensus", "symplectic", "competitive", "competitive_general_sum")
+    ],
+)
+def test_plays_with_second_derivatives_train_through_the_solver(toy, play):
+    """The solver as the last layer can only be pulled back, so every product must be made of pull-backs over it."""
+    chosen = recipe(toy, play, tau=1.0)
+    trainer = Trainer(toy.problem(validation=None, symmetries=None), chosen, "unused")
+    # The step gives its first argument away.
+    players = jax.device_get(trainer.state.players)
+    state, metrics = trainer.step(trainer.state, *trainer.next_batch((0, 0)))
+    assert all(np.isfinite(value).all() for value in jax.tree.leaves((state.players, metrics)))
+    for before, after in zip(players, state.players):
+        moves = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (before.params, after.params)))]
+        assert 1e-4 < max(moves) < 1.0
 
 
 @pytest.mark.slow
