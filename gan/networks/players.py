@@ -120,13 +120,8 @@ class Networks:
                 vectors.append(value)
             else:
                 fields.append(fold_time(value) if len(shape) == len(self.spec.grid) + 2 else value)
-        if not fields:
-            field = None
-        elif all(f.shape[1:-1] == fields[0].shape[1:-1] for f in fields):
-            field = jnp.concatenate(fields, axis=-1)
-        else:
-            raise ValueError("Field conditions of different resolutions must be brought to one grid first.")
-        return (jnp.concatenate(vectors, axis=-1) if vectors else None), field
+        vector, field = (jnp.concatenate(values, axis=-1) if values else None for values in (vectors, fields))
+        return vector, field
 
     def generate(
         self,
@@ -231,6 +226,23 @@ def average_rest(params: Any, average: Any, rest: Any, share: Float[Array, ""]) 
     return following
 
 
+def _check_conditions(spec: SampleSpec) -> None:
+    """Refuse conditions that :class:`SampleSpec` does not know, and fields of more than one resolution."""
+    ndim, grids = len(spec.grid), {}
+    for name, shape in sorted(spec.conditions.items()):
+        if len(shape) not in (1, ndim + 1, ndim + 2):
+            raise ValueError(
+                f"The condition {name!r} has the shape {shape}, but beside a grid of shape {spec.grid} it must be a "
+                f"vector (1 axis), a field ({ndim + 1} axes) or a trajectory ({ndim + 2} axes), channels last: give it "
+                "these axes, or flatten it to a vector."
+            )
+        if len(shape) > 1:
+            grids[name] = tuple(shape[-ndim - 1 : -1])
+    if len(set(grids.values())) > 1:
+        found = ", ".join(f"{name!r} {grid}" for name, grid in grids.items())
+        raise ValueError(f"The field conditions have different grids ({found}): bring them to one grid first.")
+
+
 def _split(module: nnx.Module, normalized: bool, rng: np.random.Generator) -> tuple[Any, Player]:
     graph, trained, state = nnx.split(module, nnx.Param, ...)
     params, rest = nnx.to_pure_dict(trained), {}
@@ -253,9 +265,21 @@ def build(
 ) -> tuple[Networks, Players]:
     """Build both players and draw their first parameters.
 
+    Args:
+        config: shape of the networks.
+        spec: shapes of samples and conditions.
+        normalizer: of the samples; the networks see normalised fields.
+        condition_normalizers: one for each condition in ``spec``, by name.
+        bound: smooth bound of the normalised output, in standard deviations (before a solver); ``None`` for none.
+        seed: of the parameters.
+
+    Returns:
+        The players as functions, and their first parameters and rests.
+
     Raises:
-        ValueError: the networks, the constraint or the padding do not fit the shape of the samples.
+        ValueError: the networks, the constraint, the padding or a condition do not fit the shape of the samples.
     """
+    _check_conditions(spec)
     grid = spec.grid
     if not grid and (config.kind != "mlp" or config.constraint != "none"):
         raise ValueError(

@@ -25,7 +25,7 @@ class Problem:
             no axes: points (N, C) of a plane, say.
         condition: name -> (N, ...), aligned with ``train``; ``None`` if unconditional.
         validation: held-out samples of the same shape; the validation metric compares with them.
-        validation_condition: conditions of the held-out samples.
+        validation_condition: conditions of the held-out samples, each of the shape that it has in training.
         trajectory: whether the first axis of a sample is time.
         symmetries: shifts and reflections that the data's law allows (``shift_axes``, ``reflections``);
             only for unconditional problems.
@@ -72,6 +72,15 @@ class Problem:
             if (self.validation_condition or {}).keys() != (self.condition or {}).keys():
                 raise ValueError("Problem.validation_condition must have the same names as Problem.condition.")
             _check_condition("validation_condition", self.validation_condition, len(self.validation))
+            for name, value in (self.validation_condition or {}).items():
+                wanted = self.spec.conditions[name]
+                if np.shape(value)[1:] != wanted:
+                    raise ValueError(
+                        f"Problem.validation_condition[{name!r}] has the shape {np.shape(value)[1:]}, but that of "
+                        f"the training samples has {wanted}: give both the same."
+                    )
+                _check_finite(f"validation_condition[{name!r}]", value)
+            _check_finite("validation", self.validation)
         if self.symmetries is not None:
             if self.condition:
                 raise ValueError("Problem.symmetries cannot be used with a condition, which would have to move too.")
@@ -91,4 +100,16 @@ def _check_condition(label: str, condition: Arrays | None, count: int) -> None:
             raise ValueError(
                 f"Problem.{label}[{name!r}] has shape {np.shape(value)}: it needs {count} rows, one for each "
                 "sample, and at least one more axis."
+            )
+
+
+def _check_finite(label: str, values: Any, chunk: int = 1024) -> None:
+    """Refuse NaN and infinity; read in chunks, as a memory map should be. The normaliser looks at training data."""
+    for start in range(0, len(values), chunk):
+        finite = np.isfinite(values[start : start + chunk])
+        good = finite.reshape(len(finite), -1).all(axis=1)
+        if not good.all():
+            raise ValueError(
+                f"Problem.{label} holds values that are not finite, first in sample {start + int(np.argmin(good))}: "
+                "correct that sample or leave it out."
             )

@@ -216,6 +216,19 @@ def test_every_term_of_the_generator_has_its_gradient_norm_in_the_record(toy, tm
         trained.sample(jax.random.key(0), 4)
 
 
+def held_out(at: int, value: float) -> np.ndarray:
+    """Held-out samples of the toy problem's shape, one number of one of them changed."""
+    fields = np.zeros((80, 16, 1), np.float32)
+    fields[at, 3] = value
+    return fields
+
+
+def conditional(**shapes: tuple[int, ...]) -> dict:
+    """Entries that give the toy problem conditions of these shapes."""
+    train, validation = ({name: np.zeros((n, *shape)) for name, shape in shapes.items()} for n in (160, 80))
+    return {"symmetries": None, "condition": train, "validation_condition": validation}
+
+
 @pytest.mark.parametrize(
     ("changes", "sections", "message"),
     [
@@ -229,6 +242,37 @@ def test_every_term_of_the_generator_has_its_gradient_norm_in_the_record(toy, tm
         ({"validation": np.zeros((5, 8, 1), np.float32)}, {}, r"\(8, 1\)"),
         ({"validation": np.zeros((0, 16, 1), np.float32)}, {}, "validation holds no samples"),
         ({"condition": {"c": np.zeros((7, 1))}}, {}, "160 rows"),
+        ({"validation": held_out(at=31, value=np.nan)}, {}, "validation holds .* not finite, first in sample 31"),
+        (
+            {**conditional(c=(3,)), "validation_condition": {"c": np.zeros((80, 4))}},
+            {},
+            r"validation_condition\['c'\] has the shape \(4,\), but .* has \(3,\)",
+        ),
+        (
+            {**conditional(c=(3,)), "validation_condition": {"c": np.full((80, 3), np.inf)}},
+            {},
+            r"validation_condition\['c'\] holds .* not finite, first in sample 0",
+        ),
+        (
+            conditional(a=(8, 1), b=(16, 2)),
+            {},
+            r"different grids \('a' \(8,\), 'b' \(16,\)\): bring them to one grid",
+        ),
+        (
+            conditional(a=(4, 8, 1), b=(16, 2)),
+            {"network": {"kind": "residual"}},
+            r"different grids \('a' \(8,\), 'b' \(16,\)\): bring them to one grid",
+        ),
+        (
+            {
+                "train": np.ones((40, 8, 8, 1), np.float32),
+                "validation": None,
+                "symmetries": None,
+                "condition": {"profile": np.zeros((40, 8, 1))},
+            },
+            {"network": {"kind": "residual"}},
+            r"'profile' has the shape \(8, 1\), but beside a grid of shape \(8, 8\) .* a field \(3 axes\)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(toy, tmp_path, changes, sections, message):
