@@ -23,6 +23,11 @@ class Normalizer(NamedTuple):
     mean: Any
     std: Any
 
+    @classmethod
+    def identity(cls, channels: int) -> Normalizer:
+        """Return the normaliser of this many channels that changes nothing."""
+        return cls(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
     def normalize(self, field: Any) -> Any:
         """Return a field (..., C) in units of standard deviations from the mean; numpy stays numpy."""
         return (field - self.mean) / self.std

@@ -26,6 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gan.normalizer import Normalizer
+
 Critic = Callable[[Float[Array, "batch *shape"]], Float[Array, " batch"]]
 
 
@@ -40,17 +42,19 @@ def gamma_of(weight: float, sample_shape: tuple[int, ...]) -> float:
     return weight * count
 
 
-def neighbour_scale(fields: np.ndarray) -> float:
+def neighbour_scale(fields: np.ndarray, normalizer: Normalizer) -> float:
     """Return half the mean squared distance of normalised fields to their nearest other one.
 
     Args:
-        fields: (n, *shape); at most ``SCALE_SAMPLES`` of them, evenly spaced, are looked at.
+        fields: (n, *shape), physical units, array or memory map; at most ``SCALE_SAMPLES`` of them, evenly spaced,
+            are looked at.
+        normalizer: of the fields.
 
     Raises:
         ValueError: fewer than two fields, or all of them the same.
     """
     chosen = fields[:: max(1, len(fields) // SCALE_SAMPLES)][:SCALE_SAMPLES]
-    rows = np.asarray(chosen, np.float64).reshape(len(chosen), -1)
+    rows = np.asarray(normalizer.normalize(np.asarray(chosen)), np.float64).reshape(len(chosen), -1)
     squares = np.sum(rows**2, axis=1)
     distances = squares[:, None] + squares[None, :] - 2.0 * rows @ rows.T
     np.fill_diagonal(distances, np.inf)

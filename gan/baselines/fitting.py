@@ -81,12 +81,9 @@ class Fit:
         """
         spec = self.problem.spec
         spec = spec._replace(conditions={**spec.conditions, **more})
-
-        def unit(channels: int) -> Normalizer:
-            return Normalizer(np.zeros(channels, np.float32), np.ones(channels, np.float32))
-
-        normalizers = {**self.conditions, **{name: unit(shape[-1]) for name, shape in more.items()}}
-        networks, players = build(self.recipe.network, spec, unit(spec.channels), normalizers, seed=seed)
+        normalizers = {**self.conditions, **{name: Normalizer.identity(shape[-1]) for name, shape in more.items()}}
+        unchanged = Normalizer.identity(spec.channels)
+        networks, players = build(self.recipe.network, spec, unchanged, normalizers, seed=seed)
         return networks, players.generator.params, players.generator.rest
 
     def minimise(self, loss: Loss, params: Any, what: str) -> tuple[Any, float]:

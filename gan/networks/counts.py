@@ -27,13 +27,17 @@ class Count(NamedTuple):
 
 
 def network_counts(config: NetworkConfig, spec: SampleSpec) -> dict[str, Count]:
-    """Return the sizes of "generator" and "discriminator" for samples of these shapes; nothing is compiled."""
+    """Return the sizes of "generator" and "discriminator"; nothing is compiled.
 
-    def unit(channels: int) -> Normalizer:
-        return Normalizer(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+    Args:
+        config: shape of the networks.
+        spec: shapes of samples and conditions.
 
-    normalizers = {name: unit(shape[-1]) for name, shape in spec.conditions.items()}
-    networks, players = build(config, spec, unit(spec.channels), normalizers)
+    Raises:
+        ValueError: the networks do not fit the samples, as :func:`gan.build` says it.
+    """
+    normalizers = {name: Normalizer.identity(shape[-1]) for name, shape in spec.conditions.items()}
+    networks, players = build(config, spec, Normalizer.identity(spec.channels), normalizers)
 
     def one(shape: tuple[int, ...]) -> Any:
         return jax.ShapeDtypeStruct((1, *shape), jnp.float32)

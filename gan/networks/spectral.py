@@ -27,8 +27,12 @@ Vectors = dict[str, dict[str, Any]]
 
 def _kernels(params: Any) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(params)
-    named = ((tuple(str(getattr(key, "key", key)) for key in path), leaf) for path, leaf in leaves)
-    return {".".join(path): leaf for path, leaf in named if path[-1] == KERNEL}
+    return {_name(path): leaf for path, leaf in leaves if _name(path[-1:]) == KERNEL}
+
+
+def _name(path: Any) -> str:
+    """Place of an array in the tree, as in ``"blocks.0.kernel"``; checkpoints hold the vectors by these names."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def matrix(kernel: Float[Array, "*taps inputs outputs"]) -> Float[Array, "rows outputs"]:
@@ -65,7 +69,7 @@ def normalized(params: Any, vectors: Vectors) -> Any:
     """Return the parameters with every kernel divided by ``u' W v``."""
 
     def divide(path: Any, leaf: Any) -> Any:
-        name = ".".join(str(getattr(key, "key", key)) for key in path)
+        name = _name(path)
         if name not in vectors:
             return leaf
         leaf = jnp.asarray(leaf)

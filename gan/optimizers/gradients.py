@@ -75,18 +75,26 @@ def stepped(transforms: Pair, gradients: Pair, states: Pair, params: Pair) -> tu
     return Pair(*moved), Pair(*new)
 
 
+def refuse_critic_steps(count: int, play: str) -> None:
+    """Refuse more than one critic step in a play in which both players move at once.
+
+    Raises:
+        ValueError: ``count`` is not 1.
+    """
+    if count != 1:
+        raise ValueError(
+            f"game.critic_steps = {count} cannot be played with optimizer.play = {play!r}, in which both players move "
+            "at once: set it to 1, or choose optimizer.play = 'alternating'."
+        )
+
+
 def only_slice(batch: Batch, play: str) -> Batch:
     """Return the batch of a play in which both players move at once.
 
     Raises:
         ValueError: the batch holds several critic steps.
     """
-    count = batch.progress.shape[0]
-    if count != 1:
-        raise ValueError(
-            f"game.critic_steps = {count} cannot be played with optimizer.play = {play!r}, in which both players move "
-            "at once: set it to 1, or choose optimizer.play = 'alternating'."
-        )
+    refuse_critic_steps(batch.progress.shape[0], play)
     return slice_batch(batch, 0)
 
 

@@ -10,6 +10,7 @@ from gan.optimizers.adjusted import Adjusted
 from gan.optimizers.alternating import Alternating
 from gan.optimizers.competitive import Competitive
 from gan.optimizers.extragradient import Extragradient
+from gan.optimizers.gradients import refuse_critic_steps
 from gan.optimizers.lookahead import Lookahead
 from gan.optimizers.simultaneous import Simultaneous
 from gan.optimizers.step_sizes import diagonal_steps
@@ -17,7 +18,15 @@ from gan.optimizers.transforms import clipped_weights, player_transform
 
 
 def game_optimizer(config: OptimizerConfig, game: GameConfig, steps: int) -> Any:
-    """Return the game optimizer of a training of ``steps`` generator updates.
+    """Return the game optimizer that a configuration names.
+
+    Args:
+        config: the play, its options, and the transform and step sizes of both players.
+        game: its critic steps, objective and weight clipping, which the play must allow.
+        steps: generator updates of the whole training, over which step sizes decay.
+
+    Returns:
+        An object with ``init(players)`` and ``update(game, players, state, batch, key, axis_name=None)``.
 
     Raises:
         ValueError: the play cannot make critic steps, needs a zero-sum objective, or cannot clip weights.
@@ -30,11 +39,8 @@ def game_optimizer(config: OptimizerConfig, game: GameConfig, steps: int) -> Any
 
 def _play(config: OptimizerConfig, game: GameConfig, steps: int) -> Any:
     critic = game.critic_steps
-    if critic != 1 and config.play != "alternating":
-        raise ValueError(
-            f"game.critic_steps = {critic} cannot be played with optimizer.play = {config.play!r}, in which both "
-            "players move at once: set it to 1, or choose optimizer.play = 'alternating'."
-        )
+    if config.play != "alternating":
+        refuse_critic_steps(critic, config.play)
     if config.play in COMPETITIVE:
         return _competitive(config, game, steps)
     # Extragradient asks each transform twice in an update.

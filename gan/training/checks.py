@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gan.adversarial import adversarial_game
 from gan.config import Recipe
 from gan.networks.players import SampleSpec, build
@@ -27,11 +25,7 @@ def check_recipe(config: Any, spec: SampleSpec) -> None:
     recipe = Recipe.of(config)
     choose_devices(recipe)
     optimizer_of(recipe)
-
-    def unit(channels: int) -> Normalizer:
-        return Normalizer(np.zeros(channels, np.float32), np.ones(channels, np.float32))
-
-    conditions = {name: unit(shape[-1]) for name, shape in spec.conditions.items()}
-    networks, _ = build(recipe.network, spec, unit(spec.channels), conditions, bound=bound_of(recipe))
+    conditions = {name: Normalizer.identity(shape[-1]) for name, shape in spec.conditions.items()}
+    networks, _ = build(recipe.network, spec, Normalizer.identity(spec.channels), conditions, bound=bound_of(recipe))
     # The solver that a problem brings is taken to be there.
     adversarial_game(networks, recipe.game, recipe.carry, carry=lambda samples, *_: (samples, samples))

@@ -27,10 +27,17 @@ from gan.config import Recipe
 from gan.game import Batch, Game, Players
 from gan.networks.players import build
 from gan.optimizers.transforms import step_size
-from gan.regularizers import SCALE_SAMPLES, neighbour_scale
+from gan.regularizers import neighbour_scale
 from gan.training.alarms import ALARMS, Alarms
 from gan.training.batches import Batches, advance
-from gan.training.checkpoint import METRIC, Checkpoints, difference, read_description, write_description
+from gan.training.checkpoint import (
+    DESCRIPTION,
+    METRIC,
+    Checkpoints,
+    difference,
+    read_description,
+    write_description,
+)
 from gan.training.devices import choose_devices, replicated
 from gan.training.diagnostics import diagnosis
 from gan.training.divergence import Diverged, checked_means, one_by_one
@@ -108,8 +115,7 @@ class Trainer:
         game = self.recipe.game
         if game.gamma_rule == "dimension" or not (game.r1 > 0 or game.r2 > 0):
             return None
-        stride = max(1, len(self.problem.train) // SCALE_SAMPLES)
-        return neighbour_scale(self.networks.normalizer.normalize(np.asarray(self.problem.train[::stride])))
+        return neighbour_scale(self.problem.train, self.networks.normalizer)
 
     def next_batch(self, cursor: tuple[int, int]) -> tuple[Any, Any]:
         """Return the data of one call, with axes (devices, steps, critic steps, share of the batch)."""
@@ -243,7 +249,7 @@ class Trainer:
         return self.folder / FILM / f"{step:08d}.npz" if self.recipe.training.film else None
 
     def _open_folder(self, resume: bool) -> None:
-        exists = (self.folder / "gan.json").exists()
+        exists = (self.folder / DESCRIPTION).exists()
         if exists and not resume:
             raise ValueError(f"{self.folder} already holds a training: resume it, or choose an empty folder.")
         if exists:

@@ -30,10 +30,10 @@ def test_both_rules_of_gamma_are_half_a_mean_squared_distance():
     tight = clumps + 1e-3 * np.random.default_rng(1).standard_normal(clumps.shape)
     looked = tight[:SCALE_SAMPLES].reshape(-1, 6)
     brute = [np.min(np.delete(np.sum((looked - row) ** 2, axis=1), i)) for i, row in enumerate(looked)]
-    np.testing.assert_allclose(neighbour_scale(tight), 0.5 * np.mean(brute), rtol=1e-5)
-    assert neighbour_scale(tight) < 1e-5 * gamma_of(1.0, (6, 1))
+    np.testing.assert_allclose(neighbour_scale(tight, ONE), 0.5 * np.mean(brute), rtol=1e-5)
+    assert neighbour_scale(tight, ONE) < 1e-5 * gamma_of(1.0, (6, 1))
     with pytest.raises(ValueError, match="training fields that differ"):
-        neighbour_scale(np.ones((5, 2, 1)))
+        neighbour_scale(np.ones((5, 2, 1)), ONE)
 
 
 def played(game: GameConfig, progress: float, **options):
