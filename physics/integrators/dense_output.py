@@ -1,4 +1,4 @@
-"""Dense output of the exponential integrators: the field inside a step, at the order of the step."""
+"""Dense output of the exponential integrators: the field inside a step, to order four at most."""
 
 from typing import Any
 

@@ -116,7 +116,8 @@ def solve(
     - ``max_steps``: the most adaptive steps; running out of them is an error where diffrax can raise it, and
       infinite values at the times not reached inside ``pmap`` and ``shard_map``.
     - ``dense``: whether steps go their own way, fixed or adaptive, and the fields at ``times`` are interpolated
-      between them: by exponential integrators with `physics.integrators.dense_output`, to fourth order.
+      between them: by exponential integrators with `physics.integrators.dense_output`, to the order of the method,
+      at most the fourth.
     - ``noise``: the noise path of a stochastic system; fixed steps only.
 
     **Returns:** ``(len(times), *grid.shape, C)``.
