@@ -66,7 +66,7 @@ class ERK43(AbstractExponentialSolver):
         low = apply_symbol(a52, d_2) + apply_symbol(a53, d_3) + apply_symbol(a54, d_4)
         d_5 = nonlinear(1.0, u_hat + (change + low)) - n_u
         high = apply_symbol(b2, d_2) + apply_symbol(b3, d_3) + apply_symbol(b4, d_4) + apply_symbol(b5, d_5)
-        # Neither stage at half the step gives N there to third order. Where N grows linearly within a step, N' its rate,
-        # stage 3 is off by h^2 (a32/6 - phi_2(z/2)/4) N' = h^2 phi_2(z/6)/12 N' (weights without their h), and stage 4 by
-        # h^2 (a42/6 + a43/2 - phi_2(z/2)/4) N', which is five times that, whatever z: here the two errors cancel.
+        # Neither stage at half the step gives N there to third order. Where N grows linearly within a step, at the rate
+        # N', stage 3 is off by h^2 (a32/6 - phi_2(z/2)/4) N' = h^2 phi_2(z/6)/12 N' (weights without their h), stage 4
+        # by h^2 (a42/6 + a43/2 - phi_2(z/2)/4) N', which is five times that, whatever z: here the two errors cancel.
         return Stages(change + high, high - low, n_u + (5 * d_3 - d_4) / 4)
