@@ -98,11 +98,12 @@ def cases() -> dict[str, Case]:
     )
     return {
         "KS 256 x 16 fields x 1000 steps": Case(*ks_sides, _fields(ks, 16), 1000, 0.85),
-        "KS 256 x 1 field x 1000 steps": Case(*ks_sides, _fields(ks, 1), 1000),
-        "Burgers 256 x 16 x 1000": Case(*burgers_sides, _fields(burgers, 16), 1000),
-        "KdV 256 x 16 x 1000": Case(*kdv_sides, _fields(kdv, 16), 1000),
-        "Navier-Stokes 128 x 128 x 4 x 200": Case(*flow_sides, _fields(flow, 4), 200, 0.9),
-        "gradient through those 200 steps": Case(*flow_sides, _fields(flow, 4), 200, 1.0, _gradient),
+        "KS 256 x 1 field x 1000 steps": Case(*ks_sides, _fields(ks, 1), 1000, 0.85),
+        "Burgers 256 x 16 fields x 1000 steps": Case(*burgers_sides, _fields(burgers, 16), 1000, 0.85),
+        "Burgers 256 x 1 field x 1000 steps": Case(*burgers_sides, _fields(burgers, 1), 1000, 0.85),
+        "KdV 256 x 16 fields x 1000 steps": Case(*kdv_sides, _fields(kdv, 16), 1000),
+        "Navier-Stokes 128 x 128 x 4 x 200": Case(*flow_sides, _fields(flow, 4), 200, 0.8),
+        "gradient through those 200 steps": Case(*flow_sides, _fields(flow, 4), 200, 0.85, _gradient),
     }
 
 
@@ -113,8 +114,10 @@ def _difference(case: Case) -> float:
 
 
 def measure(case: Case, repeats: int) -> dict:
-    """Seconds of both sides, run in turn so that a busy moment of the machine meets both."""
-    compiled = [jax.jit(case.timed(side(case.steps))) for side in (case.ours, case.theirs)]
+    """Seconds of both sides, run in turn so that a busy moment of the machine meets both, and their peak memory."""
+    programs = [jax.jit(case.timed(side(case.steps))) for side in (case.ours, case.theirs)]
+    compiled = [program.lower(case.fields).compile() for program in programs]
+    megabytes = [one.memory_analysis().temp_size_in_bytes / 1e6 for one in compiled]
     for side in compiled:
         jax.block_until_ready(side(case.fields))
     seconds: list[list[float]] = [[], []]
@@ -129,6 +132,7 @@ def measure(case: Case, repeats: int) -> dict:
         "exponax": dict(zip(("q25", "median", "q75"), quartiles[1])),
         "ratio": quartiles[0][1] / quartiles[1][1],
         "difference": _difference(case),
+        "temporaries_mb": dict(zip(("ours", "exponax"), megabytes)),
         "goal": case.goal,
         "repeats": repeats,
     }
@@ -140,12 +144,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9, help="timed runs of either side (at least 7 to publish)")
     repeats = parser.parse_args().repeats
     rows = {}
-    print(f"{'case':38s} {'ours [s]':>22s} {'exponax [s]':>22s} {'ratio':>6s} {'goal':>5s} {'difference':>10s}")
+    head = f"{'case':38s} {'ours [s]':>22s} {'exponax [s]':>22s}"
+    print(f"{head} {'ratio':>6s} {'goal':>5s} {'difference':>10s} {'MB':>11s}")
     for name, case in cases().items():
         row = rows[name] = measure(case, repeats)
         spread = ["{median:.4f} ({q25:.4f}-{q75:.4f})".format(**row[side]) for side in ("ours", "exponax")]
         aim = "" if case.goal is None else f"{case.goal:.2f}"
-        print(f"{name:38s} {spread[0]:>22s} {spread[1]:>22s} {row['ratio']:6.2f} {aim:>5s} {row['difference']:10.1e}")
+        print(
+            f"{name:38s} {spread[0]:>22s} {spread[1]:>22s} {row['ratio']:6.2f} {aim:>5s} {row['difference']:10.1e} "
+            "{ours:5.1f}/{exponax:5.1f}".format(**row["temporaries_mb"])
+        )
     lost = [name for name, row in rows.items() if row["ratio"] > 1]
     print("slower than exponax in: " + (", ".join(lost) if lost else "none of these"))
     machine = {
@@ -169,15 +177,19 @@ def page(machine: dict, versions: dict, rows: dict) -> str:
         f"ETDRK4, float32, the same equation, grid and step on both sides, run in turn in one process: median and "
         f"quartiles of {max(row['repeats'] for row in rows.values())} runs on {machine['cpus']} {machine['machine']} "
         f"cores, Python {machine['python']}, jax {versions['jax']}, exponax {versions['exponax']}. "
-        "A ratio below 1 means that we are faster. Written by `python benchmarks/etdrk_against_exponax.py`.",
+        "A ratio below 1 means that we are faster; memory is that of the compiled program's temporaries. Written by "
+        "`python benchmarks/etdrk_against_exponax.py`.",
         "",
-        "| case | ours [s] | exponax [s] | ratio | goal | difference after 10 steps |",
-        "|---|---|---|---|---|---|",
+        "| case | ours [s] | exponax [s] | ratio | goal | difference after 10 steps | memory, both [MB] |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
         spread = ["{median:.4f} ({q25:.4f} to {q75:.4f})".format(**row[side]) for side in ("ours", "exponax")]
         goal = "" if row["goal"] is None else f"{row['goal']:.2f}"
-        lines.append(f"| {name} | {' | '.join(spread)} | {row['ratio']:.2f} | {goal} | {row['difference']:.1e} |")
+        memory = "{ours:.1f}, {exponax:.1f}".format(**row["temporaries_mb"])
+        lines.append(
+            f"| {name} | {' | '.join(spread)} | {row['ratio']:.2f} | {goal} | {row['difference']:.1e} | {memory} |"
+        )
     lost = [name for name, row in rows.items() if row["ratio"] > 1]
     missed = [name for name, row in rows.items() if row["goal"] is not None and row["ratio"] > row["goal"]]
     lines += [
