@@ -23,6 +23,11 @@ def parameter(value: Any) -> Any:
     return float(value) if isinstance(value, int | float | np.generic | np.ndarray) else value
 
 
+def is_zero(value: Any, *, otherwise: bool = False) -> bool:
+    """Whether the parameter is 0 everywhere; ``otherwise`` where it is traced."""
+    return bool(np.all(np.asarray(value) == 0)) if is_concrete(value) else otherwise
+
+
 def check_parameter(what: str, value: Any, *, positive: bool = True) -> None:
     """Raise ``ValueError`` unless the concrete parameter is finite and, if asked, not negative."""
     if not is_concrete(value) or not isinstance(value, int | float | np.ndarray | jax.Array):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import check_parameter, is_zero, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import derivative, inverse_transform_pair, laplacian, transform
@@ -39,6 +39,7 @@ class ShallowWater(SemilinearSystem):
     gravity: Float[Array, ""] | float = eqx.field(converter=parameter, default=1.0)
     depth: Float[Array, ""] | float = eqx.field(converter=parameter, default=1.0)
     viscosity: Float[Array, ""] | float = eqx.field(converter=parameter, default=1e-3)
+    _rests: bool = eqx.field(static=True, init=False, repr=False)
     name: ClassVar[str] = "shallow_water"
     channels: ClassVar[tuple[str, ...]] = ("u", "v", "height")
     chaotic: ClassVar[bool] = True
@@ -46,6 +47,9 @@ class ShallowWater(SemilinearSystem):
     # Without forcing there is nothing to settle to.
     default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 1.0, "stride": 0.5}
     example_grid: ClassVar[Grid] = Grid((96, 96), (2 * np.pi, 2 * np.pi))
+
+    def __post_init__(self):
+        self._rests = is_zero(self.coriolis)
 
     def __check_init__(self):
         if self.grid.ndim != 2:
@@ -131,9 +135,12 @@ class ShallowWater(SemilinearSystem):
 
     @property
     def symmetries(self) -> Symmetries:
-        """All shifts; without rotation also the mirror of each axis, which turns the velocity along it."""
+        """All shifts; without rotation also the mirror of each axis, which turns the velocity along it.
+
+        Where ``coriolis`` is traced, the value counts that the system was made with.
+        """
         mirrors: tuple[Reflection, ...] = (Reflection(0, (-1.0, 1.0, 1.0)), Reflection(1, (1.0, -1.0, 1.0)))
-        rests = isinstance(self.coriolis, float) and self.coriolis == 0.0
+        rests = is_zero(self.coriolis, otherwise=self._rests)
         return Symmetries(shift_axes=(0, 1), reflections=mirrors if rests else ())
 
     @property

@@ -1,5 +1,7 @@
 """Two-dimensional flow against exact and manufactured solutions, budgets and symmetries."""
 
+import dataclasses
+
 import diffrax
 import equinox as eqx
 import jax
@@ -7,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import ETDRK4, Grid, NavierStokes2D, advance
+from physics import ETDRK4, Grid, NavierStokes2D, ShallowWater, StochasticNavierStokes2D, advance
+from physics.data.description import describe
 from physics.spectral import dealias, derivative, to_spectral
 
 pytestmark = pytest.mark.float64
@@ -85,6 +88,43 @@ def test_declared_symmetries_commute_with_the_flow(forcing):
     for mirror in symmetries.reflections:
         flipped = advance(system, jnp.flip(w, mirror.axis) * mirror.signs[0], 0.02, 5)
         assert np.allclose(flipped, jnp.flip(end, mirror.axis) * mirror.signs[0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "parameter"),
+    [(NavierStokes2D, "forcing"), (StochasticNavierStokes2D, "forcing"), (ShallowWater, "coriolis")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_declared_symmetries_are_the_same_of_numbers_of_arrays_and_where_they_are_traced(make, parameter):
+    def declared_when_traced(system):
+        seen = []
+        jax.jit(lambda traced: seen.append(traced.symmetries))(system)
+        return seen[0]
+
+    without, with_it = (make(GRID, **{parameter: value}) for value in (0.0, 0.5))
+    assert without.symmetries != with_it.symmetries
+    # Data are told apart by what is given alone.
+    assert set(describe(without)) - {"class"} == {field.name for field in dataclasses.fields(make) if field.init}
+    for system in (without, with_it):
+        arrays = jax.tree.map(jnp.asarray, system)
+        assert system.symmetries == arrays.symmetries == declared_when_traced(system) == declared_when_traced(arrays)
+    # They are those of the value at hand, whatever the system was made with.
+    for end, start in ((without, with_it), (with_it, without)):
+        changed = eqx.tree_at(lambda s: getattr(s, parameter), start, getattr(end, parameter))
+        assert changed.symmetries == end.symmetries
+        assert dataclasses.replace(start, **{parameter: getattr(end, parameter)}).symmetries == end.symmetries
+
+
+def test_a_flow_that_decays_can_be_told_how_a_force_would_change_it():
+    # The forced wave gains -(q / 2) N of its transform per unit of time and force.
+    def rate(forcing):
+        system = NavierStokes2D(GRID, 0.05, forcing=forcing, forcing_mode=3)
+        return system.nonlinear(0.0, jnp.zeros((1, *GRID.spectral_shape), complex))[0]
+
+    slope = jax.jacfwd(rate)(0.0)
+    expected = np.zeros(GRID.spectral_shape)
+    expected[0, 3] = -0.5 * 1.5 * GRID.size
+    assert np.allclose(slope, expected, atol=1e-12) and np.all(rate(0.0) == 0)
 
 
 def test_an_ordinary_solver_agrees_with_exponential_steps():
