@@ -42,6 +42,7 @@ from gan.training.devices import choose_devices, replicated
 from gan.training.diagnostics import diagnosis
 from gan.training.divergence import Diverged, checked_means, one_by_one
 from gan.training.interruption import Interruption
+from gan.training.pace import Pace
 from gan.training.problem import Problem
 from gan.training.record import FILM, RECORD, rewind, write_frame
 from gan.training.step import AXIS, TrainingState, first_state, make_step, parallel, repeated
@@ -196,28 +197,32 @@ class Trainer:
                 for rate in (self.recipe.optimizer.generator_rate, self.recipe.optimizer.discriminator_rate)
             ]
             waiting: list[Any] = []
-            began = time.monotonic()
+            pace, began = Pace(), time.monotonic()
             with Interruption() as interruption, (self.folder / RECORD).open("a") as record:
+                pace.start()
                 while step < training.steps:
                     diagnosing = training.diagnose_every and not (step + several) % training.diagnose_every
                     earlier = jax.device_get(state.players) if diagnosing else None
                     batch = self.next_batch(cursor)
                     penalised = step % self.recipe.game.penalty_every == 0
-                    state, metrics = (self.step if penalised else self.step_between)(state, *batch)
+                    state, metrics = pace.call(self.step if penalised else self.step_between, several, state, *batch)
                     cursor = advance(cursor, taken, len(self.problem.train))
                     waiting.append(metrics)
                     step += several
                     stop = interruption.requested
                     if step % training.log_every and step != training.steps and not stop:
                         continue
+                    waiting = jax.device_get(waiting)
+                    taking = pace.read()
                     try:
-                        means = checked_means(step, one_by_one(jax.device_get(waiting), several), training)
+                        means = checked_means(step, one_by_one(waiting, several), training)
                     except Diverged as error:
                         raise Diverged(f"{error} {self._kept(checkpoints)}") from None
                     waiting = []
                     line: dict[str, Any] = {
                         "step": step,
                         "seconds": before + time.monotonic() - began,
+                        **taking,
                         **means,
                     }
                     line["rate_generator"], line["rate_discriminator"] = (float(rate(step)) for rate in rates)
@@ -239,6 +244,7 @@ class Trainer:
                     if stop:
                         checkpoints.wait()
                         raise KeyboardInterrupt
+                    pace.start()
             if first == step and validation is None:
                 validation = self.validate(state)
             return self.trained(state, validation)

@@ -47,9 +47,43 @@ def test_the_record_has_one_line_for_each_logged_step(finished):
     assert [line["step"] for line in record] == list(range(25, 201, 25)) == [step for step, _, _ in said]
     assert [line["tau"] for line in record][-1] == 1.0 > record[0]["tau"]
     assert record[-1]["rate_generator"] == pytest.approx(0.02 * 5e-3, rel=1e-4)
-    wanted = {"seconds", "generator_loss", "discriminator_loss", "gradient_adversarial", "invalid"}
+    wanted = {"seconds", "step_seconds", "generator_loss", "discriminator_loss", "gradient_adversarial", "invalid"}
     assert all(wanted <= line.keys() for line in record)
     assert ["validation" in line for line in record] == [False, True] * 4
+
+
+def test_the_time_of_an_update_leaves_out_compiling_checkpoints_and_whoever_watches(toy, tmp_path, monkeypatch):
+    """Every piece of work takes a time of its own on a clock that nothing else moves."""
+    now = 0.0
+    monkeypatch.setattr("gan.training.pace.monotonic", lambda: now)
+
+    def taking(seconds, result):
+        def work(*arguments):
+            nonlocal now
+            now += seconds() if callable(seconds) else seconds
+            return result(*arguments)
+
+        return work
+
+    def compiled(state, *_):
+        return state, {"invalid": np.zeros(())}
+
+    def trainer(folder, **choices):
+        made = Trainer(toy.problem(), toy.recipe(**choices), tmp_path / folder)
+        for name in ("step", "step_between"):
+            first = iter([500.0])
+            setattr(made, name, taking(lambda first=first: next(first, 3.0), compiled))
+        made.next_batch = taking(0.5, made.next_batch)
+        made.examine = taking(1000.0, lambda *_: {})
+        return made
+
+    length = {"steps": 8, "log_every": 4, "checkpoint_every": 4}
+    for folder, game in (("one", {}), ("two", {"penalty_every": 3})):
+        trainer(folder, game=game, training=length).run(False, taking(2000.0, lambda *_: None))
+        assert [line["step_seconds"] for line in lines(tmp_path / folder)] == [3.5, 3.5]
+    every = {"steps": 3, "log_every": 1, "checkpoint_every": 1}
+    trainer("every", training=every).run(False, None)
+    assert [line.get("step_seconds") for line in lines(tmp_path / "every")] == [None, 3.5, 3.5]
 
 
 def test_the_latest_and_the_best_checkpoints_are_kept(toy, finished):
