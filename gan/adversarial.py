@@ -97,8 +97,18 @@ def adversarial_game(
 ) -> Game:
     """Assemble the game from its configuration.
 
-    ``gamma_scale`` stands in the place of the count of numbers in gamma (``game.gamma_rule``); ``axis_name`` is the
-    mapped axis of devices over which statistics of a whole batch are taken.
+    Args:
+        networks: both players as functions.
+        game: objective, weights of the discriminator's penalties and the generator's further terms.
+        carry_config: how long the solver carries samples on, and its limits.
+        carry: (samples, condition, tau) -> (samples, valid), physical units; ``None`` for no solver.
+        symmetries: shifts and reflections of the data's law, through which data pass at random.
+        penalties: name -> term of the generator's loss in physical units.
+        gamma_scale: what stands in gamma in the place of the count of numbers (``game.gamma_rule``).
+        axis_name: mapped axis of devices over which statistics of a whole batch are taken, ``None`` for one device.
+
+    Returns:
+        The game as pure functions of both players' parameters, for any game optimizer.
 
     Raises:
         ValueError: the ensemble score without a condition, a transport cost without latents like samples, or

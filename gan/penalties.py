@@ -74,6 +74,11 @@ def fair_ensemble_score(
     (Ferro 2014). Lower is better and it is smallest in expectation when draws and truth share their
     law, so it works against the small spread of conditional generators. A draw with weight 0 takes its whole
     condition out of the mean.
+
+    Args:
+        draws: samples, m for each condition, in the unit of the score.
+        truth: what the data hold for each condition.
+        weight: 1, or 0 for a draw that the solver could not carry on.
     """
     count = draws.shape[0]
     axes = tuple(range(1, truth.ndim))

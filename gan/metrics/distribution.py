@@ -56,6 +56,13 @@ def holm(p_values: Sequence[float] | np.ndarray, level: float = 0.05) -> np.ndar
     """Which hypotheses Holm's step-down test keeps: True where it does not reject at the family-wise ``level``.
 
     Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scand. J. Statist. 6, 65-70.
+
+    Args:
+        p_values: of all hypotheses of the family, in any order.
+        level: largest probability of rejecting any true hypothesis.
+
+    Returns:
+        booleans in the order of ``p_values``.
     """
     p = np.asarray(p_values, float)
     order = np.argsort(p, kind="stable")

@@ -28,6 +28,11 @@ def crps(
     from the order statistics, ``sum_ij |x_i - x_j| = 2 sum_i (2 i - M - 1) x_(i)``, and is divided by ``M (M
     - 1)`` when fair, else ``M^2``.
 
+    Args:
+        ensemble: the members, along the first axis, in the unit of the field.
+        truth: what happened, in the same unit.
+        fair: whether the expectation is that of infinitely many members; else the score of the members as they are.
+
     Raises:
         ValueError: a fair score of fewer than two members.
 
@@ -49,6 +54,15 @@ def energy_score(
 
     ``E|X - y| - E|X - X'| / 2`` with Euclidean norms (Gneiting and Raftery 2007, eq. 22). Flatten whole
     fields into the last axis to score them jointly. The gradient at coinciding members is taken as zero.
+
+    Args:
+        ensemble: the members, along the first axis, vectors along the last, in the unit of the field.
+        truth: what happened, in the same unit.
+        fair: whether the expectation is that of infinitely many members; else the score of the members as they are.
+
+    Raises:
+        ValueError: a fair score of fewer than two members.
+
     """
     x, y = jnp.asarray(ensemble), jnp.asarray(truth)
     members = _members(x, fair)
@@ -64,6 +78,14 @@ def spread_skill_ratio(
 
     ``sqrt((M + 1) / M * mean unbiased variance) / sqrt(mean (ensemble mean - truth)^2)`` (Fortin et al. 2014),
     means over everything but the members.
+
+    Args:
+        ensemble: the members, along the first axis, in the unit of the field.
+        truth: what happened, in the same unit.
+
+    Raises:
+        ValueError: fewer than two members.
+
     """
     x, y = jnp.asarray(ensemble), jnp.asarray(truth)
     members = _members(x, True)
@@ -79,6 +101,11 @@ def rank_histogram(
     """How often the truth has each rank among the members, ``(members + 1,)`` counts; flat for a reliable ensemble.
 
     Hamill 2001, Mon. Weather Rev. 129, 550. Ties are broken at random.
+
+    Args:
+        ensemble: the members, along the first axis, in the unit of the field.
+        truth: what happened, in the same unit.
+        key: random key that breaks ties.
     """
     x, y = jnp.asarray(ensemble), jnp.asarray(truth)
     below, ties = (x < y).sum(axis=0), (x == y).sum(axis=0)
@@ -111,6 +138,11 @@ def coverage(
     An exchangeable truth falls between the j-th smallest and the j-th largest of M members with probability
     ``1 - 2 j / (M + 1)``. Where ``level`` lies between two of these, the two shares are averaged with the
     weights that make the expectation ``level`` exactly, whatever M is.
+
+    Args:
+        ensemble: the members, along the first axis, in the unit of the field.
+        truth: what happened, in the same unit.
+        level: probability of the interval, in (0, 1).
 
     Raises:
         ValueError: too few members to have such an interval.

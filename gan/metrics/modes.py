@@ -33,7 +33,14 @@ class Labels(NamedTuple):
 def nearest_centre(
     points: Float[np.ndarray, "n c"], centres: Float[np.ndarray, "modes c"], std: float, within: float = WITHIN
 ) -> Labels:
-    """Label points by their nearest centre; high quality is a distance of at most ``within`` times ``std``."""
+    """Label points by their nearest centre; high quality is a distance of at most ``within`` times ``std``.
+
+    Args:
+        points: the samples.
+        centres: of all modes.
+        std: standard deviation of a mode along each axis, in the unit of the points.
+        within: standard deviations up to which a point is of high quality.
+    """
     distance, mode = cKDTree(centres).query(points)
     return Labels(np.asarray(mode, int), np.asarray(distance <= within * std))
 
