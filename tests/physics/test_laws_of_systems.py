@@ -1,6 +1,7 @@
 """What every system of the suite states of itself: budgets, invariants, symmetries, steps, gradients, refusals."""
 
 import dataclasses
+import inspect
 import re
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import physics
 from physics import (
     Advection,
     AllenCahn,
@@ -16,6 +18,8 @@ from physics import (
     Burgers2D,
     CahnHilliard,
     CosmicWeb,
+    DoubleWell,
+    EnergyBalance,
     FisherKPP,
     GrayScott,
     Grid,
@@ -23,12 +27,18 @@ from physics import (
     KortewegDeVries,
     KuramotoSivashinsky,
     Landscape,
+    NavierStokes2D,
     NavierStokes3D,
+    NoisePath,
     NonlinearSchroedinger,
+    OrnsteinUhlenbeck,
     SeismicWave,
     ShallowWater,
     SmokePlume,
+    StochasticNavierStokes2D,
+    StochasticSystem,
     SwiftHohenberg,
+    System,
     Wave,
     advance,
     solve,
@@ -57,14 +67,24 @@ WAVES_AND_REACTIONS = [
 ]
 FLOWS = [
     BarotropicVorticity(SQUARE, 3.0, 0.05, 0.1),
+    NavierStokes2D(SQUARE, 0.05, 0.1, 0.7, 2),
     NavierStokes3D(Grid((12, 8, 10), (TAU, 5.0, TAU)), 0.05),
     ShallowWater(SQUARE, 2.0, 1.5, 0.8, 0.05),
     SmokePlume(SQUARE, 0.05, 0.04, 1.5, 0.7, 3.0, 5.0, 2.0),
     CosmicWeb(Grid((8, 12), (1.0, 1.5)), 0.8),
     Landscape(RANGE, 1.0, 20.0, 0.5, 0.7, 0.15),
 ]
+STOCHASTIC = [
+    OrnsteinUhlenbeck(1.5, 0.5, 0.8),
+    DoubleWell(0.4, 0.6),
+    EnergyBalance(grid=Grid((8,), (2.0,), "neumann")),
+    StochasticNavierStokes2D(SQUARE, 0.05, 0.1, 0.7, 2, injection=0.3, noise_mode=2),
+]
 # Their gradients stand for their families in the fast tier.
-FAST = ("heat", "fisher_kpp", "nonlinear_schroedinger", "barotropic_vorticity")
+FAST = ("heat", "fisher_kpp", "nonlinear_schroedinger", "barotropic_vorticity", "double_well")
+# In test_systems_point and test_systems_lorenz96.
+GRADIENTS_ELSEWHERE = {"LotkaVolterra", "Pendulum", "ReplicatorMutator", "Robertson", "SIR"}
+GRADIENTS_ELSEWHERE |= {"Lorenz63", "Lorenz96", "Lorenz96TwoScale"}
 EXAMPLES = [*WAVES_AND_REACTIONS, *FLOWS]
 WALLS = [
     Heat(Grid((10, 12), (5.0, 6.0), ("dirichlet", "neumann")), 0.3),
@@ -81,8 +101,9 @@ ISOTROPIC.append(NonlinearSchroedinger)
 
 
 # Noise is no state of theirs: vorticity in a periodic box has no mean, displacements stay below a cell, terrain drains,
-# and products that the 2/3 rule cuts off would open the budgets of shallow water.
-SMOOTH = ("barotropic_vorticity", "navier_stokes_3d", "shallow_water", "cosmic_web", "landscape")
+# and products that the 2/3 rule cuts off would open the budgets of shallow water; ice has its edge in a climate alone.
+SMOOTH = ("barotropic_vorticity", "navier_stokes_2d", "navier_stokes_3d", "shallow_water", "cosmic_web", "landscape")
+SMOOTH += tuple(system.name for system in STOCHASTIC)
 
 
 def _named(system):
@@ -213,21 +234,30 @@ def test_the_recommended_step_is_accurate_on_initial_fields(system, key):
     assert np.abs(end - advance(system, u0, dt / 2, 32)).max() < 1e-3 * np.abs(end).max()
 
 
+def test_gradients_are_held_to_finite_differences_in_every_system_that_moves():
+    public = (getattr(physics, name) for name in physics.__all__)
+    moving = {kind for kind in public if isinstance(kind, type) and issubclass(kind, System)}
+    here = {type(system).__name__ for system in (*EXAMPLES, *STOCHASTIC)}
+    assert not here & GRADIENTS_ELSEWHERE
+    assert {kind.__name__ for kind in moving if not inspect.isabstract(kind)} == here | GRADIENTS_ELSEWHERE
+
+
 @pytest.mark.float64
-@pytest.mark.parametrize("system", _tiers(EXAMPLES, _only(*FAST)))
+@pytest.mark.parametrize("system", _tiers([*EXAMPLES, *STOCHASTIC], _only(*FAST)))
 def test_gradients_in_the_initial_field_and_every_parameter_match_finite_differences(system):
     u0 = _field(system)
     weights = np.random.default_rng(5).normal(size=system.field_shape)
     direction = np.asarray(_field(system, 5))
     parameters, structure = jax.tree.flatten(jax.tree.map(jnp.asarray, system))
     dt = _small_step(system)
+    noise = NoisePath(jax.random.key(7)) if isinstance(system, StochasticSystem) else None
 
     @jax.jit
     @jax.value_and_grad
     def observed(arguments):
         parameters, u = arguments
         changed = jax.tree.unflatten(structure, parameters)
-        return (weights * solve(changed, u, [2 * dt, 4 * dt], dt=dt) ** 2).sum()
+        return (weights * solve(changed, u, [2 * dt, 4 * dt], dt=dt, noise=noise) ** 2).sum()
 
     def slope(change):
         return (observed(change(1.0))[0] - observed(change(-1.0))[0]) / 2

@@ -220,18 +220,20 @@ def test_gradients_in_permeability_and_source_are_those_of_finite_differences(bo
 
 
 @pytest.mark.float64
-def test_gradients_in_wavenumber_and_boundary_values_are_those_of_finite_differences():
+@pytest.mark.parametrize("kind", [Poisson, Helmholtz], ids=lambda kind: kind.name)
+def test_gradients_in_wavenumber_source_and_boundary_values_are_those_of_finite_differences(kind):
     grid = Grid((6, 5), (1.0, 1.0), ("dirichlet", "neumann"))
 
     @jax.jit
-    def loss(k, low, inflow):
-        system = Helmholtz(grid, 1.0, k, ((low, 0.5), (inflow, 0.0)))
+    def loss(source, low, inflow, *wavenumber):
+        system = kind(grid, source, *wavenumber, boundary_values=((low, 0.5), (inflow, 0.0)))
         return jnp.sum(solve_steady(system, tolerance=1e-12) ** 3)
 
-    place = (jnp.asarray(2.0), jnp.asarray(0.3), jnp.linspace(0.0, 1.0, 6))
-    gradients = jax.grad(loss, (0, 1, 2))(*place)
+    place = [1.0 + jnp.arange(30.0).reshape(6, 5, 1) / 30, jnp.asarray(0.3), jnp.linspace(0.0, 1.0, 6)]
+    place += [jnp.asarray(2.0)] * (kind is Helmholtz)
+    gradients = jax.grad(loss, range(len(place)))(*place)
     for number, gradient in enumerate(gradients):
-        moved = [tuple(v + s * 1e-5 if i == number else v for i, v in enumerate(place)) for s in (1, -1)]
+        moved = [[v + s * 1e-5 if i == number else v for i, v in enumerate(place)] for s in (1, -1)]
         assert np.isclose(jnp.sum(gradient), (loss(*moved[0]) - loss(*moved[1])) / 2e-5, rtol=1e-6)
 
 
