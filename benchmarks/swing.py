@@ -12,10 +12,11 @@ quarter of the training: its median, its largest value, and the last checkpoint.
     python benchmarks/swing.py --experiment kuramoto_sivashinsky [--steps 2000] --seeds 3 --through 0 4
 
 The second line takes the three arms whose averaged generator has the smallest largest value on the Gaussians (median
-over the seeds), with each carry time. Results go into benchmarks/results/swing.json after every run, so that a stopped
-study goes on where it was, and several files of parts of it (--results, one for each core) go together with --merge;
-docs/images/swing-EXPERIMENT.png and the marked part of docs/stability.md are written at the end, or at once from what
-is there by --draw.
+over the seeds), with each carry time; plays whose step needs second derivatives of the game are left out there, as one
+run of the competitive play would take hours. Results go into benchmarks/results/swing.json after every run, so that a
+stopped study goes on where it was, and several files of parts of it (--results, one for each core) go together with
+--merge; docs/images/swing.png and the marked part of docs/stability.md are written at the end, or at once from what is
+there by --draw.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ from experiments.config import ExperimentConfig
 from experiments.files import write_json, write_text
 from experiments.options import to_mapping
 from gan import normalizer
-from gan.config import PLAYS
+from gan.config import COMPETITIVE, PLAYS
+from gan.optimizers.adjusted import ADJUSTMENTS
 from gan.training.checkpoint import METRIC
 from gan.training.divergence import Diverged
 from gan.training.loop import Trainer
@@ -157,12 +159,13 @@ def summary(runs: list[dict[str, Any]], side: str, level: float) -> dict[str, li
 
 
 def finalists(study: dict[str, Any]) -> list[str]:
-    """Return the arms that win on the Gaussians."""
+    """Return the arms that win on the Gaussians, of plays without second derivatives."""
     if not study.get("runs"):
         raise SystemExit("The finalists come from the Gaussians: run those first, or name --arms.")
     largest = {
         arm: np.median(summary([r for r in study["runs"] if r["arm"] == arm], "averaged", study["floor"])["largest"])
         for arm in dict.fromkeys(run["arm"] for run in study["runs"])
+        if arm.split(", ")[0] not in (*COMPETITIVE, *ADJUSTMENTS)
     }
     return sorted(largest, key=lambda arm: largest[arm])[:FINALISTS]
 
@@ -264,44 +267,47 @@ def table(study: dict[str, Any]) -> list[str]:
     return lines
 
 
-def draw(study: dict[str, Any], target: Path) -> None:
-    """Draw the course of every arm, all seeds."""
-    found = groups(study)
-    columns = min(4, len(found))
-    rows = -(-len(found) // columns)
-    size = {"figsize": (2.7 * columns, 1.9 * rows), "layout": "constrained"}
-    figure, boxes = plt.subplots(rows, columns, sharex=True, sharey=True, squeeze=False, **size)
-    for axes, (label, runs) in zip(boxes.flat, found.items()):
-        for run, (side, colour) in itertools.product(runs, zip(SIDES, ("C1", "C0"))):
-            axes.plot(run["step"], np.array(run[side]) / study["floor"], color=colour, lw=0.8, alpha=0.8)
-        axes.axhline(1.0, color="0.4", lw=0.8)
-        axes.set_yscale("log")
-        axes.set_title(label, fontsize=7)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(labelsize=7)
-    for axes in list(boxes.flat)[len(found) :]:
-        axes.set_visible(False)
-    figure.supxlabel("updates", fontsize=8)
-    figure.suptitle("Distance over that of two sets of data; orange as it stands, blue averaged", fontsize=9)
+def draw(studies: dict[str, Any], target: Path) -> None:
+    """Draw the course of every arm, all seeds, one block of panels for each experiment."""
+    columns = 4
+    rows = [-(-len(groups(study)) // columns) for study in studies.values()]
+    figure = plt.figure(figsize=(2.7 * columns, 1.8 * sum(rows) + 0.6), layout="constrained")
+    blocks = np.atleast_1d(figure.subfigures(len(studies), 1, height_ratios=rows))
+    for block, count, (name, study) in zip(blocks, rows, studies.items()):
+        boxes = block.subplots(count, columns, sharex=True, sharey=True, squeeze=False)
+        found = groups(study)
+        for axes, (label, runs) in zip(boxes.flat, found.items()):
+            for run, (side, colour) in itertools.product(runs, zip(SIDES, ("C1", "C0"))):
+                axes.plot(run["step"], np.array(run[side]) / study["floor"], color=colour, lw=0.8, alpha=0.8)
+            axes.axhline(1.0, color="0.4", lw=0.8)
+            axes.set_yscale("log")
+            axes.set_title(label, fontsize=7)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
+            axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.tick_params(labelsize=7)
+        for axes in list(boxes.flat)[len(found) :]:
+            axes.set_visible(False)
+        block.supxlabel("updates", fontsize=8)
+        block.suptitle(
+            f"{NAMES[name]}: distance over that of two sets of data; orange as it stands, blue averaged", fontsize=9
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, dpi=140)
+    figure.savefig(target, dpi=110)
 
 
 def write(studies: dict[str, Any]) -> None:
-    """Write pictures and the marked part of the page."""
+    """Write the picture and the marked part of the page."""
+    draw(studies, ROOT / "docs" / "images" / "swing.png")
     lines = [MARKS[0], "", "## How far distances swing in training", ""]
+    lines += ["![The course of every arm, all seeds](images/swing.png)", ""]
     for name, study in studies.items():
-        draw(study, ROOT / "docs" / "images" / f"swing-{name}.png")
         machine, versions = study["machine"], study["versions"]
         lines += [
             f"{NAMES[name]}, {study['settings']['steps']} updates, {CHECKPOINTS} checkpoints, sliced Wasserstein "
             f"distance of {study['n']} samples over that of two sets of data; median, largest and last of the last "
             "quarter of the training: the median over the seeds and, in brackets, the worst of them (inf: diverged). "
             f"{machine['cores']} cores, jax {versions['jax']}.",
-            "",
-            f"![The course of every arm](images/swing-{name}.png)",
             "",
             *table(study),
             "",

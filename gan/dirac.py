@@ -3,7 +3,9 @@
 The data are the point 0, the generator is one point theta, the discriminator is D(x) = psi x. The equilibrium is
 (0, 0), and there the vector field of gradient play with an R1 penalty of weight gamma has the eigenvalues
 -gamma/2 +- sqrt(gamma^2/4 - f'(0)^2), f'(0) the slope of the loss (Mescheder, Geiger and Nowozin 2018, lemma 3.3):
-imaginary without a penalty, so that whatever follows the field circles or spirals outwards.
+imaginary without a penalty, so that whatever follows the field circles or spirals outwards. R2 has the same ones: the
+gradient of D is psi everywhere. The penalty of Wasserstein GANs asks for |psi| = 1, so (0, 0) is no equilibrium with it
+and nothing converges there (ibid.).
 """
 
 from __future__ import annotations
@@ -20,9 +22,15 @@ from gan.game import Batch, Draw, Game, Judgement, Player, Players
 from gan.objectives import objective
 
 
-def dirac_game(name: str, gamma: float) -> Game:
-    """Return the game with an objective of that name and R1 of weight ``gamma``; parameters are scalars."""
-    losses = objective(name)
+def dirac_game(name: str, gamma: float, penalty: str = "r1") -> Game:
+    """Return the game with an objective of that name and a penalty of weight ``gamma``; parameters are scalars.
+
+    Args:
+        name: of the objective.
+        gamma: weight of the penalty.
+        penalty: "r1" at the data, "r2" at the sample, "gradient_penalty" half way between them.
+    """
+    losses, share = objective(name), {"r1": 0.0, "r2": 1.0, "gradient_penalty": 0.5}[penalty]
     one = jnp.ones(1)
 
     def draw(theta: Array, rest: Any, batch: Batch, key: Array) -> tuple[Draw, Any]:
@@ -33,9 +41,13 @@ def dirac_game(name: str, gamma: float) -> Game:
         return psi * x[:, 0]
 
     def judge(psi: Array, rest: Any, seen: Draw, key: Array) -> Judgement:
-        real, gradient = regularizers.logits_and_gradient(lambda x: logits(psi, x), seen.real)
-        own = regularizers.zero_centred(gradient, gamma, one)
-        return Judgement(losses.discriminator(real, logits(psi, seen.samples[0]), one), own, {}, rest)
+        real, fake = seen.real, seen.samples[0]
+        _, gradient = regularizers.logits_and_gradient(lambda x: logits(psi, x), real + share * (fake - real))
+        if penalty == "gradient_penalty":
+            own = gamma * regularizers.one_centred(gradient, one)
+        else:
+            own = regularizers.zero_centred(gradient, gamma, one)
+        return Judgement(losses.discriminator(logits(psi, real), logits(psi, fake), one), own, {}, rest)
 
     def fool(psi: Array, rest: Any, seen: Draw, key: Array) -> Array:
         return losses.generator(logits(psi, seen.real), logits(psi, seen.samples[0]), one)

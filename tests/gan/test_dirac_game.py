@@ -36,9 +36,11 @@ def sorted_pair(half_trace: complex, determinant: complex) -> np.ndarray:
     return np.sort_complex(np.array([half_trace - root, half_trace + root]))
 
 
-def linearised(name: str, gamma: float, optimizer: Any, critic_steps: int = 1, updates: int = 1) -> np.ndarray:
+def linearised(
+    name: str, gamma: float, optimizer: Any, critic_steps: int = 1, updates: int = 1, penalty: str = "r1"
+) -> np.ndarray:
     """Eigenvalues of some updates of (theta, psi) and of what the optimizer remembers, at the equilibrium."""
-    game = dirac_game(name, gamma)
+    game = dirac_game(name, gamma, penalty)
     start = optimizer.init(Players(Player(jnp.zeros(()), {}), Player(jnp.zeros(()), {})))
     # What the first update treats in another way than all others (optimism has no past there) is behind.
     start = optimizer.update(game, players_at(jnp.zeros(2)), start, batch(critic_steps), jax.random.key(0))[1]
@@ -247,7 +249,24 @@ def test_an_adjustment_is_not_longer_than_the_gradients(name, weight):
     np.testing.assert_allclose(metrics["gradient_adjustment"], np.linalg.norm(change), rtol=1e-6)
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.6])
+@pytest.mark.parametrize("name", ["alternating", "simultaneous", "extragradient"])
+def test_r2_has_the_eigenvalues_of_r1(name):
+    r1, r2 = (linearised("minimax", 0.6, play(name, RATE), penalty=penalty) for penalty in ("r1", "r2"))
+    np.testing.assert_allclose(r1, r2, atol=1e-12)
+
+
+def test_a_penalty_of_slopes_other_than_one_keeps_the_game_from_its_equilibrium():
+    """It pulls |psi| to 1, where the sample is driven on: the orbit never rests, where that of R1 ends at (0, 0)."""
+    start = jnp.asarray([0.5, 0.5])
+    ends = {
+        penalty: orbit(dirac_game("wasserstein", 1.0, penalty), alternating(0.1), start, 2000)[-500:]
+        for penalty in ("r1", "gradient_penalty")
+    }
+    assert np.hypot(*ends["r1"].T).max() < 1e-6
+    assert np.hypot(*ends["gradient_penalty"].T).min() > 0.1
+
+
+@pytest.mark.parametrize("gamma", GAMMAS)
 def test_lookahead_averages_the_power_of_what_it_wraps(gamma):
     """A round of k updates, which ends with a pull, has the eigenvalues 1 - a + a mu^k."""
     steps, share = 5, 0.4
