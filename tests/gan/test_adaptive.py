@@ -122,13 +122,14 @@ def test_a_training_with_all_helpers_runs_records_them_and_is_loaded(toy, tmp_pa
             "symmetrize": True,
         },
         optimizer={"clip": 10.0},
-        training={"steps": 40, "log_every": 20, "checkpoint_every": 20},
+        training={"steps": 40, "log_every": 8, "checkpoint_every": 40},
     )
     power = Penalty(lambda samples, condition: jnp.mean(samples**2), 0.01)
     trained = train(toy.problem(penalties={"power": power}), recipe, tmp_path)
-    first, last = [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    first, *_, last = [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert last["discriminator_augment"] > first["discriminator_augment"] > 0
-    assert first["generator_transport"] > last["generator_transport"] == pytest.approx(last["generator_transport"])
+    # The last line holds updates 33 to 40 alone, past the 0.8 of the training at which the share is nothing.
+    assert first["generator_transport"] > last["generator_transport"] == 0.0
     assert first["gradient_power"] > 0
     again = load(tmp_path, carry=toy.decay, symmetries=toy.SYMMETRIES)
     np.testing.assert_array_equal(again.sample(jax.random.key(0), 4), trained.sample(jax.random.key(0), 4))
