@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def portraits(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
             for axes, row in zip(grid.flat, rows):
                 axes.set_axis_on()
                 points = figures[f"dirac/{row['play']}/{transform}/{penalty}"]
-                _portrait(axes, points, row["outcome"])
+                _portrait(axes, points, row["outcome"], comparison.get("objective", ""), row["gamma"])
                 axes.set_title(f"{words(row['play'])}:\n{row['outcome']}", fontsize=8)
             figure.supxlabel("generator", fontsize=9)
             figure.supylabel("discriminator", fontsize=9)
@@ -45,12 +45,35 @@ def portraits(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
     return pictures
 
 
-def _portrait(axes: Any, points: np.ndarray, outcome: str) -> None:
+def field(objective: str, gamma: float, theta: np.ndarray, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return (theta', psi') of gradient play with R1 of weight ``gamma``; ``None`` unless the objective is zero-sum.
+
+    Both players share the slope s(theta psi) of the loss: theta' = s psi, psi' = -s theta - gamma psi (Mescheder,
+    Geiger and Nowozin 2018, lemma 2.2 and section 4.1).
+    """
+    if objective not in _SLOPES:
+        return None
+    slope = _SLOPES[objective](theta * psi)
+    return slope * psi, -slope * theta - gamma * psi
+
+
+def _sigmoid(logit: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * logit))
+
+
+_SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "minimax": _sigmoid,
+    "relativistic_minimax": _sigmoid,
+    "wasserstein": lambda logit: np.ones_like(logit),
+}
+"""Slope of the shared loss in the logit of the generated point, by zero-sum objective."""
+
+
+def _portrait(axes: Any, points: np.ndarray, outcome: str, objective: str, gamma: float) -> None:
     size = 1.15 * min(max(np.abs(points[np.isfinite(points).all(axis=1)]).max(), 1.0), 4.0)
     theta, psi = np.meshgrid(np.linspace(-size, size, 11), np.linspace(-size, size, 11))
-    # Gradient play of the zero-sum loss: theta rises with psi, psi falls with theta, both by the same sigmoid.
-    slope = 1 / (1 + np.exp(-theta * psi))
-    axes.quiver(theta, psi, slope * psi, -slope * theta, color=BAND, width=0.006)
+    if (arrows := field(objective, gamma, theta, psi)) is not None:
+        axes.quiver(theta, psi, *arrows, color=BAND, width=0.006)
     axes.plot(*points.T, color=_OUTCOMES[outcome], linewidth=0.7)
     axes.plot(*points[0], "o", color=SOLVER, markerfacecolor="none", markersize=5)
     axes.plot(*points[-1], "o", color=SOLVER, markersize=4)

@@ -12,8 +12,11 @@ import pytest
 import experiments
 from experiments import catalog, cli
 from experiments.errors import UserError
+from experiments.plots.dirac import field
 from gan.config import GameConfig, OptimizerConfig
 from gan.dirac import dirac_game, eigenvalues, orbit
+from gan.game import Batch, Player, Players
+from gan.optimizers.gradients import vector_field
 from gan.optimizers.selection import game_optimizer
 
 RATE = 0.2
@@ -103,6 +106,27 @@ def test_the_report_shows_the_orbits_and_nothing_can_be_drawn(finished):
     assert "every game optimizer" in page and page.count("data:image/png") >= 4
     with pytest.raises(UserError, match="nothing to draw"):
         experiments.load_run(finished).sample(3)
+
+
+@pytest.mark.float64
+@pytest.mark.parametrize("objective", ["minimax", "relativistic_minimax", "wasserstein"])
+@pytest.mark.parametrize("gamma", [0.0, 0.5])
+def test_the_arrows_of_a_portrait_are_the_field_that_gradient_play_follows(objective, gamma):
+    theta, psi = np.meshgrid([-1.5, 0.3], [-0.7, 2.0])
+    game = dirac_game(objective, gamma)
+
+    def step(theta, psi):
+        batch = Batch(jnp.zeros((1, 1)), {}, jnp.zeros(1, int), jnp.zeros(()))
+        players = Players(Player(jnp.float64(theta), {}), Player(jnp.float64(psi), {}))
+        found = vector_field(game, players, batch, jax.random.key(0), None).gradients
+        return -found.generator, -found.discriminator
+
+    wanted = np.vectorize(step)(theta, psi)
+    np.testing.assert_allclose(field(objective, gamma, theta, psi), wanted, rtol=1e-12)
+
+
+def test_a_game_without_one_shared_loss_gets_no_arrows():
+    assert field("non_saturating", 0.5, np.ones(1), np.ones(1)) is None
 
 
 def test_an_unknown_play_is_refused():
