@@ -6,7 +6,7 @@ are missing, so that a report shows what there is.
 
 from __future__ import annotations
 
-from experiments.plots.course import refinement, search, training
+from experiments.plots.course import layers, refinement, search, training
 from experiments.plots.dirac import portraits
 from experiments.plots.fields import evolution, samples
 from experiments.plots.forecast import forecasts, rank_histogram
@@ -27,6 +27,7 @@ __all__ = [
     "forest",
     "histograms",
     "is_inside",
+    "layers",
     "modes_course",
     "null_limit",
     "portraits",

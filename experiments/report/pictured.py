@@ -117,10 +117,11 @@ def forecast_section(comparison: Mapping[str, Any], figures: Arrays) -> str:
 
 
 def training_section(metrics: Sequence[Mapping[str, Any]]) -> str:
-    """Losses and gradients over the training, and its alarms."""
+    """All that was recorded over the training, and its alarms."""
     shown = plots.training(metrics)
+    layers = gallery(plots.layers(metrics), "one")
     alarms = [(row.get("step"), text) for row in metrics for text in row.get("alarms", ())]
-    if not shown and not alarms:
+    if not shown and not layers and not alarms:
         return ""
     said = "".join(f"<li>Step {number(step)}: {html.escape(str(text))}.</li>" for step, text in alarms)
-    return f"<section><h2>Training</h2>{f'<ul>{said}</ul>' if said else ''}{gallery(shown)}</section>"
+    return f"<section><h2>Training</h2>{f'<ul>{said}</ul>' if said else ''}{gallery(shown)}{layers}</section>"

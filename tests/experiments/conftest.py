@@ -73,6 +73,46 @@ def finished_run(run_path):
     return run_path
 
 
+@pytest.fixture(scope="session")
+def record(tmp_path_factory):
+    """The lines that a training with every term, helper and diagnosis really writes: two updates of tiny players."""
+    import jax
+    import jax.numpy as jnp
+
+    from gan import Problem, train
+    from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, Recipe
+    from gan.penalties import Penalty
+
+    rng = np.random.default_rng(0)
+    fields, force = rng.standard_normal((40, 8, 1)), rng.uniform(1, 2, (40, 1))
+    recipe = Recipe(
+        NetworkConfig(kind="mlp", width=4, blocks=1, latent=0),
+        GameConfig(
+            objective="relativistic_minimax",
+            gradient_penalty=1.0,
+            augment_target=0.5,
+            transport=0.5,
+            ensemble_weight=0.1,
+        ),
+        OptimizerConfig(play="competitive", inner_iterations=1),
+        CarryConfig(tau=1.0),
+        TrainingConfig(steps=2, batch=4, devices=1, log_every=1, checkpoint_every=1, diagnose_every=1),
+    )
+    problem = Problem(
+        train=fields[:30].astype(np.float32),
+        validation=fields[30:].astype(np.float32),
+        condition={"force": force[:30].astype(np.float32)},
+        validation_condition={"force": force[30:].astype(np.float32)},
+        carry=lambda samples, condition, tau: (samples * jnp.exp(-0.1 * tau), jnp.ones(samples.shape[0], bool)),
+        penalties={"power": Penalty(lambda samples, condition: jnp.mean(samples**2), 0.01)},
+        measure=lambda samples: {"modes_found": 3.0},
+    )
+    folder = tmp_path_factory.mktemp("record")
+    with jax.enable_x64(False):
+        train(problem, recipe, folder)
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
 @pytest.fixture
 def forecast_arrays():
     """Arrays of a forecast, as the comparison writes them."""
@@ -219,13 +259,13 @@ def fill(path, forecast=False):
                 "seconds": step * 0.08,
                 "discriminator_loss": 0.69 - 0.1 * decay + 0.01 * rng.normal(),
                 "generator_loss": 0.75 + 0.4 * decay + 0.02 * rng.normal(),
-                "generator_gradient": 0.2 + decay,
-                "discriminator_gradient": 0.5 + 0.8 * decay,
+                "gradient_generator": 0.2 + decay,
+                "gradient_discriminator": 0.5 + 0.8 * decay,
                 "tau": min(2.0, 0.5 + step / 300),
                 "invalid": 0.0,
                 "validation": 0.02 + 0.4 * decay,
-                "r1": 0.03 + 0.01 * decay,
-                "r2": 0.04 + 0.01 * decay,
+                "discriminator_r1": 0.03 + 0.01 * decay,
+                "discriminator_r2": 0.04 + 0.01 * decay,
             }
         )
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

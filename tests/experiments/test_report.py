@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import files, plots, report, runs
+from experiments.plots.course import NOT_DRAWN
 from experiments.plots.style import DIVERGING, scale_of
 from experiments.report import pieces
 
@@ -65,12 +66,46 @@ def test_alarms_and_the_size_of_the_networks_are_in_the_report(finished_run, qui
     assert "parameters: 1234" in page
 
 
+def drawn(metrics):
+    """Labels of all curves and rows of layers, as the reader sees them."""
+    curves = [line.get_label() for one in plots.training(metrics) for line in one.figure.axes[0].lines]
+    rows = []
+    for one in plots.layers(metrics):
+        player = "discriminator" if "discriminator" in one.title else "generator"
+        rows += [f"layer, {player}, {tick.get_text()}" for tick in one.figure.axes[0].get_yticklabels()]
+    return curves + [row.replace("/", ", ") for row in rows]
+
+
+def test_every_number_that_a_training_records_is_drawn_once_or_named_as_not_drawn(record):
+    # Tiny players refuse no sample, and that is not drawn.
+    lines = [{**line, "invalid": 0.1} for line in record]
+    names = {name for line in lines for name, value in line.items() if isinstance(value, float | int)}
+    assert names > {
+        "discriminator_r1", "discriminator_gradient_penalty", "discriminator_augment", "generator_transport",
+        "generator_power", "generator_ensemble", "inner_iterations", "inner_residual", "rotation", "modes_found",
+        "layers_smallest_generator", "layer/discriminator/chain/layers/0/kernel", "validation", *NOT_DRAWN,
+    }  # fmt: skip
+    assert sorted(drawn(lines)) == sorted(plots.words(name) for name in names - {*NOT_DRAWN})
+
+
+def test_what_nobody_foresaw_has_a_picture_and_the_seventh_curve_is_drawn():
+    rows = [{"step": s, "surprise": 2.0, **{f"gradient_{i}": 1.0 + i for i in range(8)}} for s in range(3)]
+    assert [one.title for one in plots.training(rows)] == ["Gradient norms", "Gradient norms", "Surprise"]
+    assert sorted(drawn(rows)) == [*(f"gradient {i}" for i in range(8)), "surprise"]
+
+
+def test_the_metrics_of_this_suite_have_names_that_a_training_writes(finished_run, record):
+    assert set(runs.open_folder(finished_run).metrics()[-1]) <= set(record[-1])
+
+
 def test_diagnoses_have_pictures_of_their_own():
     rows = [
         {"step": s, "rotation": 0.5, "layers_smallest_generator": 0.1, "layer/generator/a/kernel": 0.1, "coverage": 0.9}
         for s in range(1, 4)
     ]
-    assert [one.title for one in plots.training(rows)] == ["Layers", "Variety", "Rotation"]
+    assert [one.title for one in plots.training(rows)] == ["Variety", "Rotation", "Layers"]
+    (image,) = plots.layers(rows)
+    assert image.figure.axes[0].images[0].get_array().shape == (1, 3)
 
 
 def rewritten(folder, **changes):
@@ -214,7 +249,7 @@ def test_metrics_are_grouped_whatever_else_is_logged():
         {
             "step": s,
             "generator_loss": 1.0 / (s + 1),
-            "generator_gradient": 0.1,
+            "gradient_generator": 0.1,
             "tau": 0.5 * s,
             "invalid": 0.0,
         }
