@@ -48,7 +48,7 @@ DEMO = ExperimentConfig(
     network=NetworkConfig(width=48, levels=4, blocks=1, latent=32),
     game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, ensemble_weight=1.0),
     optimizer=OptimizerConfig(),
-    training=TrainingConfig(steps=2500, batch=64, log_every=25, checkpoint_every=500),
+    training=TrainingConfig(steps=2500, batch=64, log_every=25, checkpoint_every=500, diagnose_every=500),
     compare=CompareConfig(cases=64, members=32),
 )
 
@@ -85,7 +85,7 @@ FULL = ExperimentConfig(
     network=NetworkConfig(width=96, levels=5, blocks=2, latent=64),
     game=DEMO.game,
     optimizer=OptimizerConfig(generator_rate=1e-3, discriminator_rate=1e-3),
-    training=TrainingConfig(steps=30000, batch=128, log_every=100, checkpoint_every=2000),
+    training=TrainingConfig(steps=30000, batch=128, log_every=100, checkpoint_every=2000, diagnose_every=2000),
     compare=CompareConfig(cases=256, members=64),
 )
 

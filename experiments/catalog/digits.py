@@ -137,6 +137,7 @@ DEMO = ExperimentConfig(
         steps_per_call=10,
         log_every=100,
         checkpoint_every=1000,
+        diagnose_every=1000,
         validation_samples=4096,
         film=36,
         sample_chunk=4096,
@@ -157,7 +158,7 @@ SMOKE = replace(
 FULL = replace(
     DEMO,
     network=NetworkConfig(kind="residual", width=96, levels=3, blocks=2, latent=128),
-    training=replace(DEMO.training, steps=60_000, checkpoint_every=5000),
+    training=replace(DEMO.training, steps=60_000, checkpoint_every=5000, diagnose_every=5000),
 )
 
 EXPERIMENT = Experiment(name="digits", task=Modes(law, shape), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL})

@@ -105,6 +105,7 @@ DEMO = ExperimentConfig(
         steps_per_call=20,
         log_every=100,
         checkpoint_every=400,
+        diagnose_every=400,
         validation_samples=20_000,
         film=2000,
         sample_chunk=4096,
@@ -125,7 +126,7 @@ FULL = replace(
     DEMO,
     network=replace(DEMO.network, width=512),
     optimizer=OptimizerConfig(generator_rate=1e-3, discriminator_rate=1e-3),
-    training=replace(DEMO.training, steps=60_000, batch=4096, checkpoint_every=3000),
+    training=replace(DEMO.training, steps=60_000, batch=4096, checkpoint_every=3000, diagnose_every=3000),
 )
 
 UNBALANCED = replace(
@@ -136,7 +137,9 @@ UNBALANCED = replace(
     # lost (90 and 54 found with a last share of 2e-4).
     network=replace(DEMO.network, width=128, latent=16, fourier=48, fourier_scale=100.0),
     game=replace(DEMO.game, penalty_final=0.05),
-    training=replace(DEMO.training, steps=12_000, batch=1024, steps_per_call=10, checkpoint_every=1000),
+    training=replace(
+        DEMO.training, steps=12_000, batch=1024, steps_per_call=10, checkpoint_every=1000, diagnose_every=1000
+    ),
 )
 
 EXPERIMENT = Experiment(

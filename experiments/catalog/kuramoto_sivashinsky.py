@@ -68,7 +68,9 @@ DEMO = ExperimentConfig(
     game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, symmetrize=True),
     optimizer=OptimizerConfig(average_half_life=30_000.0),
     carry=CarryConfig(tau=4.0, steps=20),
-    training=TrainingConfig(steps=6000, batch=64, cpu_devices=2, log_every=25, checkpoint_every=500),
+    training=TrainingConfig(
+        steps=6000, batch=64, cpu_devices=2, log_every=25, checkpoint_every=500, diagnose_every=1000
+    ),
     compare=CompareConfig(),
 )
 
@@ -107,7 +109,9 @@ FULL = ExperimentConfig(
     game=GameConfig(r1=0.1 / 128, r2=0.1 / 128, penalty_final=0.2, symmetrize=True),
     optimizer=DEMO.optimizer,
     carry=DEMO.carry,
-    training=TrainingConfig(steps=16000, batch=64, cpu_devices=2, log_every=50, checkpoint_every=1000),
+    training=TrainingConfig(
+        steps=16000, batch=64, cpu_devices=2, log_every=50, checkpoint_every=1000, diagnose_every=1000
+    ),
     compare=CompareConfig(),
 )
 

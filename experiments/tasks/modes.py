@@ -34,6 +34,7 @@ SMOKE_TRAINING = TrainingConfig(
     steps_per_call=5,
     log_every=10,
     checkpoint_every=20,
+    diagnose_every=20,
     validation_samples=128,
     film=16,
     sample_chunk=128,

@@ -1,19 +1,21 @@
 """Diagnostics of a game as it is played: gradients layer by layer, and the rotation of its vector field.
 
-Both are taken beside the training, from two states one update apart and the batch of that update, so they work for
-every game optimizer and change nothing.
+Both are taken beside the training, from the states before and after one call of the compiled step and the last batch in
+it, so they work for every game optimizer and change nothing. A call is one update unless ``training.steps_per_call``
+says otherwise: with more, the rotation is that over as many updates, of which d is the sum.
 
-*Rotation.* With F the vector field of the game (:mod:`gan.optimizers.gradients`) and d the update,
+*Rotation.* With F the vector field of the game (:mod:`gan.optimizers.gradients`) and d the way between the states,
 ``F(w + d) - F(w) = J d`` up to second order, J the Jacobian of the game. Its part along d pulls back or pushes on; the
 part across d turns. The rotation is the share of the latter, ``|J d - (d . J d) d / |d|^2| / |J d|`` in [0, 1]: 0 where
-both players descend one landscape, 1 where the game only circles. For small steps it does not depend on the length of
-d. (Mescheder, Nowozin and Geiger 2017, section 3, on what imaginary parts do; Balduzzi et al. 2018 on the
-antisymmetric part.)
+both players descend one round landscape, 1 where the game only circles. Uneven curvature turns d too, so a high value
+alone does not prove that a game circles. For small steps it does not depend on the length of d. (Mescheder, Nowozin and
+Geiger 2017, section 3, on what imaginary parts do; Balduzzi et al. 2018 on the antisymmetric part.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,7 +24,7 @@ from jaxtyping import Array, Float
 
 from gan.conflict import norm, product
 from gan.game import Batch, Game, Player, Players
-from gan.optimizers.gradients import parameters, vector_field
+from gan.optimizers.gradients import Pair, parameters, vector_field
 
 TINY = 1e-30
 
@@ -46,17 +48,26 @@ def layer_norms(gradient: Any, player: str) -> dict[str, Float[Array, ""]]:
 def diagnosis(game: Game, precision: str) -> Callable[[Players, Players, Batch, Array], dict[str, Array]]:
     """Return the function (players before, players after, batch, key) -> scalars, for one device."""
 
-    def run(before: Players, after: Players, batch: Batch, key: Array) -> dict[str, Array]:
-        # The rest of the earlier state for both, or its change would pass for the field's.
-        moved = Players(*(Player(new.params, old.rest) for old, new in zip(before, after)))
+    # Called a few times in a training: on a CPU it saves more to compile it quickly than to run it quickly.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+
+    @partial(jax.jit, compiler_options=options)
+    def gradients(players: Players, batch: Batch, key: Array) -> Pair:
         with jax.default_matmul_precision(precision):
-            first, second = (vector_field(game, players, batch, key, None).gradients for players in (before, moved))
-        change = jax.tree.map(jnp.subtract, second, first)
-        update = jax.tree.map(jnp.subtract, parameters(after), parameters(before))
+            return vector_field(game, players, batch, key, None).gradients
+
+    @jax.jit
+    def scalars(update: Pair, first: Pair, second: Pair) -> dict[str, Array]:
         return {
-            "rotation": rotation(update, change),
+            "rotation": rotation(update, jax.tree.map(jnp.subtract, second, first)),
             **layer_norms(second.generator, "generator"),
             **layer_norms(second.discriminator, "discriminator"),
         }
 
-    return jax.jit(run)
+    def run(before: Players, after: Players, batch: Batch, key: Array) -> dict[str, Array]:
+        # The rest of the earlier state for both, or its change would pass for the field's.
+        moved = Players(*(Player(new.params, old.rest) for old, new in zip(before, after)))
+        first, second = (gradients(players, batch, key) for players in (before, moved))
+        return scalars(jax.tree.map(jnp.subtract, parameters(after), parameters(before)), first, second)
+
+    return run

@@ -138,7 +138,7 @@ class Trainer:
         )
 
     def diagnose(self, before: Players, after: Players, batch: tuple[Any, Any], step: int) -> dict[str, float]:
-        """Return gradients by layer and the rotation of the game over one update, from the first device's share."""
+        """Return gradients by layer and the rotation of the game over one call, from the first device's share."""
         fields, condition = batch[0][0, -1, -1], {name: value[0, -1, -1] for name, value in batch[1].items()}
         progress = jnp.float32((step - 1) / self.recipe.training.steps)
         share = Batch(jnp.asarray(fields), condition, jnp.arange(len(fields)), progress)
