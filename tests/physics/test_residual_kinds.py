@@ -28,6 +28,7 @@ from physics import (
 
 ORBIT = LotkaVolterra()
 BURGERS = Burgers(Grid((16,), (2 * np.pi,)), 0.1)
+WAVE = 0.3 + np.sin(BURGERS.grid.coordinates()[0])[:, None]
 
 
 def _orbit(interval, count=9, steps=4):
@@ -59,28 +60,42 @@ def test_the_level_on_solver_data_falls_with_the_order_asked_for(kind, order):
     assert np.log2(levels[0] / levels[1]) == pytest.approx(order, abs=0.3)
 
 
+def _defects(system, trajectory, dt):
+    """Of every field and the one before it."""
+    return jax.vmap(lambda before, after: defect(system, before, after, dt))(trajectory[:-1], trajectory[1:])
+
+
 @pytest.mark.float64
-@pytest.mark.parametrize("kind", [residual, integral_residual], ids=lambda k: k.__name__)
-def test_gradients_in_fields_and_parameters_match_finite_differences_and_hold_on_two_devices(kind):
-    trajectory = _orbit(0.1, 5)
+@pytest.mark.parametrize(
+    ("make", "parameter", "start"),
+    [(LotkaVolterra, 1.2, np.array([8.0, 2.0])), (lambda nu: Burgers(BURGERS.grid, nu), 0.15, WAVE)],
+    ids=["lotka_volterra", "burgers"],
+)
+@pytest.mark.parametrize("kind", [residual, integral_residual, _defects], ids=lambda k: k.__name__)
+def test_gradients_in_fields_and_parameters_match_finite_differences_and_hold_on_two_devices(
+    kind, make, parameter, start
+):
+    # Made with another parameter, so that nothing vanishes.
+    trajectory = solve(make(0.8 * parameter), start, 0.1 * np.arange(5), dt=0.025)
     batch = jnp.stack([trajectory * (1 + 0.01 * i) for i in range(4)])
 
-    def loss(fields, growth, dt):
-        return (kind(LotkaVolterra(growth), fields, dt) ** 2).sum()
+    def loss(fields, parameter, dt):
+        return (kind(make(parameter), fields, dt) ** 2).sum()
 
-    gradients = jax.grad(loss, (0, 1, 2))(1.05 * trajectory, 1.2, 0.1)
-    for argument, at in enumerate((1.05 * trajectory, jnp.asarray(1.2), jnp.asarray(0.1))):
-        others = [1.05 * trajectory, 1.2, 0.1]
-        ends = []
-        for sign in (1, -1):
-            others[argument] = at + sign * 1e-6 * jnp.ones_like(at)
-            ends.append(loss(*others))
-        assert np.isclose(gradients[argument].sum(), (ends[0] - ends[1]) / 2e-6, rtol=1e-6)
+    arguments, value = (1.05 * trajectory, jnp.asarray(parameter), jnp.asarray(0.1)), jax.jit(loss)
+    gradients = jax.jit(jax.grad(loss, (0, 1, 2)))(*arguments)
+    for argument, at in enumerate(arguments):
+        way = np.cos(np.arange(at.size)).reshape(at.shape)
+        ends = [value(*arguments[:argument], at + step * way, *arguments[argument + 1 :]) for step in (1e-6, -1e-6)]
+        slope = (ends[0] - ends[1]) / 2e-6
+        assert np.isclose((gradients[argument] * way).sum(), slope, rtol=1e-6) and abs(slope) > 1e-3, argument
     batched = jax.vmap(jax.value_and_grad(loss, (0, 1)), (0, None, None))
-    alone = batched(batch, 1.2, 0.1)
-    apart = jax.pmap(batched, in_axes=(0, None, None), devices=jax.devices()[:2])(batch.reshape(2, 2, 5, 2), 1.2, 0.1)
+    alone = batched(batch, parameter, 0.1)
+    parts = batch.reshape(2, 2, *trajectory.shape)
+    apart = jax.pmap(batched, in_axes=(0, None, None), devices=jax.devices()[:2])(parts, parameter, 0.1)
+    assert len(apart[0].sharding.device_set) == 2
     for got, expected in zip(jax.tree.leaves(apart), jax.tree.leaves(alone), strict=True):
-        assert np.allclose(got.reshape(expected.shape), expected, rtol=1e-10)
+        assert np.allclose(got.reshape(expected.shape), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.float64
