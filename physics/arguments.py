@@ -70,6 +70,12 @@ def check_step(dt: Any) -> None:
         raise ValueError(f"dt must be one positive, finite step, not {dt}: time runs forwards here.")
 
 
+def check_time(t0: Any) -> None:
+    """Raise ``ValueError`` unless the concrete time ``t0`` is a finite number."""
+    if is_concrete(t0) and not (np.ndim(t0) == 0 and np.isfinite(t0)):
+        raise ValueError(f"t0 must be one finite time, that of the first field, not {t0}: 0.0 is the default.")
+
+
 def check_field(what: str, field: Any, shape: tuple[int, ...], channels: tuple[str, ...]) -> None:
     """Raise ``ValueError`` unless ``field`` has the system's shape and, where concrete, finite values."""
     if np.shape(field) != shape:

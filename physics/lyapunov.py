@@ -55,7 +55,7 @@ def leading_lyapunov_exponent(
 
     Arguments:
         system: the system, with the same parameters for all trajectories.
-        u0: fields on the attractor, ``(trajectories, *grid.shape, C)``; the average runs over all of them.
+        u0: fields on the attractor at time 0, ``(trajectories, *grid.shape, C)``; the average runs over all of them.
         key: draws the first direction.
         dt: solver step.
         stretch: steps between two renormalisations; short enough that the vector grows by well under 1e3.
@@ -75,11 +75,12 @@ def leading_lyapunov_exponent(
         raise ValueError(f"method is {method!r}: it must be 'tangent' or 'two trajectories'")
     fields = jnp.asarray(u0)
 
-    def flow(u):
-        return advance(system, u, dt, stretch, solver=solver)
-
-    def one_stretch(carry, _):
+    def one_stretch(carry, number):
         u, direction = carry
+
+        def flow(u):
+            return advance(system, u, dt, stretch, solver=solver, t0=number * (stretch * dt))
+
         if method == "tangent":
             after, grown = jax.jvp(flow, (u,), (direction,))
         else:
@@ -90,7 +91,7 @@ def leading_lyapunov_exponent(
         return (after, grown / norm), jnp.log(norm)
 
     def one_trajectory(u, direction):
-        (final, _), logarithms = jax.lax.scan(one_stretch, (u, direction), length=stretches)
+        (final, _), logarithms = jax.lax.scan(one_stretch, (u, direction), jnp.arange(stretches))
         return final, logarithms
 
     direction = jax.random.normal(key, fields.shape, fields.dtype)

@@ -110,27 +110,32 @@ def stochastic_terms(system: Any, noise: NoisePath, step: Any, dt: Any, dtype: A
 
 
 def kicks(
-    system: Any, noise: NoisePath, step: Any, dt: Any, u: Float[Array, "*shape c"]
+    system: Any, noise: NoisePath, step: Any, t: Any, dt: Any, u: Float[Array, "*shape c"]
 ) -> tuple[Float[Array, "*shape c"], Float[Array, "*shape c"]]:
-    """Additive noise of one step in two independent halves W/2 +- sqrt(3) H, given before and after the drift.
+    """Additive noise of the step from ``t`` on in two independent halves W/2 +- sqrt(3) H, before and after the drift.
 
     The symmetric splitting keeps statistics to second order in the step and paths to first.
     """
     increment = noise.increments(step, dt, system.noise_shape, u.dtype)
     term, offset = NoiseTerm(system, increment), jnp.sqrt(3.0).astype(u.dtype) * increment.H
-    g = term.vf(step * dt, u, None)
+    g = term.vf(t, u, None)
     return term.prod(g, increment.W / 2 + offset), term.prod(g, increment.W / 2 - offset)
 
 
-def check_noise(system: System, solver: diffrax.AbstractSolver, noise: NoisePath | None, exponential: bool) -> None:
-    """Raise ``ValueError`` unless the noise, the system and the solver belong together."""
+def check_noise(system: System, noise: NoisePath | None) -> None:
+    """Raise ``ValueError`` unless there is noise where the system is stochastic, and only there."""
+    name = type(system).__name__
+    if noise is None and isinstance(system, StochasticSystem):
+        raise ValueError(f"noise is missing, but {name} is stochastic: give noise=NoisePath(jax.random.key(0)).")
+    if noise is not None and not isinstance(system, StochasticSystem):
+        raise ValueError(f"noise is given, but {name} is deterministic: leave noise out.")
+
+
+def check_solver_of_noise(system: System, solver: diffrax.AbstractSolver, exponential: bool) -> None:
+    """Raise ``ValueError`` where the system is stochastic and the solver does not converge to its solution."""
     name, solver_name = type(system).__name__, type(solver).__name__
     if not isinstance(system, StochasticSystem):
-        if noise is not None:
-            raise ValueError(f"noise is given, but {name} is deterministic: leave noise out.")
         return
-    if noise is None:
-        raise ValueError(f"noise is missing, but {name} is stochastic: give noise=NoisePath(jax.random.key(0)).")
     if not exponential and not isinstance(solver, _ITO_OR_STRATONOVICH):
         raise ValueError(f"solver {solver_name} knows no noise, but {name} is stochastic: use diffrax.ShARK().")
     if not system.additive and not isinstance(solver, diffrax.AbstractItoSolver):

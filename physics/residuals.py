@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from physics.arguments import check_field, check_step
+from physics.arguments import check_field, check_step, check_time
 from physics.noise import NoisePath, check_noise
 from physics.solving.evolution import advance
 from physics.system import StochasticSystem, System
@@ -41,6 +41,7 @@ def defect(
     steps: int = 1,
     adjoint: str | int | None = None,
     noise: NoisePath | None = None,
+    t0: Any = 0.0,
 ) -> Float[Array, "*shape c"]:
     """(Phi^steps(u_before) - u_after) / (steps dt), with Phi one step ``dt`` of the solver that made the data.
 
@@ -50,6 +51,7 @@ def defect(
     - ``dt``: the solver's step, may be traced; ``solver`` and ``adjoint`` as in `physics.advance`.
     - ``noise``: for a stochastic system the path that made the data, from the first field on:
       ``path.after(k)`` where that field is k steps from the start of the path.
+    - ``t0``: the time of ``u_before``, for systems whose equation holds the time; may be traced.
 
     **Returns:** a field, in units of the system per unit of time.
 
@@ -58,20 +60,26 @@ def defect(
     if steps < 1:
         raise ValueError(f"steps must be 1 or more between the two fields of a defect, not {steps}.")
     check_field("u_after", u_after, system.field_shape, system.channels)
-    carried = advance(system, u_before, dt, steps, solver=solver, adjoint=adjoint, noise=noise)
+    carried = advance(system, u_before, dt, steps, solver=solver, adjoint=adjoint, noise=noise, t0=t0)
     return (carried - u_after) / (steps * dt)
 
 
 def residual(
-    system: System, trajectory: Float[Array | np.ndarray, "time *shape c"], dt: Any, *, order: int = 2
+    system: System,
+    trajectory: Float[Array | np.ndarray, "time *shape c"],
+    dt: Any,
+    *,
+    order: int = 2,
+    t0: Any = 0.0,
 ) -> Float[Array, "interior *shape c"]:
-    """The strong residual: du/dt - f(u) at the inner times of a trajectory, du/dt by central differences.
+    """The strong residual: du/dt - f(t, u) at the inner times of a trajectory, du/dt by central differences.
 
     **Arguments:**
 
     - ``trajectory``: fields ``dt`` apart, ``(time, *grid.shape, C)``.
     - ``dt``: time between them, may be traced.
     - ``order``: of the differences, 2, 4, 6 or 8; leaves out order / 2 times at either end.
+    - ``t0``: the time of the first field, for systems whose equation holds the time; may be traced.
 
     **Returns:** ``(time - order, *grid.shape, C)``, in units of the system per unit of time.
 
@@ -85,7 +93,7 @@ def residual(
             f"{type(system).__name__} is stochastic and its paths have no derivative: use integral_residual or "
             "defect with their noise."
         )
-    trajectory = _checked(system, trajectory, dt, order, order)
+    trajectory = _checked(system, trajectory, dt, t0, order, order)
     margin = order // 2
     inner = trajectory.shape[0] - 2 * margin
     rate = jnp.zeros_like(trajectory[:inner])
@@ -93,7 +101,7 @@ def residual(
         later = trajectory[margin + offset : margin + offset + inner]
         earlier = trajectory[margin - offset : margin - offset + inner]
         rate = rate + weight / dt * (later - earlier)
-    return rate - _rates(system, trajectory[margin : margin + inner])
+    return rate - _rates(system, trajectory[margin : margin + inner], dt, t0 + margin * dt)
 
 
 def integral_residual(
@@ -104,8 +112,9 @@ def integral_residual(
     order: int = 4,
     noise: NoisePath | None = None,
     steps: int = 1,
+    t0: Any = 0.0,
 ) -> Float[Array, "windows *shape c"]:
-    """The integral (weak) residual: (u(t + s) - u(t) - int_t^{t+s} f(u) dt - int_t^{t+s} g dW) / s over windows s.
+    """The integral (weak) residual: (u(t + s) - u(t) - int_t^{t+s} f dt - int_t^{t+s} g dW) / s over windows s.
 
     The mean of the strong residual over a window, without differences in time: noise in the data is not
     amplified, and it holds for stochastic systems.
@@ -118,6 +127,7 @@ def integral_residual(
     - ``noise``: for a stochastic system, whose noise must be additive, the path that made the data, from the
       first field on; the level on solver data then falls like the root of ``dt``, whatever the order.
     - ``steps``: solver steps between two fields, which the path counts.
+    - ``t0``: the time of the first field, for systems whose equation holds the time; may be traced.
 
     **Returns:** ``(windows, *grid.shape, C)`` for every window of fields in a row, in units of the system per
     unit of time.
@@ -128,20 +138,20 @@ def integral_residual(
         raise ValueError(f"order {order} of the integral is not offered: use 2, 4 or 6.")
     weights = _CLOSED[order]
     span = len(weights) - 1
-    trajectory = _checked(system, trajectory, dt, span, order)
+    trajectory = _checked(system, trajectory, dt, t0, span, order)
     windows = trajectory.shape[0] - span
-    rates = _rates(system, trajectory)
+    rates = _rates(system, trajectory, dt, t0)
     mean = sum(weight * rates[offset : offset + windows] for offset, weight in enumerate(weights))
     gained = trajectory[span:] - trajectory[:windows]
     if noise is not None or isinstance(system, StochasticSystem):
-        kicks = _noise_between(system, trajectory, dt, noise, steps)
+        kicks = _noise_between(system, trajectory, dt, t0, noise, steps)
         gained = gained - sum(kicks[offset : offset + windows] for offset in range(span))
     return gained / (span * dt) - mean
 
 
-def _noise_between(system: System, trajectory: Array, dt: Any, noise: NoisePath | None, steps: int) -> Array:
-    """int g dW over every interval between two fields."""
-    check_noise(system, system.default_solver, noise, exponential=True)
+def _noise_between(system: System, trajectory: Array, dt: Any, t0: Any, noise: NoisePath | None, steps: int) -> Array:
+    """int g dW over every interval between two fields, g that of the start of every solver step."""
+    check_noise(system, noise)
     assert isinstance(system, StochasticSystem) and noise is not None
     if not system.additive:
         raise ValueError(
@@ -152,19 +162,24 @@ def _noise_between(system: System, trajectory: Array, dt: Any, noise: NoisePath 
 
     def one(interval: Array) -> Array:
         def during(step: Array) -> Array:
-            return path.increments(interval * steps + step, dt / steps, system.noise_shape, trajectory.dtype).W
+            number = interval * steps + step
+            w = path.increments(number, dt / steps, system.noise_shape, trajectory.dtype).W
+            t = jnp.asarray(t0 + number * (dt / steps), trajectory.dtype)
+            g = system.diffusion(t, trajectory[0], None)
+            return g * system.noise_field(w)
 
-        g = system.diffusion(0.0, trajectory[0], None)
-        return g * system.noise_field(jnp.sum(jax.vmap(during)(jnp.arange(steps)), axis=0))
+        return jnp.sum(jax.vmap(during)(jnp.arange(steps)), axis=0)
 
     return jax.vmap(one)(jnp.arange(trajectory.shape[0] - 1))
 
 
-def _rates(system: System, fields: Array) -> Array:
-    return jax.vmap(lambda u: system.vector_field(0.0, u, None))(fields)
+def _rates(system: System, fields: Array, dt: Any, t0: Any) -> Array:
+    """f at fields ``dt`` apart, the first at ``t0``."""
+    times = jnp.asarray(t0, fields.dtype) + jnp.asarray(dt, fields.dtype) * jnp.arange(fields.shape[0])
+    return jax.vmap(lambda t, u: system.vector_field(t, u, None))(times, fields)
 
 
-def _checked(system: System, trajectory: Any, dt: Any, needed: int, order: int) -> Array:
+def _checked(system: System, trajectory: Any, dt: Any, t0: Any, needed: int, order: int) -> Array:
     """The trajectory as an array of more than ``needed`` fields."""
     trajectory = jnp.asarray(trajectory)
     if trajectory.ndim != len(system.field_shape) + 1 or trajectory.shape[0] <= needed:
@@ -174,4 +189,5 @@ def _checked(system: System, trajectory: Any, dt: Any, needed: int, order: int) 
         )
     check_field("a field of trajectory", trajectory[0], system.field_shape, system.channels)
     check_step(dt)
+    check_time(t0)
     return trajectory

@@ -109,6 +109,7 @@ def certify(
     span = float(times[-1]) if not system.chaotic else _HORIZON * dt
     horizon = limits.horizon or span or _HORIZON * dt
     first = round(times[0] / dt)
+    since = float(times[0]) if system.chaotic else 0.0
     omitted = _no_finer_grid(system)
     steps = np.unique(np.maximum(1, np.rint(np.linspace(0, horizon / dt, _COMPARED + 1)[1:]).astype(int)))
     gap = round((times[1] - times[0]) / dt) if len(times) > 1 else 0
@@ -120,13 +121,13 @@ def certify(
         path = own_noise(draw.system, key)
         stored_path = None if path is None else path.after(first)
         start, start_path = (stored[0], stored_path) if system.chaotic else (draw.u0, path)
-        run = partial(solve, dt=dt, solver=solver)
-        result = _refinement(draw.system, start, start_path, steps * dt, run, dt, 0 if omitted else substeps)
+        run = partial(solve, dt=dt, solver=solver, t0=since)
+        result = _refinement(draw.system, start, start_path, since + steps * dt, run, dt, 0 if omitted else substeps)
         before, after, own = (stored[0], stored[1], stored_path) if pairs else (start, None, start_path)
         if after is None:
-            after = run(draw.system, before, [dt], noise=own)[0]
-        span = gap if pairs else 1
-        mismatch = defect(draw.system, before, after, dt, solver=solver, steps=span, noise=own) * (span * dt)
+            after = run(draw.system, before, [since + dt], noise=own)[0]
+        t0, span = (float(times[0]), gap) if pairs else (since, 1)
+        mismatch = defect(draw.system, before, after, dt, solver=solver, steps=span, noise=own, t0=t0) * (span * dt)
         result["defect"] = _norm(mismatch) / _norm(after)
         result["drift"] = _drift(draw.system, start, jnp.concatenate([result.pop("base"), stored[-1:]]))
         return result | {"start": start}

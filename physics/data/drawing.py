@@ -67,11 +67,12 @@ class Drawing:
             )
 
     def _run_ahead(self, system: Any, u0: Any, key: Any) -> Any:
-        """The field after a head start of its own, a whole number of windows of steps."""
+        """The field after a head start of its own, a whole number of windows of steps that end at time 0."""
         windows = jax.random.randint(jax.random.fold_in(key, _HEAD_START), (), 0, self.plan.ages + 1)
 
         def one_window(number, u):
-            after = advance(system, u, self.plan.dt, WINDOW, solver=self.spec.solver)
+            before = (number - windows) * (WINDOW * self.plan.dt)
+            after = advance(system, u, self.plan.dt, WINDOW, solver=self.spec.solver, t0=before)
             return jnp.where(number < windows, after, u)
 
         return jax.lax.fori_loop(0, self.plan.ages, one_window, u0)

@@ -50,8 +50,9 @@ def follow_pilot(sampler: Any, spec: DatasetSpec, dt: float, report: Progress) -
         noise = own_noise(own, key)
 
         def one_save(before, number):
-            rest = None if noise is None else noise.after((save + number) * WINDOW)
-            after = advance(own, before, dt, WINDOW, solver=spec.solver, noise=rest)
+            windows = save + number
+            rest = None if noise is None else noise.after(windows * WINDOW)
+            after = advance(own, before, dt, WINDOW, solver=spec.solver, noise=rest, t0=windows * interval)
             change = amplitude_change(before, after, system.grid.ndim)
             return after, (*observe(after, system.grid), change)
 

@@ -33,8 +33,9 @@ def adaptive_steps(
     controller: Any,
     max_steps: int,
     dense: bool,
+    t0: float,
 ) -> Array:
-    """The fields at ``instants``; see `physics.solve`."""
+    """The fields ``instants`` after ``t0``; see `physics.solve`."""
     solver = system.default_adaptive_solver if solver is None else solver
     if adjoint is None or (isinstance(adjoint, int) and adjoint > 0):
         adjoint = diffrax.RecursiveCheckpointAdjoint(checkpoints=adjoint or 16)
@@ -48,7 +49,7 @@ def adaptive_steps(
     check_step(first)
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
     return away_from_meshes(_run_adaptive)(
-        system, solver, u0, tuple(instants.tolist()), first, adjoint, controller, max_steps, dense
+        system, solver, u0, float(t0), tuple(instants.tolist()), first, adjoint, controller, max_steps, dense
     )
 
 
@@ -57,6 +58,7 @@ def _run_adaptive(
     system: System,
     solver: Any,
     u0: Array,
+    t0: float,
     instants: tuple[float, ...],
     first: float,
     adjoint: Any,
@@ -64,11 +66,11 @@ def _run_adaptive(
     max_steps: int,
     dense: bool,
 ) -> Array:
-    ts = jnp.asarray(instants, u0.dtype)
+    ts = jnp.asarray([t0 + instant for instant in instants], u0.dtype)
     solution = diffrax.diffeqsolve(
         _term(system, solver),
         solver,
-        t0=0.0,
+        t0=t0,
         t1=ts[-1],
         dt0=min(first, instants[-1]),
         y0=u0,

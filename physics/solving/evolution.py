@@ -28,9 +28,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from physics.arguments import check_adjoint, check_field, check_step, is_concrete
+from physics.arguments import check_adjoint, check_field, check_step, check_time, is_concrete
 from physics.integrators.exponential import Memory, SemilinearTerm, is_exponential, semilinear
-from physics.noise import NoisePath, check_noise, kicks, stochastic_terms
+from physics.noise import NoisePath, check_noise, check_solver_of_noise, kicks, stochastic_terms
 from physics.resolution import unresolved_share, warn_if_unresolved
 from physics.solving.adaptive import adaptive_steps, controller_of
 from physics.solving.meshes import away_from_meshes
@@ -50,6 +50,7 @@ def advance(
     solver: diffrax.AbstractSolver | None = None,
     adjoint: str | int | None = None,
     noise: NoisePath | None = None,
+    t0: Any = 0.0,
 ) -> Float[Array, "*shape c"]:
     """The field after ``steps`` fixed steps of length ``dt``.
 
@@ -62,6 +63,7 @@ def advance(
     - ``adjoint``: what the reverse pass keeps: ``"stages"``, ``"steps"``, ``"sqrt"`` or an integer (module
       docstring).
     - ``noise``: the noise path of a stochastic system.
+    - ``t0``: the time of ``u0``, for systems whose equation holds the time; may be traced.
 
     Under ``jit``, ``vmap``, ``grad`` and the like a field that blows up comes back non-finite, by itself: other fields
     of a batch are not touched. Where an implicit solver's iteration fails, the field is NaN from that step on,
@@ -74,11 +76,12 @@ def advance(
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
     check_step(dt)
+    check_time(t0)
     check_adjoint(adjoint)
     if int(steps) != steps or steps < 0:
         raise ValueError(f"steps must be a whole number, 0 or more, not {steps}.")
-    fields = _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint, noise)
-    _check_stayed_finite(fields, [steps * dt], dt)
+    fields = _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint, noise, t0)
+    _check_stayed_finite(fields, t0, [steps * dt], dt)
     return fields[0]
 
 
@@ -95,13 +98,14 @@ def solve(
     max_steps: int = 4096,
     dense: bool = False,
     noise: NoisePath | None = None,
+    t0: float = 0.0,
 ) -> Float[Array, "time *shape c"]:
-    """The fields at ``times`` of the trajectory that is ``u0`` at time 0.
+    """The fields at ``times`` of the trajectory that is ``u0`` at time ``t0``.
 
     **Arguments:**
 
     - ``u0``: one field ``(*grid.shape, C)``; batches by ``jax.vmap``.
-    - ``times``: increasing, from 0 on, concrete. Steps land exactly on them unless ``dense``.
+    - ``times``: increasing, from ``t0`` on, concrete. Steps land exactly on them unless ``dense``.
     - ``dt``: the fixed step; every interval between times must be a whole number of steps. If None, the
       system's recommended step, shortened until it divides the shortest interval. With adaptive steps: the
       first step.
@@ -119,19 +123,20 @@ def solve(
       between them: by exponential integrators with `physics.integrators.dense_output`, to the order of the method,
       at most the fourth.
     - ``noise``: the noise path of a stochastic system; fixed steps only.
+    - ``t0``: the time of ``u0``, concrete.
 
     **Returns:** ``(len(times), *grid.shape, C)``.
 
     Warns with an `UnresolvedFieldWarning` where a concrete ``u0`` is not resolved by the grid.
 
-    Raises ``ValueError`` as `advance`, and for times that are empty, negative, not increasing or off the
+    Raises ``ValueError`` as `advance`, and for times that are empty, before ``t0``, not increasing or off the
     step, and a tolerance that is not positive. A solution that blows up is non-finite or raises, as in `advance`.
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
     if system.refinable and system.grid.ndim and is_concrete((u0, system.boundary_lift())):
         warn_if_unresolved("u0", unresolved_share(u0, system))
-    instants = _instants(times)
+    instants = _instants(times, t0)
     if tolerance is not None:
         if stepsize_controller is not None:
             raise ValueError("tolerance and stepsize_controller are two ways to say one thing: give one of them.")
@@ -147,17 +152,17 @@ def solve(
                 "adaptive and dense steps do not go with noise, whose paths have fixed steps: give dt alone."
             )
         controller = diffrax.ConstantStepSize() if stepsize_controller is None else stepsize_controller
-        fields = adaptive_steps(system, u0, instants, dt, solver, adjoint, controller, max_steps, dense)
-        _check_stayed_finite(fields, instants, dt if stepsize_controller is None else None)
+        fields = adaptive_steps(system, u0, instants, dt, solver, adjoint, controller, max_steps, dense, t0)
+        _check_stayed_finite(fields, t0, instants, dt if stepsize_controller is None else None)
         return fields
     check_adjoint(adjoint)
     assert not isinstance(adjoint, diffrax.AbstractAdjoint)
     if dt is not None and not is_concrete(dt):
         raise ValueError("dt of solve must be concrete, it decides the number of steps: use advance for a traced dt.")
     check_step(1.0 if dt is None else dt)
-    step, counts = _whole_steps(instants, system.recommended_dt if dt is None else dt, dt)
-    fields = _fixed_steps(system, u0, step, counts, solver, adjoint, noise)
-    _check_stayed_finite(fields, instants, step)
+    step, counts = _whole_steps(t0, instants, system.recommended_dt if dt is None else dt, dt)
+    fields = _fixed_steps(system, u0, step, counts, solver, adjoint, noise, t0)
+    _check_stayed_finite(fields, t0, instants, step)
     return fields
 
 
@@ -166,12 +171,14 @@ def _finite_at(fields: Float[Array, "time *field"]) -> Bool[Array, " time"]:
     return jnp.all(jnp.isfinite(fields), axis=tuple(range(1, fields.ndim)))
 
 
-def _check_stayed_finite(fields: Array, instants: Any, dt: Any) -> None:
-    """Raise ``ValueError`` where concrete fields have blown up; ``dt`` is None for adaptive steps."""
+def _check_stayed_finite(fields: Array, t0: Any, instants: Any, dt: Any) -> None:
+    """Raise ``ValueError`` where concrete fields have blown up, ``instants`` after ``t0``; ``dt`` is None for adaptive
+    steps.
+    """
     finite = np.asarray(_finite_at(fields)) if is_concrete(fields) else np.asarray(True)
     if finite.all():
         return
-    when = f"the solution is not finite at time {instants[np.argmin(finite)]:g}"
+    when = f"the solution is not finite at time {t0 + instants[np.argmin(finite)]:g}"
     if dt is None:
         raise ValueError(f"{when}: give a smaller tolerance, or an earlier time if the equation itself blows up.")
     raise ValueError(
@@ -185,23 +192,26 @@ def _floating(u: Any) -> Array:
     return u if jnp.issubdtype(u.dtype, jnp.floating) else u.astype(float)
 
 
-def _instants(times: Any) -> np.ndarray:
-    """The save times as increasing float64 numbers."""
-    if not is_concrete(times):
-        raise ValueError("times must be concrete numbers: they decide the number of steps.")
+def _instants(times: Any, t0: Any) -> np.ndarray:
+    """The save times as increasing float64 numbers, from ``t0`` on."""
+    if not is_concrete((times, t0)):
+        raise ValueError("times and t0 must be concrete numbers: they decide the number of steps.")
+    check_time(t0)
     instants = np.asarray(times, np.float64)
     if instants.ndim != 1 or instants.size == 0:
         raise ValueError(f"times must be a list of at least one time, not an array of shape {instants.shape}.")
-    if not np.all(np.isfinite(instants)) or instants[0] < 0:
-        raise ValueError(f"times must be finite and start at 0 or later, but they start at {instants[0]:g}.")
+    if not np.all(np.isfinite(instants)) or instants[0] < t0:
+        raise ValueError(f"times must be finite and start at {t0:g} or later, but they start at {instants[0]:g}.")
     if np.any(np.diff(instants) <= 0):
         late = int(np.argmax(np.diff(instants) <= 0))
         raise ValueError(f"times must increase, but {instants[late + 1]:g} follows {instants[late]:g}: sort them.")
-    return instants
+    return instants - float(t0)
 
 
-def _whole_steps(instants: np.ndarray, recommended: float, dt: float | None) -> tuple[float, tuple[int, ...]]:
-    """The step, and the number of steps before every save time."""
+def _whole_steps(
+    t0: float, instants: np.ndarray, recommended: float, dt: float | None
+) -> tuple[float, tuple[int, ...]]:
+    """The step, and the number of steps before every save time, ``instants`` after ``t0``."""
     intervals = np.diff(instants, prepend=0.0)
     if dt is None:
         shortest = intervals[intervals > 0].min(initial=np.inf)
@@ -212,9 +222,10 @@ def _whole_steps(instants: np.ndarray, recommended: float, dt: float | None) -> 
     dt = float(dt)
     counts = np.round(instants / dt)
     # Single-precision times are accepted: their rounding is far below a step.
-    off = np.abs(instants / dt - counts) > 1e-4 + 1e-6 * counts
+    off = np.abs(instants / dt - counts) > 1e-4 + 1e-6 * (counts + abs(t0) / dt)
     if np.any(off):
-        raise ValueError(f"time {instants[np.argmax(off)]:g} is not a multiple of the step dt = {dt:g}: {remedy}.")
+        when = f"time {t0 + instants[np.argmax(off)]:g} is not a multiple of the step dt = {dt:g}"
+        raise ValueError(f"{when}{f' from t0 = {t0:g} on' if t0 else ''}: {remedy}.")
     return dt, tuple(int(n) for n in np.diff(counts, prepend=0.0))
 
 
@@ -226,10 +237,12 @@ def _fixed_steps(
     solver: Any,
     adjoint: str | int | None,
     noise: NoisePath | None,
+    t0: Any,
 ) -> Array:
     """Fields after each of the given numbers of further steps."""
     solver = system.default_solver if solver is None else solver
-    check_noise(system, solver, noise, is_exponential(solver))
+    check_noise(system, noise)
+    check_solver_of_noise(system, solver, is_exponential(solver))
     coefficients = None
     if is_exponential(solver):
         coefficients = solver.coefficients(semilinear(system), dt, u0.dtype)
@@ -238,11 +251,12 @@ def _fixed_steps(
     # Exponential solvers hold no loop that compares shardings; the stages of a stochastic solver are one.
     plain = is_exponential(solver)
     run: Callable = _run_fixed if plain else away_from_meshes(_run_fixed)
-    return run(system, solver, coefficients, u0, jnp.asarray(dt, u0.dtype), counts, adjoint or "steps", noise)
+    t0, dt = jnp.asarray(t0, u0.dtype), jnp.asarray(dt, u0.dtype)
+    return run(system, solver, coefficients, u0, t0, dt, counts, adjoint or "steps", noise)
 
 
 def _stepper(
-    system: System, solver: Any, coefficients: Any, u0: Array, dt: Array, noise: NoisePath | None
+    system: System, solver: Any, coefficients: Any, u0: Array, t0: Array, dt: Array, noise: NoisePath | None
 ) -> tuple[Any, Callable, Callable]:
     """The first carry of the scan, one step of it, and the field in a carry."""
     if coefficients is not None:
@@ -250,7 +264,7 @@ def _stepper(
         spectral = SemilinearTerm(semilinear(system), spectral=True)
 
         def exponential_step(carry: Any, i: Array) -> Any:
-            (u_hat, rest), t = carry, i * dt
+            (u_hat, rest), t = carry, t0 + i * dt
 
             def stepped(u_hat: Array) -> Any:
                 u_hat, _, _, memory, _ = solver.step(
@@ -260,7 +274,7 @@ def _stepper(
 
             if noise is None:
                 return stepped(u_hat)
-            before, after = (to_spectral(kick, system.grid) for kick in kicks(system, noise, i, dt, u0))
+            before, after = (to_spectral(kick, system.grid) for kick in kicks(system, noise, i, t, dt, u0))
             u_hat, rest_after = stepped(u_hat + before)
             return u_hat + after, rest_after
 
@@ -278,12 +292,12 @@ def _stepper(
 
     def ordinary_step(carry: Any, i: Array) -> Any:
         y, state = carry
-        t = i * dt
+        t = t0 + i * dt
         y, _, _, state, result = solver.step(term(i), t, t + dt, y, None, state, False)
         # What an iteration that failed leaves looks like a field; a product, so that its cotangent is NaN too.
         return y * jnp.where(diffrax.is_okay(result), 1.0, jnp.nan).astype(y.dtype), state
 
-    state = solver.init(term(0), jnp.zeros_like(dt), dt, u0, None)
+    state = solver.init(term(0), t0, t0 + dt, u0, None)
     return (u0, state), ordinary_step, lambda carry: carry[0]
 
 
@@ -293,13 +307,14 @@ def _run_fixed(
     solver: Any,
     coefficients: Any,
     u0: Array,
+    t0: Array,
     dt: Array,
     counts: tuple[int, ...],
     adjoint: Any,
     noise: NoisePath | None,
 ) -> Array:
     """Fields after each of the given numbers of further steps; the first number may be 0."""
-    carry, one_step, observe = _stepper(system, solver, coefficients, u0, dt, noise)
+    carry, one_step, observe = _stepper(system, solver, coefficients, u0, t0, dt, noise)
     saved = [u0[None]] if counts[0] == 0 else []
     counts = counts[1:] if counts[0] == 0 else counts
     runs, picked = [(n, len(list(same))) for n, same in groupby(counts)], None

@@ -17,6 +17,7 @@ from physics import (
     NoisePath,
     OrnsteinUhlenbeck,
     ResidualReading,
+    StochasticNavierStokes2D,
     advance,
     defect,
     integral_residual,
@@ -201,6 +202,11 @@ def test_normalisation_commutes_for_fields_and_for_noise(shift, scale, seed):
     own = normalized(process, mean, deviation)
     end = advance(own, own.normalize(np.ones(1)), 0.1, 3, noise=path)
     assert np.allclose(own.denormalize(end), advance(process, np.ones(1), 0.1, 3, noise=path), atol=1e-10)
+    # Its own solver is exponential and does not commute, but the integral residual takes no solver.
+    flow = StochasticNavierStokes2D(Grid((12, 12), (2 * np.pi, 2 * np.pi)), 0.1, forcing_mode=1, noise_mode=2)
+    field, system = jax.random.normal(key, (3, 12, 12, 1)), normalized(flow, mean, deviation)
+    found = integral_residual(system, system.normalize(field), 0.1, noise=path, steps=2) * deviation
+    assert np.allclose(found, integral_residual(flow, field, 0.1, noise=path, steps=2), atol=1e-9)
 
 
 def test_bad_input_is_refused_in_one_sentence(key):
