@@ -128,6 +128,8 @@ def watched(problem: Any, config: ExperimentConfig) -> dict[str, Any]:
         except Diverged as error:
             lost = str(error)
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    # A hundred trainings' programs would take gigabytes.
+    jax.clear_caches()
     seen = [line for line in lines if METRIC in line]
     return {
         "lost": lost,
