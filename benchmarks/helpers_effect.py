@@ -8,6 +8,7 @@ beside the same training without it:
   data by heart;
 - shifts and reflections stated: the same 100 fields;
 - transport cost (share 0.5): 4096 fields, latents of the fields' shape;
+- the penalties' weight from the distance of neighbouring fields instead of their count of numbers: 4096 fields;
 - a penalty on the residual, summed or joined by ConFIG: 4096 fields.
 
 The distance is the sliced Wasserstein distance of 2048 samples to held-out fields over the median of that distance
@@ -105,6 +106,7 @@ def arms() -> dict[str, tuple[Problem, Recipe]]:
         "4096 fields, field latent": arm(4096, latent=0),
         "4096 fields, field latent, transport": arm(4096, latent=0, transport=0.5),
         "4096 fields": arm(4096),
+        "4096 fields, gamma from neighbours": arm(4096, gamma_rule="neighbours"),
         "4096 fields, residual penalty, summed": arm(4096, held=True),
         "4096 fields, residual penalty, ConFIG": arm(4096, held=True, conflict="config"),
     }
