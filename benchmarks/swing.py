@@ -215,7 +215,7 @@ def main() -> None:
     pool = dataset.test if asked.experiment == "gaussians" else dataset.test[:, 0]
     first = experiment.task.problem(base, dataset)
     count = min(SAMPLES, base.training.validation_samples, len(first.validation), len(pool) // 2)
-    base = replace(base, training=replace(base.training, validation_samples=count))
+    base = replace(base, training=replace(base.training, validation_samples=count, diagnose_every=0))
     study = studies.setdefault(asked.experiment, {"runs": []})
     settings = json.loads(json.dumps({"steps": steps, "recipe": to_mapping(base)}))
     if study["runs"] and study["settings"] != settings:
