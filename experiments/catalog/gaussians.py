@@ -138,7 +138,7 @@ UNBALANCED = replace(
     network=replace(DEMO.network, width=128, latent=16, fourier=48, fourier_scale=100.0),
     game=replace(DEMO.game, penalty_final=0.05),
     training=replace(
-        DEMO.training, steps=12_000, batch=1024, steps_per_call=10, checkpoint_every=1000, diagnose_every=1000
+        DEMO.training, steps=24_000, batch=1024, steps_per_call=10, checkpoint_every=2000, diagnose_every=2000
     ),
 )
 
