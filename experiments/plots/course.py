@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from experiments.plots.style import (
     BAND,
+    CARD,
     GAUSSIAN,
     GENERATOR,
     INITIAL,
@@ -119,8 +120,10 @@ def _player(name: str) -> str | None:
     return next((one for one in _PLAYERS if name.startswith(one) or name.endswith(one)), None)
 
 
-def _players_first(name: str) -> int:
-    return next((i for i, player in enumerate(_PLAYERS) if player == _player(name)), len(_PLAYERS))
+def _players_first(name: str) -> tuple[int, bool]:
+    """Order by player, a whole loss before its part."""
+    place = next((i for i, player in enumerate(_PLAYERS) if player == _player(name)), len(_PLAYERS))
+    return place, name.endswith("_adversarial")
 
 
 def _points(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +134,8 @@ def _points(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray
 
 def _course(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], group: Group) -> Picture:
     with style():
-        figure, grid = panels()
+        many = len(names) > 2
+        figure, grid = panels((CARD[0], CARD[1] + 0.16 * len(names) * many))
         axes = grid[0, 0]
         positive = True
         # Where both players have curves the discriminator is black, the generator vermilion.
@@ -152,7 +156,9 @@ def _course(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], group: G
         axes.set(title=group.title, xlabel="generator updates", ylabel=group.label)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0)
-        if len(names) > 1:
+        if many:
+            figure.legend(loc="outside lower left", fontsize=8)
+        elif len(names) > 1:
             axes.legend(loc="best")
         elif words(names[0]) != group.label:
             axes.set_ylabel(words(names[0]))
@@ -177,7 +183,7 @@ def _layers(metrics: Sequence[Mapping[str, Any]], player: str, own: Mapping[str,
         axes.set_xticks(places, [f"{rows[place]['step']:g}" for place in places])
         axes.set(title=title, xlabel="generator updates")
         figure.colorbar(shown, label="root mean square")
-    return Picture(figure, f"{title}, during training.", raster=True, title=title)
+    return Picture(figure, f"{title}: root mean square of each; white where it is zero.", raster=True)
 
 
 def _numeric(metrics: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -49,7 +49,7 @@ def field(objective: str, gamma: float, theta: np.ndarray, psi: np.ndarray) -> t
     """Return (theta', psi') of gradient play with R1 of weight ``gamma``; ``None`` unless the objective is zero-sum.
 
     Both players share the slope s(theta psi) of the loss: theta' = s psi, psi' = -s theta - gamma psi (Mescheder,
-    Geiger and Nowozin 2018, lemma 2.2 and section 4.1).
+    Geiger and Nowozin 2018, section 2).
     """
     if objective not in _SLOPES:
         return None

@@ -56,10 +56,11 @@ def diagnosis(game: Game, precision: str) -> Callable[[Players, Players, Batch, 
         with jax.default_matmul_precision(precision):
             return vector_field(game, players, batch, key, None).gradients
 
-    @jax.jit
-    def scalars(update: Pair, first: Pair, second: Pair) -> dict[str, Array]:
+    @partial(jax.jit, compiler_options=options)
+    def scalars(before: Pair, after: Pair, first: Pair, second: Pair) -> dict[str, Array]:
+        update, change = jax.tree.map(jnp.subtract, (after, second), (before, first))
         return {
-            "rotation": rotation(update, jax.tree.map(jnp.subtract, second, first)),
+            "rotation": rotation(update, change),
             **layer_norms(second.generator, "generator"),
             **layer_norms(second.discriminator, "discriminator"),
         }
@@ -68,6 +69,6 @@ def diagnosis(game: Game, precision: str) -> Callable[[Players, Players, Batch, 
         # The rest of the earlier state for both, or its change would pass for the field's.
         moved = Players(*(Player(new.params, old.rest) for old, new in zip(before, after)))
         first, second = (gradients(players, batch, key) for players in (before, moved))
-        return scalars(jax.tree.map(jnp.subtract, parameters(after), parameters(before)), first, second)
+        return scalars(parameters(before), parameters(after), first, second)
 
     return run

@@ -71,7 +71,7 @@ def drawn(metrics):
     curves = [line.get_label() for one in plots.training(metrics) for line in one.figure.axes[0].lines]
     rows = []
     for one in plots.layers(metrics):
-        player = "discriminator" if "discriminator" in one.title else "generator"
+        player = "discriminator" if "discriminator" in one.caption else "generator"
         rows += [f"layer, {player}, {tick.get_text()}" for tick in one.figure.axes[0].get_yticklabels()]
     return curves + [row.replace("/", ", ") for row in rows]
 
