@@ -3,7 +3,7 @@
 Values are only looked at where they are concrete; traced ones (inside ``jit``, ``grad``, ``vmap``) pass.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -28,15 +28,29 @@ def is_zero(value: Any, *, otherwise: bool = False) -> bool:
     return bool(np.all(np.asarray(value) == 0)) if is_concrete(value) else otherwise
 
 
-def check_parameter(what: str, value: Any, *, positive: bool = True) -> None:
-    """Raise ``ValueError`` unless the concrete parameter is finite and, if asked, not negative."""
+def check_parameter(what: str, value: Any, *, sign: Literal["any", "non_negative", "positive"]) -> None:
+    """Raise ``ValueError`` unless the concrete parameter is finite and of the sign that it may have."""
     if not is_concrete(value) or not isinstance(value, int | float | np.ndarray | jax.Array):
         return
     numbers = np.asarray(value)
     if not np.all(np.isfinite(numbers)):
         raise ValueError(f"{what} must be finite, not {value}.")
-    if positive and np.any(numbers < 0):
+    if sign == "non_negative" and np.any(numbers < 0):
         raise ValueError(f"{what} must not be negative, but is {value}: use a value of 0 or more.")
+    if sign == "positive" and np.any(numbers <= 0):
+        raise ValueError(f"{what} must be positive, but is {value}: use a value above 0.")
+
+
+def parameters_of_step(system: Any, *names: str) -> list[np.ndarray]:
+    """The parameters that decide a system's recommended step, or a ``ValueError`` where one of them is traced."""
+    traced = [name for name in names if not is_concrete(getattr(system, name))]
+    if traced:
+        raise ValueError(
+            f"the recommended step of {type(system).__name__} follows from its {' and '.join(traced)}, which "
+            f"{'is' if len(traced) == 1 else 'are'} traced here: give dt."
+        )
+    # In NumPy, since jax.numpy would trace even concrete values inside of jit.
+    return [np.asarray(getattr(system, name), np.float64) for name in names]
 
 
 def check_boundaries(system: str, grid: Any, allowed: tuple[str, ...]) -> None:

@@ -47,7 +47,7 @@ class Advection(SemilinearSystem):
                 "or one number for all."
             )
         for component in components:
-            check_parameter("velocity", component, positive=False)
+            check_parameter("velocity", component, sign="any")
 
     def _components(self) -> list[Any]:
         velocity: Any = self.velocity

@@ -41,7 +41,7 @@ class AllenCahn(SemilinearSystem):
 
     def __check_init__(self):
         check_axes("AllenCahn", self.grid.ndim)
-        check_parameter("interface_width", self.interface_width)
+        check_parameter("interface_width", self.interface_width, sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """1 - eps^2 k^2."""

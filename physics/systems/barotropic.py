@@ -48,9 +48,9 @@ class BarotropicVorticity(SemilinearSystem):
     def __check_init__(self):
         if self.grid.ndim != 2:
             raise ValueError(f"BarotropicVorticity needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.28, 6.28)).")
-        check_parameter("beta", self.beta, positive=False)
-        check_parameter("viscosity", self.viscosity)
-        check_parameter("drag", self.drag)
+        check_parameter("beta", self.beta, sign="any")
+        check_parameter("viscosity", self.viscosity, sign="non_negative")
+        check_parameter("drag", self.drag, sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """i beta kx / |k|^2 - nu |k|^2 - drag."""

@@ -66,9 +66,9 @@ class SmokePlume(SemilinearSystem):
         if self.grid.ndim != 2:
             raise ValueError(f"SmokePlume needs 2 axes, not {self.grid.ndim}: Grid((64, 96), (4.0, 6.0)).")
         for name in ("buoyancy", "stratification"):
-            check_parameter(name, getattr(self, name), positive=False)
+            check_parameter(name, getattr(self, name), sign="any")
         for name in ("viscosity", "diffusivity", "source", "resistance", "absorption"):
-            check_parameter(name, getattr(self, name))
+            check_parameter(name, getattr(self, name), sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """Viscosity and diffusion, lift, and the rise through stratified air: a matrix per wave."""

@@ -36,7 +36,7 @@ class Burgers(SemilinearSystem):
     def __check_init__(self):
         if self.grid.ndim != 1:
             raise ValueError(f"Burgers needs a grid with 1 axis, not {self.grid.ndim}: Grid((128,), (6.2832,)).")
-        check_parameter("viscosity", self.viscosity)
+        check_parameter("viscosity", self.viscosity, sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """-nu k^2."""

@@ -39,7 +39,7 @@ class Burgers2D(SemilinearSystem):
     def __check_init__(self):
         if self.grid.ndim != 2:
             raise ValueError(f"Burgers2D needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.28, 6.28)).")
-        check_parameter("viscosity", self.viscosity)
+        check_parameter("viscosity", self.viscosity, sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """-nu k^2."""

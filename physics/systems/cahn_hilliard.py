@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
-from physics.arguments import check_axes, check_parameter, is_concrete, parameter
+from physics.arguments import check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import dealias, laplacian, polynomial
@@ -42,9 +42,8 @@ class CahnHilliard(SemilinearSystem):
 
     def __check_init__(self):
         check_axes("CahnHilliard", self.grid.ndim)
-        check_parameter("interface_width", self.interface_width)
-        if is_concrete(self.interface_width) and np.any(np.asarray(self.interface_width) == 0):
-            raise ValueError("interface_width 0 leaves the shortest waves to grow without bound: use a positive one.")
+        # With a width of 0 the shortest waves would grow without bound.
+        check_parameter("interface_width", self.interface_width, sign="positive")
 
     def linear_symbol(self) -> Any:
         """k^2 - eps^2 k^4."""

@@ -62,9 +62,9 @@ class CosmicWeb(System):
     def __check_init__(self):
         if self.grid.ndim != 2:
             raise ValueError(f"CosmicWeb needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (1.0, 1.0)).")
-        check_parameter("clustering", self.clustering)
-        check_parameter("index", self.index, positive=False)
-        check_parameter("contrast", self.contrast)
+        check_parameter("clustering", self.clustering, sign="non_negative")
+        check_parameter("index", self.index, sign="any")
+        check_parameter("contrast", self.contrast, sign="non_negative")
 
     def vector_field(self, t: Any, u: Float[Array, "nx ny 4"], args: Any = None) -> Float[Array, "nx ny 4"]:
         """Velocity and acceleration of every particle."""

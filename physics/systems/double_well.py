@@ -41,8 +41,8 @@ class DoubleWell(StochasticSystem):
 
     def __check_init__(self):
         check_point(self)
-        for name in ("barrier", "noise"):
-            check_parameter(name, getattr(self, name))
+        check_parameter("barrier", self.barrier, sign="non_negative")
+        check_parameter("noise", self.noise, sign="positive")
 
     def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
         """-V'(x)."""

@@ -8,14 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from physics.arguments import check_parameter, is_concrete, parameter
+from physics.arguments import check_parameter, parameter, parameters_of_step
 from physics.grid import Grid
 from physics.system import StochasticSystem
 
 # Annual mean sunlight by latitude, Q (1 + S2 P2(x)), and the share absorbed without ice, a0 + a2 P2(x).
 _SUNLIGHT_P2 = -0.48
 _ICE_FREE = (0.7, -0.078)
-_EXCHANGE = 0.055  # D / C of the good values, 1/a
 
 
 class EnergyBalance(StochasticSystem):
@@ -62,9 +61,12 @@ class EnergyBalance(StochasticSystem):
                 "EnergyBalance needs one axis from pole to pole in the sine of latitude, not the extent "
                 f"{self.grid.extent}: Grid((32,), (2.0,), 'neumann')."
             )
-        positive = ("sunlight", "feedback", "diffusivity", "heat_capacity", "ice_absorption", "ice_width", "noise")
-        for name in (*positive, "emission", "ice_temperature"):
-            check_parameter(name, getattr(self, name), positive=name in positive)
+        for name in ("heat_capacity", "ice_width"):
+            check_parameter(name, getattr(self, name), sign="positive")
+        for name in ("sunlight", "feedback", "diffusivity", "ice_absorption", "noise"):
+            check_parameter(name, getattr(self, name), sign="non_negative")
+        for name in ("emission", "ice_temperature"):
+            check_parameter(name, getattr(self, name), sign="any")
 
     def vector_field(self, t: Any, u: Float[Array, "n c"], args: Any = None) -> Float[Array, "n c"]:
         """Absorbed sunlight less emitted heat, and the exchange between neighbouring bands."""
@@ -93,7 +95,8 @@ class EnergyBalance(StochasticSystem):
     @property
     def recommended_dt(self) -> float:
         """A quarter of the time in which neighbouring bands even out, at most 0.1 years."""
-        rate = self.diffusivity / self.heat_capacity if is_concrete(self) else _EXCHANGE
+        diffusivity, heat_capacity = parameters_of_step(self, "diffusivity", "heat_capacity")
+        rate = diffusivity / heat_capacity
         return min(0.1, 0.25 * self.grid.spacing[0] ** 2 / max(float(np.max(rate)), 1e-9))
 
     def _sine_of_latitude(self) -> np.ndarray:

@@ -43,8 +43,8 @@ class FisherKPP(SemilinearSystem):
 
     def __check_init__(self):
         check_axes("FisherKPP", self.grid.ndim)
-        check_parameter("diffusivity", self.diffusivity)
-        check_parameter("growth", self.growth)
+        check_parameter("diffusivity", self.diffusivity, sign="non_negative")
+        check_parameter("growth", self.growth, sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """r - D k^2."""

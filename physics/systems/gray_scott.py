@@ -47,7 +47,7 @@ class GrayScott(SemilinearSystem):
     def __check_init__(self):
         check_axes("GrayScott", self.grid.ndim)
         for name in ("feed", "kill", "diffusivity_u", "diffusivity_v"):
-            check_parameter(name, getattr(self, name))
+            check_parameter(name, getattr(self, name), sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """-D_u k^2 - F and -D_v k^2 - F - k."""

@@ -43,7 +43,7 @@ class Heat(SemilinearSystem):
 
     def __check_init__(self):
         check_axes("Heat", self.grid.ndim)
-        check_parameter("diffusivity", self.diffusivity)
+        check_parameter("diffusivity", self.diffusivity, sign="non_negative")
         values = check_boundary_values(self.boundary_values, self.grid)
         given = [axis for axis, pair in enumerate(values) if pair]
         if any(np.ndim(value) for pair in values for value in pair or ()):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from physics.arguments import check_parameter, is_concrete, parameter
+from physics.arguments import check_parameter, parameter, parameters_of_step
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.system import Reflection, Symmetries, System
@@ -62,8 +62,9 @@ class Landscape(System):
                 f"Landscape needs 2 axes with a base level along one, not {self.grid.ndim} axes with boundary "
                 f"{self.grid.boundary}: Grid((32, 32), (1.0, 1.0), ('periodic', 'dirichlet'))."
             )
-        for name in ("uplift", "erodibility", "area_exponent", "diffusivity", "critical_slope"):
-            check_parameter(name, getattr(self, name))
+        check_parameter("critical_slope", self.critical_slope, sign="positive")
+        for name in ("uplift", "erodibility", "area_exponent", "diffusivity"):
+            check_parameter(name, getattr(self, name), sign="non_negative")
 
     def vector_field(self, t: Any, u: Float[Array, "nx ny 1"], args: Any = None) -> Float[Array, "nx ny 1"]:
         """Uplift, incision and creep."""
@@ -170,11 +171,9 @@ class Landscape(System):
 
     @property
     def recommended_dt(self) -> float:
-        """What explicit creep and streams with a = 2 leave stable, with room; of the defaults where traced."""
-        step = min(self.grid.spacing)
-        creep, streams = (
-            (self.diffusivity, self.erodibility * 2**self.area_exponent) if is_concrete(self) else (1.0, 140.0)
-        )
+        """What explicit creep and streams with a = 2 leave stable, with room."""
+        creep, erodibility, exponent = parameters_of_step(self, "diffusivity", "erodibility", "area_exponent")
+        step, streams = min(self.grid.spacing), erodibility * 2**exponent
         return float(1 / (10 * creep / step**2 + 2 * streams / step + 1e-9))
 
 

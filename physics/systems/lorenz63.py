@@ -37,7 +37,7 @@ class Lorenz63(System):
     def __check_init__(self):
         check_point(self)
         for name in ("sigma", "rho", "beta"):
-            check_parameter(name, getattr(self, name))
+            check_parameter(name, getattr(self, name), sign="non_negative")
 
     def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
         """The three right-hand sides."""

@@ -41,7 +41,7 @@ class Lorenz96(System):
 
     def __check_init__(self):
         check_ring(self)
-        check_parameter("forcing", self.forcing, positive=False)
+        check_parameter("forcing", self.forcing, sign="any")
 
     def vector_field(self, t: Any, u: Float[Array, "k c"], args: Any = None) -> Float[Array, "k c"]:
         """Advection, friction and forcing."""

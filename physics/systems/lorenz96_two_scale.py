@@ -47,9 +47,10 @@ class Lorenz96TwoScale(System):
         check_ring(self)
         if int(self.fast_sites) != self.fast_sites or self.fast_sites < 1:
             raise ValueError(f"fast_sites must be a whole number, 1 or more per slow site, not {self.fast_sites}.")
-        check_parameter("forcing", self.forcing, positive=False)
-        for name in ("coupling", "time_ratio", "amplitude_ratio"):
-            check_parameter(name, getattr(self, name))
+        check_parameter("forcing", self.forcing, sign="any")
+        check_parameter("amplitude_ratio", self.amplitude_ratio, sign="positive")
+        for name in ("coupling", "time_ratio"):
+            check_parameter(name, getattr(self, name), sign="non_negative")
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ class LotkaVolterra(System):
     def __check_init__(self):
         check_point(self)
         for name in ("growth", "predation", "conversion", "death"):
-            check_parameter(name, getattr(self, name))
+            check_parameter(name, getattr(self, name), sign="positive")
 
     def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
         """The two right-hand sides."""

@@ -57,9 +57,9 @@ class NavierStokes2D(SemilinearSystem):
     def __check_init__(self):
         if self.grid.ndim != 2:
             raise ValueError(f"NavierStokes2D needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.28, 6.28)).")
-        check_parameter("viscosity", self.viscosity)
-        check_parameter("drag", self.drag)
-        check_parameter("forcing", self.forcing, positive=False)
+        check_parameter("viscosity", self.viscosity, sign="non_negative")
+        check_parameter("drag", self.drag, sign="non_negative")
+        check_parameter("forcing", self.forcing, sign="any")
         if not 1 <= self.forcing_mode < self.grid.shape[1] / 3:
             raise ValueError(
                 f"forcing_mode {self.forcing_mode} is not resolved by {self.grid.shape[1]} points: "

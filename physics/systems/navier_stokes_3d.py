@@ -51,7 +51,7 @@ class NavierStokes3D(SemilinearSystem):
             raise ValueError(
                 f"NavierStokes3D needs 3 axes, not {self.grid.ndim}: Grid((32, 32, 32), (6.28, 6.28, 6.28))."
             )
-        check_parameter("viscosity", self.viscosity)
+        check_parameter("viscosity", self.viscosity, sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """-nu |k|^2."""

@@ -35,9 +35,9 @@ class OrnsteinUhlenbeck(StochasticSystem):
 
     def __check_init__(self):
         check_point(self)
-        check_parameter("mean", self.mean, positive=False)
-        for name in ("rate", "noise"):
-            check_parameter(name, getattr(self, name))
+        check_parameter("mean", self.mean, sign="any")
+        check_parameter("rate", self.rate, sign="positive")
+        check_parameter("noise", self.noise, sign="non_negative")
 
     def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
         """The pull towards the mean."""

@@ -39,8 +39,9 @@ class Pendulum(System):
 
     def __check_init__(self):
         check_point(self)
-        for name in ("gravity", "length", "damping"):
-            check_parameter(name, getattr(self, name))
+        check_parameter("length", self.length, sign="positive")
+        for name in ("gravity", "damping"):
+            check_parameter(name, getattr(self, name), sign="non_negative")
 
     def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
         """The two right-hand sides."""

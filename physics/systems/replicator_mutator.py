@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from physics.arguments import check_parameter, check_point, parameter
+from physics.arguments import check_parameter, check_point, is_concrete, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -45,11 +45,13 @@ class ReplicatorMutator(System):
 
     def __check_init__(self):
         check_point(self)
-        check_parameter("mutation", self.mutation)
+        check_parameter("mutation", self.mutation, sign="non_negative")
+        if is_concrete(self.mutation) and np.any(np.asarray(self.mutation) > 1):
+            raise ValueError(f"mutation is the share of offspring of other types, but is {self.mutation}: use 0 to 1.")
         shape = np.shape(self.payoff)
         if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 2:
             raise ValueError(f"payoff has shape {shape}: give a square matrix for 2 or more types.")
-        check_parameter("payoff", self.payoff, positive=False)
+        check_parameter("payoff", self.payoff, sign="any")
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class NonlinearSchroedinger(SemilinearSystem):
 
     def __check_init__(self):
         check_axes("NonlinearSchroedinger", self.grid.ndim)
-        check_parameter("nonlinearity", self.nonlinearity, positive=False)
+        check_parameter("nonlinearity", self.nonlinearity, sign="any")
 
     def linear_symbol(self) -> Any:
         """-i k^2 / 2 on psi: the rotation [[0, k^2 / 2], [-k^2 / 2, 0]] of its real and imaginary part."""

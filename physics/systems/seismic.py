@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from physics.arguments import check_axes, is_concrete
+from physics.arguments import check_axes, is_concrete, parameters_of_step
 from physics.grid import Grid
 from physics.random_fields import RandomBumps
 from physics.spectral import gradient, inverse_transform, resample, to_physical, to_spectral, transform
@@ -102,6 +102,5 @@ class SeismicWave(System):
     @property
     def recommended_dt(self) -> float:
         """A quarter of spacing / speed over the root of the number of axes; the solver is stable up to twice that."""
-        if not is_concrete(self.speed):
-            raise ValueError("recommended_dt needs a concrete speed: give dt where the speed is traced.")
-        return 0.25 * min(self.grid.spacing) / float(np.max(self.speed)) / np.sqrt(self.grid.ndim)
+        (speed,) = parameters_of_step(self, "speed")
+        return 0.25 * min(self.grid.spacing) / float(np.max(speed)) / np.sqrt(self.grid.ndim)

@@ -54,9 +54,10 @@ class ShallowWater(SemilinearSystem):
     def __check_init__(self):
         if self.grid.ndim != 2:
             raise ValueError(f"ShallowWater needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.28, 6.28)).")
-        check_parameter("coriolis", self.coriolis, positive=False)
-        for name in ("gravity", "depth", "viscosity"):
-            check_parameter(name, getattr(self, name))
+        check_parameter("coriolis", self.coriolis, sign="any")
+        check_parameter("depth", self.depth, sign="positive")
+        for name in ("gravity", "viscosity"):
+            check_parameter(name, getattr(self, name), sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """Rotation, pressure, divergence and viscosity: a matrix between the channels for every wave."""

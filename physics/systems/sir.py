@@ -38,8 +38,8 @@ class SIR(System):
 
     def __check_init__(self):
         check_point(self)
-        for name in ("contact", "recovery"):
-            check_parameter(name, getattr(self, name))
+        check_parameter("contact", self.contact, sign="positive")
+        check_parameter("recovery", self.recovery, sign="non_negative")
 
     def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
         """The three right-hand sides."""

@@ -48,7 +48,7 @@ class StochasticNavierStokes2D(NavierStokes2D, StochasticSystem):
         return cls(cls.example_grid, 1e-2, drag=0.1)
 
     def __check_init__(self):
-        check_parameter("injection", self.injection)
+        check_parameter("injection", self.injection, sign="non_negative")
         most = (min(self.grid.shape) - 1) // 3
         if not 1 <= self.noise_mode <= most:
             raise ValueError(

@@ -41,8 +41,8 @@ class SwiftHohenberg(SemilinearSystem):
 
     def __check_init__(self):
         check_axes("SwiftHohenberg", self.grid.ndim)
-        check_parameter("control", self.control, positive=False)
-        check_parameter("quadratic", self.quadratic, positive=False)
+        check_parameter("control", self.control, sign="any")
+        check_parameter("quadratic", self.quadratic, sign="any")
 
     def linear_symbol(self) -> Any:
         """r - (1 - k^2)^2."""

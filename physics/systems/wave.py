@@ -38,7 +38,7 @@ class Wave(SemilinearSystem):
 
     def __check_init__(self):
         check_axes("Wave", self.grid.ndim)
-        check_parameter("speed", self.speed)
+        check_parameter("speed", self.speed, sign="non_negative")
 
     def linear_symbol(self) -> Any:
         """[[0, 1], [-c^2 k^2, 0]]."""

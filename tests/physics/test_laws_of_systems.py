@@ -280,7 +280,7 @@ def test_gradients_in_the_initial_field_and_every_parameter_match_finite_differe
     [
         (lambda: BarotropicVorticity(LINE), "BarotropicVorticity needs 2 axes, not 1"),
         (lambda: ShallowWater(LINE), "ShallowWater needs 2 axes, not 1"),
-        (lambda: ShallowWater(SQUARE, depth=-1.0), "depth must not be negative"),
+        (lambda: ShallowWater(SQUARE, depth=-1.0), "depth must be positive, but is -1.0"),
         (lambda: ShallowWater(SQUARE, coriolis=np.nan), "coriolis must be finite"),
         (lambda: SmokePlume(LINE), "SmokePlume needs 2 axes, not 1"),
         (lambda: SmokePlume(SQUARE, source=-1.0), "source must not be negative"),

@@ -228,7 +228,7 @@ def test_independent_keys_give_the_same_paths_and_gradients_on_any_number_of_dev
             "adaptive and dense steps do not go with noise",
         ),
         (lambda k: advance(BURGERS, np.ones((16, 1)), 0.1, 1, solver=ETDRK4()), "noise is missing"),
-        (lambda k: OrnsteinUhlenbeck(rate=-1.0), "rate must not be negative"),
+        (lambda k: OrnsteinUhlenbeck(rate=-1.0), "rate must be positive"),
     ],
 )
 def test_noise_that_does_not_fit_is_refused_in_one_sentence(call, message, key):

@@ -162,7 +162,7 @@ def test_gradients_in_field_and_every_parameter_match_finite_differences_alone_a
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Pendulum(length=-1.0), "length must not be negative"),
+        (lambda: Pendulum(length=-1.0), "length must be positive"),
         (lambda: Pendulum(grid=Grid((8,), (1.0,))), "Pendulum lives on a single point"),
         (lambda: ReplicatorMutator(np.ones((2, 3))), r"payoff has shape \(2, 3\): give a square matrix"),
         (lambda: SIR(contact=np.nan), "contact must be finite"),

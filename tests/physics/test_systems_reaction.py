@@ -137,11 +137,6 @@ def test_swift_hohenberg_waves_grow_at_the_linear_rate_and_saturate_at_the_ampli
     assert np.abs(jax.jit(lambda u: system.vector_field(0.0, u))(rolls)).max() < 1e-10
 
 
-def test_a_cahn_hilliard_interface_without_width_is_refused():
-    with pytest.raises(ValueError, match="interface_width 0"):
-        CahnHilliard(Grid((16,), (1.0,)), 0.0)
-
-
 @pytest.mark.slow
 def test_the_default_gray_scott_seeds_grow_into_a_pattern(key):
     system = GrayScott(Grid((64, 64), (1.25, 1.25)))
