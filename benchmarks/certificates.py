@@ -3,8 +3,9 @@
     python benchmarks/certificates.py [--only NAME ...]
 
 Made and certified on 16 trajectories of points and lines and on 4 in the plane and in space, of the system that
-``example()`` gives. The figures do not depend on the machine's speed; without ``--only`` all of them take about ten
-minutes. Figures are kept in benchmarks/results/certificates.json, so that ``--only`` renews those of the systems named.
+``example()`` gives; of steady systems on 8 pairs of ``default_steady_data``. The figures do not depend on the machine's
+speed; without ``--only`` all of them take about ten minutes. Figures are kept in benchmarks/results/certificates.json,
+so that ``--only`` renews those of the systems named.
 """
 
 import argparse
@@ -17,7 +18,15 @@ from typing import Any
 
 import physics
 from experiments.files import write_json, write_text
-from physics import System, default_dataset, generate
+from physics import (
+    SteadyLimits,
+    SteadySystem,
+    System,
+    default_dataset,
+    default_steady_data,
+    generate,
+    generate_steady,
+)
 
 RESULTS = Path(__file__).parent / "results" / "certificates.json"
 PAGE = Path(__file__).parents[1] / "docs" / "physics.md"
@@ -25,14 +34,17 @@ BEGIN, END = "<!-- certificates: begin -->", "<!-- certificates: end -->"
 
 
 def systems() -> list[str]:
-    """The systems of the suite that move, by name."""
-    public = {name: getattr(physics, name) for name in physics.__all__}
-    return [n for n, s in public.items() if inspect.isclass(s) and issubclass(s, System) and not inspect.isabstract(s)]
+    """The systems of the suite by name, those that move and those that are steady."""
+    public = {name: getattr(physics, name) for name in physics.__all__ if inspect.isclass(getattr(physics, name))}
+    return [n for n, s in public.items() if issubclass(s, System | SteadySystem) and not inspect.isabstract(s)]
 
 
 def certified(name: str) -> dict[str, Any]:
     """The certificate of one system's default data set, with its grid, its times and its limits."""
-    system = getattr(physics, name).example()
+    kind = getattr(physics, name)
+    if issubclass(kind, SteadySystem):
+        return _certified_pairs(kind)
+    system = kind.example()
     sampler, spec = default_dataset(system, (16 if system.grid.ndim < 2 else 4, 0, 0))
     with tempfile.TemporaryDirectory() as folder:
         made = generate(sampler, spec, cache_dir=folder)
@@ -44,6 +56,18 @@ def certified(name: str) -> dict[str, Any]:
             "limits": limits,
             **made.certificate,
         }
+
+
+def _certified_pairs(kind: type[SteadySystem]) -> dict[str, Any]:
+    sampler, limits = default_steady_data(kind), SteadyLimits()
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = generate_steady(sampler, limits.pairs, limits=limits, cache_dir=folder).certificate
+    return {
+        "points": list(sampler.grid.shape),
+        "dtype": "float32",
+        "limits": {"grid_error": limits.grid_error},
+        **certificate,
+    }
 
 
 def table(rows: dict[str, Any], versions: dict[str, str]) -> str:
@@ -62,6 +86,9 @@ def table(rows: dict[str, Any], versions: dict[str, str]) -> str:
             grid = f"{row['grid_error']:.1e}" + ("" if limit == 1e-2 else f" (limit {limit:g})")
         else:
             grid = row["grid_error_omitted"]
+        if "dt" not in row:
+            lines.append(f"| `{name}` | {points} | steady | - | - | - | {grid} | - |")
+            continue
         drift = f"{max(row['drift'].values()):.0e}" if row["drift"] else "-"
         lines.append(
             f"| `{name}` | {points} | {row['dt']:.3g} | {row['times'][0]:.4g}, {row['times'][1]:.4g} | "
@@ -79,7 +106,8 @@ def main() -> None:
     kept = json.loads(RESULTS.read_text())["systems"] if RESULTS.is_file() else {}
     for name in chosen:
         kept[name] = row = certified(name)
-        print(f"{name:26s} step {row['step_error']:.1e}  grid {row.get('grid_error', row.get('grid_error_omitted'))}")
+        step = f"step {row['step_error']:.1e}" if "step_error" in row else "steady"
+        print(f"{name:26s} {step}  grid {row.get('grid_error', row.get('grid_error_omitted'))}")
         RESULTS.parent.mkdir(exist_ok=True)
         write_json(RESULTS, {"versions": versions, "systems": kept})
         before, rest = PAGE.read_text().split(BEGIN)

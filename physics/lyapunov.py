@@ -122,6 +122,9 @@ def block_bootstrap_interval(
         confidence: share of the resampled means inside.
         draws: number of resamples.
         seed: of the resampling.
+
+    Raises:
+        ValueError: a block shorter than one value or longer than a record.
     """
     length = series.shape[1]
     size = max(1, length // -(-_BLOCKS // len(series))) if block is None else block

@@ -214,6 +214,8 @@ def resample(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, onto: Grid) -
     """The same trigonometric polynomial on another grid of the same box, finer or coarser.
 
     Waves that both grids resolve strictly (below either Nyquist) are copied, the others are zero.
+
+    Raises ``ValueError`` for grids of two boxes or with two kinds of boundaries.
     """
     if (grid.extent, grid.boundary) != (onto.extent, onto.boundary):
         raise ValueError(

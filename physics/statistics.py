@@ -53,6 +53,9 @@ def energy_spectrum(
 
     Returns:
         the wavenumber of every shell, ``(shells,)``, and the energies ``(..., shells, C)``.
+
+    Raises:
+        ValueError: fields of another shape, or a grid that is a point or not periodic.
     """
     values = _as_float64(fields)
     if grid.ndim == 0 or values.shape[values.ndim - 1 - grid.ndim : -1] != grid.shape:
@@ -208,6 +211,12 @@ def budget_closure(
     Arguments:
         system: its ``budgets(u)`` gives for each quantity the value and the terms of its rate of change.
         trajectory: at least five snapshots ``(time, *grid.shape, C)``, ``interval`` apart.
+
+    Returns:
+        by the name of the quantity the relative mismatch; empty where the system states no budgets.
+
+    Raises:
+        ValueError: fewer than five snapshots.
     """
     if len(trajectory) < 5:
         raise ValueError(f"a budget needs at least 5 snapshots in a row, not {len(trajectory)}")

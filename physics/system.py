@@ -61,6 +61,7 @@ class System(eqx.Module):
     # How its default data set differs from that of others: fields of `physics.DatasetSpec` and `physics.Limits`.
     default_dataset: ClassVar[Mapping[str, Any]] = {}
     boundaries: ClassVar[tuple[str, ...]] = ("periodic",)
+    units: ClassVar[str] = "non-dimensional"  # of the channels, of lengths and of times
     example_grid: ClassVar[Grid | None] = None
 
     def __check_init__(self):

@@ -21,7 +21,7 @@ A number past its limit refuses the data set, and the message says which limit a
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -61,6 +61,9 @@ class Limits:
         steady_share: share of trajectories gone steady, chaotic systems only.
         trajectories: on how many, the first for training, all but the steady share are measured.
         horizon: time span of the comparison; when None 100 steps for chaotic systems, else all the data's time.
+
+    Raises:
+        ValueError: a limit is not positive, fewer than one trajectory, or a horizon that is no finite time.
     """
 
     step_error: float = 1e-2
@@ -231,18 +234,36 @@ def judge(certificate: dict[str, Any], limits: Limits, *, name: str, shape: tupl
         "defect": "make the data with the solver and step that judge them",
         "steady_share": "change the domain or the parameters, since this system does not stay chaotic",
     }
-    broken = [
-        f"{field.replace('_', ' ')} {certificate[field]:.1e} > {getattr(limits, field):.1e}: {remedy}"
-        for field, remedy in remedies.items()
-        if field in certificate and not certificate[field] <= getattr(limits, field)
-    ]
-    broken += [
+    drifts = [
         f"drift of invariant {invariant!r} {value:.1e} > {limits.drift:.1e}: halve dt to {dt / 2:g} or use float64"
         for invariant, value in certificate.get("drift", {}).items()
         if not value <= limits.drift
     ]
-    if broken:
-        raise CertificateRefusedError(f"data set {name!r} is refused, " + "; ".join(broken))
+    refuse(f"data set {name!r} is", certificate, limits, remedies, drifts)
+
+
+def refuse(
+    what: str, certificate: dict[str, Any], limits: Any, remedies: dict[str, str], others: Sequence[str] = ()
+) -> None:
+    """Refuse data of which a figure that has a remedy passes its limit, or that break others.
+
+    Arguments:
+        what: the data and their verb, as "the data set is".
+        certificate: what was measured; what is not in it is not judged.
+        limits: has a limit under the name of every remedy.
+        remedies: by the name of the figure what to change.
+        others: limits broken beside these, one phrase for each.
+
+    Raises:
+        CertificateRefusedError: one sentence that names every limit broken and its remedy.
+    """
+    broken = [
+        f"{name.replace('_', ' ')} {certificate[name]:.1e} > {getattr(limits, name):.1e}: {remedy}"
+        for name, remedy in remedies.items()
+        if name in certificate and not certificate[name] <= getattr(limits, name)
+    ]
+    if broken or others:
+        raise CertificateRefusedError(f"{what} refused, " + "; ".join([*broken, *others]))
 
 
 def steadiness(change: Float[np.ndarray, " trajectories"], dt: float) -> dict[str, Any]:

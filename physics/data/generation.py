@@ -155,7 +155,7 @@ def _description(
         "key": key,
         "system": type(system).__name__,
         "channels": list(system.channels),
-        "units": getattr(system, "units", "non-dimensional"),
+        "units": system.units,
         "axes": ["trajectory", "time", *spatial, "channel"],
         "grid": {
             "shape": list(system.grid.shape),

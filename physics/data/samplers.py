@@ -28,7 +28,11 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Uniform:
-    """The uniform distribution between ``low`` and ``high``, in the parameter's own units."""
+    """The uniform distribution between ``low`` and ``high``, in the parameter's own units.
+
+    Raises:
+        ValueError: the range is empty.
+    """
 
     low: float
     high: float
@@ -44,7 +48,11 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """The distribution between ``low`` and ``high`` that is uniform in the logarithm; both positive."""
+    """The distribution between ``low`` and ``high`` that is uniform in the logarithm; both positive.
+
+    Raises:
+        ValueError: the range is empty, or begins at 0 or below.
+    """
 
     low: float
     high: float

@@ -26,14 +26,12 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from physics.data.cache import DESCRIPTION, Cache, DamagedEntryError, Lease, content_key, write_atomically
-from physics.data.certificate import CertificateRefusedError
+from physics.data.certificate import refuse
 from physics.data.description import describe, versions
 from physics.data.pilot import Progress
 from physics.data.trajectory_files import TrajectoryFiles
 from physics.grid import Grid
-from physics.karhunen_loeve import KarhunenLoeveField
 from physics.steady import SteadySystem, solve_steady, steady_residual
-from physics.systems.darcy import Darcy, corner_wells
 
 _CHUNK = 64
 _FORMAT = "steady pairs 1"
@@ -62,45 +60,6 @@ class SteadySampler(abc.ABC):
 
 
 @dataclass(frozen=True)
-class LogNormalDarcy(SteadySampler):
-    """Darcy flow between wells in two corners of a closed box, or driven everywhere in one with open walls.
-
-    Arguments:
-        log_permeability: the Gaussian field whose exponential is the permeability; its grid is that of the flow,
-            with walls all Neumann (wells of `corner_wells`) or all Dirichlet (source 1).
-
-    Raises:
-        ValueError: the walls are mixed or periodic.
-    """
-
-    log_permeability: KarhunenLoeveField
-
-    def __post_init__(self):
-        if set(self.grid.boundary) not in ({"neumann"}, {"dirichlet"}):
-            raise ValueError(f"LogNormalDarcy needs walls all 'neumann' or all 'dirichlet', not {self.grid.boundary}.")
-
-    @property
-    def grid(self) -> Grid:
-        """The grid of the flow."""
-        return self.log_permeability.grid
-
-    def draw(self, key: Key[Array, ""]) -> Darcy:
-        """One permeability with its source."""
-        closed = self.grid.boundary[0] == "neumann"
-        a = jnp.exp(self.log_permeability.sample(key))
-        return Darcy(self.grid, a, jnp.asarray(corner_wells(self.grid), a.dtype) if closed else 1.0)
-
-    def parameters(self, system: SteadySystem) -> Float[Array, "*shape p"]:
-        """The permeability."""
-        assert isinstance(system, Darcy)
-        return jnp.asarray(system.permeability)
-
-    def refined(self, factor: int) -> "LogNormalDarcy":
-        """The same permeability on a finer grid."""
-        return LogNormalDarcy(self.log_permeability.on(self.grid.refined(factor)))
-
-
-@dataclass(frozen=True)
 class SteadyLimits:
     """What steady data may not exceed; dimensionless.
 
@@ -108,6 +67,9 @@ class SteadyLimits:
         residual: mean magnitude of the residual over that of the right-hand side.
         grid_error: relative difference from twice the cells on every axis, worst pair.
         pairs: how many the certificate is measured on.
+
+    Raises:
+        ValueError: a limit is not positive, or fewer than one pair.
     """
 
     residual: float = 1e-2
@@ -144,7 +106,7 @@ def generate_steady(
     with the same bytes.
 
     Arguments:
-        sampler: what is drawn, as `LogNormalDarcy`.
+        sampler: what is drawn, as `physics.LogNormalDarcy`.
         count: how many pairs.
         seed: of all random draws.
         limits: what the certificate may not exceed; `SteadyLimits` when None.
@@ -259,10 +221,4 @@ def _judge(certificate: dict[str, Any], limits: SteadyLimits, grid: Grid) -> Non
         "residual": "use float64",
         "grid_error": f"use {'x'.join(str(2 * size) for size in grid.shape)} cells or smoother parameters",
     }
-    broken = [
-        f"{name.replace('_', ' ')} {certificate[name]:.1e} > {getattr(limits, name):.1e}: {remedy}"
-        for name, remedy in remedies.items()
-        if not certificate[name] <= getattr(limits, name)
-    ]
-    if broken:
-        raise CertificateRefusedError("the steady data are refused, " + "; ".join(broken))
+    refuse("the steady data are", certificate, limits, remedies)

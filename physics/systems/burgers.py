@@ -24,6 +24,9 @@ class Burgers(SemilinearSystem):
 
     Good values to start with: L = 2 pi, 128 points, viscosity 0.02 to 0.1, |u| near 1, dt = 0.01. A front
     narrower than two grid spacings rings: raise the viscosity or the number of points.
+
+    Source: Burgers (1948), Adv. Appl. Mech. 1; solution: Hopf (1950), Comm. Pure Appl. Math. 3; Cole (1951), Quart.
+    Appl. Math. 9.
     """
 
     grid: Grid = eqx.field(static=True)

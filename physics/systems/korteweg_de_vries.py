@@ -24,6 +24,8 @@ class KortewegDeVries(SemilinearSystem):
     Good values to start with: L = 40, 128 points, dt = 0.002, heights near 1. The symbol i k^3 is
     imaginary, so coefficients that keep only its real part lose their order (Kassam and Trefethen, 2005,
     treat it on a circle).
+
+    Source: Korteweg and de Vries (1895), Phil. Mag. 39; solitons: Zabusky and Kruskal (1965), Phys. Rev. Lett. 15.
     """
 
     grid: Grid = eqx.field(static=True)

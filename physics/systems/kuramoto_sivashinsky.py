@@ -24,6 +24,8 @@ class KuramotoSivashinsky(SemilinearSystem):
     Good values to start with: L = 22 with 64 points (Lyapunov exponent near 0.048; Cvitanovic, Davidchack
     and Siminos, 2010), L = 32 pi with 128 points, dt = 0.1. Near L = 32 most trajectories end in a steady
     state.
+
+    Source: Kuramoto (1978), Prog. Theor. Phys. Suppl. 64; Sivashinsky (1977), Acta Astronautica 4.
     """
 
     grid: Grid = eqx.field(static=True)

@@ -23,6 +23,8 @@ class Lorenz63(System):
 
     Good values to start with: sigma 10, rho 28, beta 8/3 (leading Lyapunov exponent 0.906; Sprott, 2003),
     dt = 0.01 with `diffrax.Tsit5`.
+
+    Source: Lorenz (1963), J. Atmos. Sci. 20; exponent: Sprott, Chaos and Time-Series Analysis, 2003.
     """
 
     sigma: Float[Array, ""] | float = eqx.field(converter=parameter, default=10.0)

@@ -30,6 +30,9 @@ class NavierStokes2D(SemilinearSystem):
 
     Good values to start with: box 2 pi x 2 pi; decaying with 64 x 64 points, nu = 1e-3, dt = 0.01;
     Kolmogorov with forcing 1, mode 4, nu = 1e-2, drag 0.1, 96 x 96 points, dt = 0.01.
+
+    Source: Kolmogorov flow: Meshalkin and Sinai (1961), J. Appl. Math. Mech. 25; transforms: Basdevant (1983), J.
+    Comput. Phys. 50.
     """
 
     grid: Grid = eqx.field(static=True)

@@ -23,6 +23,8 @@ class OrnsteinUhlenbeck(StochasticSystem):
     noise^2 (1 - exp(-2 rate t)) / (2 rate).
 
     Good values to start with: rate 1, mean 0, noise 1, dt = 0.05 with `diffrax.ShARK`.
+
+    Source: Uhlenbeck and Ornstein (1930), Phys. Rev. 36.
     """
 
     rate: Float[Array, ""] | float = eqx.field(converter=parameter, default=1.0)

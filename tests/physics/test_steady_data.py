@@ -1,22 +1,31 @@
-"""Pairs of permeability and pressure: what is drawn, what is certified of it, and what is refused."""
+"""Pairs of parameters and solutions: what is drawn, what is certified of it, and what is refused."""
+
+import inspect
 
 import jax
 import numpy as np
 import pytest
 
+import physics
 from physics import (
     CertificateRefusedError,
     Darcy,
     Grid,
+    Helmholtz,
     KarhunenLoeveField,
     LogNormalDarcy,
+    Poisson,
+    RandomSource,
     SteadyLimits,
+    SteadySystem,
+    default_steady_data,
     generate_steady,
     resolve_error,
 )
 from physics.data.cache import usage
 
 COARSE = Grid((16, 16), (1.0, 1.0), "neumann")
+WALLED = Grid((12, 12), (1.0, 1.0), "dirichlet")
 SAMPLER = LogNormalDarcy(KarhunenLoeveField(COARSE, 8, 0.3))
 
 
@@ -88,6 +97,43 @@ def test_an_interrupted_run_goes_on_where_it_was(data, tmp_path):
     assert before == b"\1" and np.array_equal(resumed.fields, data.fields)
 
 
+@pytest.mark.float64
+@pytest.mark.parametrize("wavenumber", [None, 3.0], ids=["poisson", "helmholtz"])
+def test_a_random_source_drives_its_equation_and_is_the_same_function_on_twice_the_cells(wavenumber, tmp_path, key):
+    sampler = RandomSource(KarhunenLoeveField(WALLED, 8, 0.3), wavenumber)
+    made = generate_steady(sampler, 2, dtype="float64", limits=LIMITS, cache_dir=tmp_path)
+    for source, u in zip(made.parameters, made.fields, strict=True):
+        system = Poisson(WALLED, source) if wavenumber is None else Helmholtz(WALLED, source, wavenumber)
+        assert resolve_error(system, u) < 1e-8
+    first, finer = (s.parameters(s.draw(key))[..., 0] for s in (sampler, sampler.refined(2)))
+    assert np.abs(finer.reshape(12, 2, 12, 2).mean((1, 3)) - first).max() < 0.1 * np.abs(first).max()
+
+
+def test_a_source_in_a_closed_box_is_drawn_without_its_mean(key):
+    closed = RandomSource(KarhunenLoeveField(Grid((8, 8), (1.0, 1.0), "neumann"), 4)).draw(key)
+    assert abs(np.mean(closed.source)) < 1e-6 < np.abs(closed.source).max()
+    walled = RandomSource(KarhunenLoeveField(Grid((8, 8), (1.0, 1.0), "dirichlet"), 4)).draw(key)
+    assert abs(np.mean(walled.source)) > 1e-3
+
+
+STEADY_SYSTEMS = [
+    pytest.param(public, marks=[] if public is Poisson else pytest.mark.slow, id=name)
+    for name, public in ((name, getattr(physics, name)) for name in physics.__all__)
+    if isinstance(public, type) and issubclass(public, SteadySystem) and not inspect.isabstract(public)
+]
+
+
+@pytest.mark.parametrize("system", STEADY_SYSTEMS)
+def test_the_default_data_of_every_steady_system_are_certified(system, tmp_path):
+    sampler = default_steady_data(system)
+    assert type(sampler.draw(jax.random.key(0))) is system
+    # Data that break a limit are refused.
+    made = generate_steady(sampler, 8, cache_dir=tmp_path)
+    assert made.fields.shape == made.parameters.shape == (8, 64, 64, 1)
+    certificate = made.certificate
+    assert 0 < certificate["grid_error"] <= 1e-2 and certificate["residual"] < 1e-2 < certificate["residual_of_shrunk"]
+
+
 def test_data_beyond_a_limit_are_refused_with_the_remedy_and_leave_nothing(tmp_path):
     with pytest.raises(CertificateRefusedError, match=r"grid error .* > 1\.0e-06: use 32x32 cells"):
         generate_steady(SAMPLER, 2, limits=SteadyLimits(grid_error=1e-6), cache_dir=tmp_path)
@@ -98,6 +144,8 @@ def test_data_beyond_a_limit_are_refused_with_the_remedy_and_leave_nothing(tmp_p
     ("make", "message"),
     [
         (lambda: LogNormalDarcy(KarhunenLoeveField(Grid((8, 8), (1.0, 1.0)), 4)), "walls all 'neumann' or all"),
+        (lambda: RandomSource(KarhunenLoeveField(WALLED, 4), 5.0), "not below the first resonance"),
+        (lambda: default_steady_data(SteadySystem), "SteadySystem has no default data: write a SteadySampler"),
         (lambda: generate_steady(SAMPLER, 0), "count is 0"),
         (lambda: generate_steady(SAMPLER, 2, dtype="float16"), "dtype is 'float16'"),
         (lambda: SteadyLimits(residual=0.0), "limit residual is 0.0"),
