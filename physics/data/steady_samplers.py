@@ -95,7 +95,7 @@ class RandomSource(SteadySampler):
 
     def _system(self, source: float | Array) -> EllipticSystem:
         if self.wavenumber is None:
-            return Poisson(self.grid, source, None)
+            return Poisson(self.grid, source, (None,) * self.grid.ndim)
         return Helmholtz(self.grid, source, self.wavenumber)
 
 
