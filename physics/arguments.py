@@ -84,6 +84,19 @@ def check_step(dt: Any) -> None:
         raise ValueError(f"dt must be one positive, finite step, not {dt}: time runs forwards here.")
 
 
+def check_steps(steps: Any, least: int) -> None:
+    """Raise ``ValueError`` unless ``steps`` is a concrete whole number, ``least`` or more."""
+    if not is_concrete(steps):
+        raise ValueError("steps must be concrete, it decides what is compiled: give a Python integer.")
+    number = np.asarray(steps)
+    if (
+        number.ndim
+        or number.dtype.kind not in "iuf"
+        or not (np.isfinite(number) and number % 1 == 0 and number >= least)
+    ):
+        raise ValueError(f"steps must be a whole number, {least} or more, not {steps}.")
+
+
 def check_time(t0: Any) -> None:
     """Raise ``ValueError`` unless the concrete time ``t0`` is a finite number."""
     if is_concrete(t0) and not (np.ndim(t0) == 0 and np.isfinite(t0)):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from physics.arguments import check_field, check_step, check_time
+from physics.arguments import check_field, check_step, check_steps, check_time
 from physics.noise import NoisePath, check_noise
 from physics.solving.evolution import advance
 from physics.system import StochasticSystem, System
@@ -57,8 +57,7 @@ def defect(
 
     Raises ``ValueError`` as `physics.advance`, and for ``steps`` below 1.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be 1 or more between the two fields of a defect, not {steps}.")
+    check_steps(steps, 1)
     check_field("u_after", u_after, system.field_shape, system.channels)
     carried = advance(system, u_before, dt, steps, solver=solver, adjoint=adjoint, noise=noise, t0=t0)
     return (carried - u_after) / (steps * dt)

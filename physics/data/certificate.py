@@ -80,8 +80,8 @@ class Limits:
                 raise ValueError(f"limit {field} is {getattr(self, field)}: it must be positive")
         if self.trajectories < 1:
             raise ValueError(f"limit trajectories is {self.trajectories}: certify at least 1")
-        if self.horizon is not None and not 0 <= self.horizon < np.inf:
-            raise ValueError(f"limit horizon is {self.horizon}: it must be a finite time, 0 or more")
+        if self.horizon is not None and not 0 < self.horizon < np.inf:
+            raise ValueError(f"limit horizon is {self.horizon}: it must be a positive, finite time, or None")
 
 
 def certify(
@@ -109,8 +109,9 @@ def certify(
         limits: gives the horizon.
     """
     system = sampler.system
-    span = float(times[-1]) if not system.chaotic else _HORIZON * dt
-    horizon = limits.horizon or span or _HORIZON * dt
+    # Data of the initial fields alone span no time.
+    span = 0.0 if system.chaotic else float(times[-1])
+    horizon = (span or _HORIZON * dt) if limits.horizon is None else limits.horizon
     first = round(times[0] / dt)
     since = float(times[0]) if system.chaotic else 0.0
     omitted = _no_finer_grid(system)

@@ -61,11 +61,12 @@ class SemilinearTerm(diffrax.AbstractTerm):
         return u_hat if self.spectral else to_physical(u_hat, self.system.grid)
 
 
-def semilinear(system: System) -> SemilinearSystem:
-    """The system itself, or a ``ValueError`` if it is not semilinear."""
+def semilinear(system: System, solver: Any) -> SemilinearSystem:
+    """The system itself, or a ``ValueError`` if it is not semilinear, as the exponential ``solver`` needs it."""
     if not isinstance(system, SemilinearSystem):
         raise ValueError(
-            f"solver ETDRK needs a semilinear system; {type(system).__name__} is none: use diffrax.Tsit5()."
+            f"solver {type(solver).__name__} needs a semilinear system, but {type(system).__name__} is none: use "
+            "diffrax.Tsit5()."
         )
     return system
 

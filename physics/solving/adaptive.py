@@ -42,15 +42,23 @@ def adaptive_steps(
     if not isinstance(adjoint, diffrax.AbstractAdjoint):
         raise ValueError(f"adjoint {adjoint!r} does not fit adaptive steps: give a number of checkpoints.")
     if is_exponential(solver):
-        semilinear(system)
+        semilinear(system, solver)
     if instants[-1] == 0:
         return u0[None]
     first = float(system.recommended_dt if dt is None else dt)
     check_step(first)
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
-    return away_from_meshes(_run_adaptive)(
-        system, solver, u0, float(t0), tuple(instants.tolist()), first, adjoint, controller, max_steps, dense
-    )
+    try:
+        return away_from_meshes(_run_adaptive)(
+            system, solver, u0, float(t0), tuple(instants.tolist()), first, adjoint, controller, max_steps, dense
+        )
+    except eqx.EquinoxRuntimeError as error:
+        if diffrax.RESULTS[diffrax.RESULTS.max_steps_reached] not in str(error):
+            raise
+        raise ValueError(
+            f"max_steps is {max_steps}, too few adaptive steps to reach time {t0 + instants[-1]:g}: give more of them "
+            "or a larger tolerance, or an earlier time if the equation itself blows up."
+        ) from None
 
 
 @eqx.filter_jit
@@ -108,4 +116,6 @@ def typical_steps(system: System, u0: Array, end: float, dt: Any, solver: Any, c
 
 
 def _term(system: System, solver: Any) -> diffrax.AbstractTerm:
-    return SemilinearTerm(semilinear(system)) if is_exponential(solver) else diffrax.ODETerm(system.vector_field)
+    return (
+        SemilinearTerm(semilinear(system, solver)) if is_exponential(solver) else diffrax.ODETerm(system.vector_field)
+    )

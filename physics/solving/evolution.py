@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from physics.arguments import check_adjoint, check_field, check_step, check_time, is_concrete
+from physics.arguments import check_adjoint, check_field, check_step, check_steps, check_time, is_concrete
 from physics.integrators.exponential import Memory, SemilinearTerm, is_exponential, semilinear
 from physics.noise import NoisePath, check_noise, check_solver_of_noise, kicks, stochastic_terms
 from physics.resolution import unresolved_share, warn_if_unresolved
@@ -69,6 +69,9 @@ def advance(
     of a batch are not touched. Where an implicit solver's iteration fails, the field is NaN from that step on,
     and differentiating it raises.
 
+    Whether the grid resolves ``u0`` is not looked at, as `solve` does: this is the inner part of loops, defects and
+    training, where it would be asked again and again.
+
     Raises ``ValueError`` for fields of another shape or with non-finite values, steps that are not
     positive, unknown adjoints (checked where values are concrete), noise or a solver that do not fit the
     system, and where a concrete field does not stay finite.
@@ -78,8 +81,7 @@ def advance(
     check_step(dt)
     check_time(t0)
     check_adjoint(adjoint)
-    if int(steps) != steps or steps < 0:
-        raise ValueError(f"steps must be a whole number, 0 or more, not {steps}.")
+    check_steps(steps, 0)
     fields = _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint, noise, t0)
     _check_stayed_finite(fields, t0, [steps * dt], dt)
     return fields[0]
@@ -117,8 +119,8 @@ def solve(
     - ``tolerance``: for adaptive steps: the error allowed per step, relative to the field and to the root
       mean square of ``u0``.
     - ``stepsize_controller``: the same in full, e.g. ``diffrax.PIDController(rtol=1e-5, atol=1e-6)``.
-    - ``max_steps``: the most adaptive steps; running out of them is an error where diffrax can raise it, and
-      infinite values at the times not reached inside ``pmap`` and ``shard_map``.
+    - ``max_steps``: the most adaptive steps; running out of them is a ``ValueError``, under ``jax.jit`` diffrax's own
+      error, and inside ``pmap`` and ``shard_map`` infinite values at the times not reached.
     - ``dense``: whether steps go their own way, fixed or adaptive, and the fields at ``times`` are interpolated
       between them: by exponential integrators with `physics.integrators.dense_output`, to the order of the method,
       at most the fourth.
@@ -130,7 +132,8 @@ def solve(
     Warns with an `UnresolvedFieldWarning` where a concrete ``u0`` is not resolved by the grid.
 
     Raises ``ValueError`` as `advance`, and for times that are empty, before ``t0``, not increasing or off the
-    step, and a tolerance that is not positive. A solution that blows up is non-finite or raises, as in `advance`.
+    step, a tolerance that is not positive, and ``max_steps`` that do not suffice. A solution that blows up is
+    non-finite or raises, as in `advance`.
     """
     u0 = _floating(u0)
     check_field("u0", u0, system.field_shape, system.channels)
@@ -245,7 +248,7 @@ def _fixed_steps(
     check_solver_of_noise(system, solver, is_exponential(solver))
     coefficients = None
     if is_exponential(solver):
-        coefficients = solver.coefficients(semilinear(system), dt, u0.dtype)
+        coefficients = solver.coefficients(semilinear(system, solver), dt, u0.dtype)
     # Parameters enter the compiled solve as arrays, so another value does not compile it again.
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
     # Exponential solvers hold no loop that compares shardings; the stages of a stochastic solver are one.
@@ -261,7 +264,7 @@ def _stepper(
     """The first carry of the scan, one step of it, and the field in a carry."""
     if coefficients is not None:
         # The carry holds no coefficients: reverse mode would store them at every step.
-        spectral = SemilinearTerm(semilinear(system), spectral=True)
+        spectral = SemilinearTerm(semilinear(system, solver), spectral=True)
 
         def exponential_step(carry: Any, i: Array) -> Any:
             (u_hat, rest), t = carry, t0 + i * dt

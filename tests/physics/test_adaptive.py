@@ -159,7 +159,23 @@ def test_ordinary_solvers_interpolate_as_diffrax_does():
         ),
         (lambda u: solve(KS, u, [1.0], dt=-0.1, dense=True), "positive, finite step"),
         (lambda u: solve(KS, u, [1.0], dense=True, adjoint="sqrt"), "give a number of checkpoints"),
-        (lambda u: solve(Lorenz63(), np.ones(3), [1.0], tolerance=1e-3, solver=ETD53()), "needs a semilinear system"),
+        (
+            lambda u: solve(Lorenz63(), np.ones(3), [1.0], tolerance=1e-3, solver=ETD53()),
+            "solver ETD53 needs a semilinear",
+        ),
+        (
+            lambda u: advance(Lorenz63(), np.ones(3), 0.1, 1, solver=IFRK4()),
+            "solver IFRK4 needs .* but Lorenz63 is none",
+        ),
+        (
+            lambda u: solve(KS, u, [1.0, 50.0], tolerance=1e-6, max_steps=20),
+            "^max_steps is 20, too few adaptive steps to reach time 50: give more of them or a larger tolerance, or an "
+            "earlier time if the equation itself blows up.$",
+        ),
+        (
+            lambda u: jax.vmap(lambda v: solve(KS, v, [50.0], tolerance=1e-6, max_steps=20))(u[None]),
+            "^max_steps is 20, too few",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(call, message):

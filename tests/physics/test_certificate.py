@@ -139,7 +139,8 @@ def test_every_broken_limit_is_named_in_one_sentence():
 def test_limits_are_positive():
     with pytest.raises(ValueError, match="limit drift is 0"):
         Limits(drift=0.0)
-    with pytest.raises(ValueError, match="limit horizon is nan"):
-        Limits(horizon=float("nan"))
+    for horizon in (float("nan"), 0.0):
+        with pytest.raises(ValueError, match=f"limit horizon is {horizon}: it must be a positive, finite time"):
+            Limits(horizon=horizon)
     with pytest.raises(ValueError, match="certify at least 1"):
         Limits(trajectories=0)

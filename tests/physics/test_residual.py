@@ -72,7 +72,7 @@ def test_defect_differentiates_in_both_fields(key):
 def test_bad_input_is_refused_in_one_sentence():
     system = SYSTEMS[0][0]
     u = np.zeros((32, 1))
-    with pytest.raises(ValueError, match="steps must be 1 or more"):
+    with pytest.raises(ValueError, match="steps must be a whole number, 1 or more, not 0"):
         defect(system, u, u, 0.1, steps=0)
     with pytest.raises(ValueError, match="u_after has shape"):
         defect(system, u, np.zeros((16, 1)), 0.1)

@@ -8,6 +8,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from physics import ETDRK2, ETDRK4, Burgers, Grid, Lorenz63, NavierStokes2D, advance, solve
+from physics.arguments import check_steps
 
 GRID = Grid((16,), (2 * np.pi,))
 SYSTEM = Burgers(GRID, 0.1)
@@ -203,6 +204,11 @@ def test_a_field_that_blows_up_leaves_its_neighbours_and_their_gradients_alone()
         (lambda: advance(SYSTEM, np.full((16, 1), np.inf), 0.1, 1), "u0 holds NaN or infinite"),
         (lambda: advance(SYSTEM, _start(), -0.1, 1), "dt must be one positive"),
         (lambda: advance(SYSTEM, _start(), 0.1, -1), "steps must be a whole number, 0 or more, not -1"),
+        # Tests check types, which refuses these before `advance` does.
+        (lambda: check_steps(np.nan, 0), "steps must be a whole number, 0 or more, not nan"),
+        (lambda: check_steps(1.5, 1), "steps must be a whole number, 1 or more, not 1.5"),
+        (lambda: check_steps("3", 0), "steps must be a whole number, 0 or more, not 3"),
+        (lambda: jax.jit(lambda n: check_steps(n, 0))(3), "steps must be concrete, it decides what is compiled"),
         (lambda: advance(SYSTEM, _start(), 0.1, 1, adjoint="all"), "adjoint 'all' is unknown"),
         (lambda: advance(Lorenz63(), np.zeros(3), 0.1, 1, solver=ETDRK4()), "Lorenz63 is none"),
         (lambda: solve(SYSTEM, _start(), [0.2, 0.1], dt=0.1), "times must increase, but 0.1 follows 0.2"),
