@@ -95,16 +95,16 @@ _PILOT_STEPS = 16
 
 
 @eqx.filter_jit
-def typical_steps(system: System, u0: Array, end: float, dt: Any, solver: Any, controller: Any) -> Array:
-    """The mean length of the accepted ones of the first 16 adaptive steps towards the time ``end``."""
+def typical_steps(system: System, u0: Array, t0: float, end: float, dt: Any, solver: Any, controller: Any) -> Array:
+    """The mean length of the accepted ones of the first 16 adaptive steps from ``t0`` towards the time ``end``."""
     solver = system.default_adaptive_solver if solver is None else solver
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
     solution = diffrax.diffeqsolve(
         _term(system, solver),
         solver,
-        t0=0.0,
+        t0=t0,
         t1=end,
-        dt0=min(float(system.recommended_dt if dt is None else dt), end),
+        dt0=min(float(system.recommended_dt if dt is None else dt), end - t0),
         y0=u0,
         stepsize_controller=controller,
         adjoint=diffrax.ForwardMode(),
@@ -112,7 +112,7 @@ def typical_steps(system: System, u0: Array, end: float, dt: Any, solver: Any, c
         throw=False,
     )
     assert solution.ts is not None
-    return solution.ts[-1] / jnp.maximum(solution.stats["num_accepted_steps"], 1)
+    return (solution.ts[-1] - t0) / jnp.maximum(solution.stats["num_accepted_steps"], 1)
 
 
 def _term(system: System, solver: Any) -> diffrax.AbstractTerm:

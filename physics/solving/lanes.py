@@ -39,6 +39,7 @@ def group_lanes(
     spread: float = 2.0,
     dt: float | None = None,
     solver: diffrax.AbstractSolver | None = None,
+    t0: float = 0.0,
 ) -> Lanes:
     """Group the fields of a batch by their typical step, for `solve_batch` under ``jit`` and ``grad``.
 
@@ -59,8 +60,9 @@ def group_lanes(
     check_field("a field of u0", u0[0], system.field_shape, system.channels)
     lane = jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) else leaf, system)
     first = float(lane.recommended_dt if dt is None else dt)
-    end = float(np.max(times, initial=0.0)) or 1.0
-    return Lanes(buckets(np.asarray(_paces(system, u0, end, step, first, solver)), spread), first)
+    end = float(np.max(times, initial=t0))
+    end = end if end > t0 else t0 + 1.0
+    return Lanes(buckets(np.asarray(_paces(system, u0, t0, end, step, first, solver)), spread), first)
 
 
 def solve_batch(
@@ -106,6 +108,7 @@ def solve_batch(
             spread=spread,
             dt=options.get("dt"),
             solver=options.get("solver"),
+            t0=options.get("t0", 0.0),
         )
     u0 = jnp.asarray(u0)
     check_field("a field of u0", u0[0], system.field_shape, system.channels)
@@ -128,9 +131,9 @@ def _one_of(tolerance: float | None, controller: Any) -> Any:
 
 
 @eqx.filter_jit
-def _paces(system: System, u0: Array, end: float, step: Any, dt: float, solver: Any) -> Array:
+def _paces(system: System, u0: Array, t0: float, end: float, step: Any, dt: float, solver: Any) -> Array:
     def pace(lane: System, u: Array) -> Array:
-        return typical_steps(lane, u, end, dt, solver, _controller(step, u))
+        return typical_steps(lane, u, t0, end, dt, solver, _controller(step, u))
 
     return jax.vmap(pace, (_axes(system), 0))(system, u0)
 

@@ -23,7 +23,7 @@ def test_lanes_are_bucketed_by_the_ratio_of_their_steps():
 
 
 def test_stiffer_lanes_have_shorter_typical_steps():
-    paces = [typical_steps(Burgers(GRID, 0.1), a * WAVE, 1.0, None, None, CONTROLLER) for a in (0.1, 1.0, 10.0)]
+    paces = [typical_steps(Burgers(GRID, 0.1), a * WAVE, 0.0, 1.0, None, None, CONTROLLER) for a in (0.1, 1.0, 10.0)]
     assert 2 * paces[1] < paces[0] and 2 * paces[2] < paces[1]
 
 

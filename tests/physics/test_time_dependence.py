@@ -22,10 +22,12 @@ from physics import (
     advance,
     defect,
     generate,
+    group_lanes,
     integral_residual,
     normalized,
     residual,
     solve,
+    solve_batch,
 )
 
 
@@ -87,6 +89,15 @@ class Stirred(Relaxing, StochasticSystem):
         return (1 + t) * jnp.ones_like(u)
 
 
+class Shaken(Forced):
+    """x' = cos(rate t), whose adaptive steps are the shorter the higher the rate."""
+
+    rate: Any = 1.0
+
+    def vector_field(self, t, u, args=None):
+        return jnp.cos(self.rate * t) * jnp.ones_like(u)
+
+
 START, STEP = 2.0, 0.05
 
 
@@ -116,6 +127,17 @@ def test_exponential_solvers_start_at_the_time_of_their_field(options):
     times = START + np.array([0.1, 0.75])
     found = solve(Relaxing(), mean(START) * np.ones((8, 1)), times, t0=START, **options)
     assert np.allclose(found[:, :, 0], mean(times)[:, None], atol=1e-7)
+
+
+@pytest.mark.float64
+def test_lanes_are_grouped_and_solved_from_the_time_of_their_fields():
+    rates = jnp.array([1.0, 40.0, 1.1])
+    lanes, times = jax.vmap(lambda rate: Shaken(rate=rate))(rates), START + np.array([0.5, 2.0])
+    groups = group_lanes(lanes, jnp.ones((3, 1)), times, tolerance=1e-8, t0=START, spread=3.0).groups
+    assert [sorted(group) for group in groups] == [[0, 2], [1]]
+    found = solve_batch(lanes, jnp.ones((3, 1)), times, tolerance=1e-8, t0=START, spread=3.0)[..., 0]
+    exact = 1 + (np.sin(rates[:, None] * times) - np.sin(rates[:, None] * START)) / rates[:, None]
+    assert np.allclose(found, exact, atol=1e-6)
 
 
 @pytest.mark.float64
