@@ -6,6 +6,8 @@ It states, on the first trajectories and over a stated horizon,
   it: round-off, when the data were made by the operator that will judge generated fields;
 - the **step error** and the **grid error**: the worst trajectory's relative difference from half the step,
   and from twice the points on every axis;
+- the **residual level**, the equation applied to consecutive solver steps from the last snapshot on, relative to the
+  size of du/dt; beside it the same for the zero field and for fields shrunk by 10% (`physics.data.residual_level`);
 - the **drift** of every invariant, relative to the size that the invariant has for the field's magnitude;
 - the **unresolved** share of the fields' variance, in the last third of the waves that the solver carries
   (`physics.resolution`): a warning, and no refusal;
@@ -31,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from physics.data.residual_level import FIELDS, no_residual_level, residual_level, residual_squares
 from physics.noise import own_noise
 from physics.residuals import defect
 from physics.resolution import unresolved_share, warn_if_unresolved
@@ -114,7 +117,8 @@ def certify(
     horizon = (span or _HORIZON * dt) if limits.horizon is None else limits.horizon
     first = round(times[0] / dt)
     since = float(times[0]) if system.chaotic else 0.0
-    omitted = _no_finer_grid(system)
+    last = round(times[-1] / dt)
+    omitted, unread = _no_finer_grid(system), no_residual_level(system)
     steps = np.unique(np.maximum(1, np.rint(np.linspace(0, horizon / dt, _COMPARED + 1)[1:]).astype(int)))
     gap = round((times[1] - times[0]) / dt) if len(times) > 1 else 0
     pairs = 0 < gap <= max(int(steps[-1]), _LONGEST_PAIR)
@@ -134,6 +138,10 @@ def certify(
         mismatch = defect(draw.system, before, after, dt, solver=solver, steps=span, noise=own, t0=t0) * (span * dt)
         result["defect"] = _norm(mismatch) / _norm(after)
         result["drift"] = _drift(draw.system, start, jnp.concatenate([result.pop("base"), stored[-1:]]))
+        if not unread:
+            t0, own = float(times[-1]), None if path is None else path.after(last)
+            row = solve(draw.system, stored[-1], t0 + dt * np.arange(FIELDS), dt=dt, solver=solver, noise=own, t0=t0)
+            result["residual"] = residual_squares(draw.system, row, dt, own, t0)
         return result | {"start": start}
 
     result = jax.device_get(jax.jit(jax.vmap(measure))(keys, jnp.asarray(snapshots)))
@@ -151,6 +159,7 @@ def certify(
             for name, (change, size) in result["drift"].items()
         },
     }
+    certificate |= {"residual_level_omitted": unread} if unread else residual_level(result["residual"])
     if system.grid.ndim and system.refinable:
         seen = np.concatenate([result["start"][:, None], snapshots[:, -1:]])
         certificate["unresolved"] = unresolved_share(seen, system, dealiased=True)

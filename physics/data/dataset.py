@@ -122,7 +122,10 @@ class Dataset:
 
     @property
     def certificate(self) -> dict[str, Any]:
-        """Defect, refinement errors, drifts and share gone steady, with the horizon they are measured over."""
+        """Defect, refinement errors, residual level, drifts and share gone steady; the horizon they are measured over.
+
+        Entries that an earlier version made have no residual level.
+        """
         return self.description["certificate"]
 
     @property

@@ -14,12 +14,16 @@ from physics import (
     KuramotoSivashinsky,
     Limits,
     Lorenz63,
+    OrnsteinUhlenbeck,
     SeismicWave,
     Wave,
     generate,
+    residual,
+    solve,
 )
 from physics.data.cache import Cache
 from physics.data.certificate import judge
+from physics.data.residual_level import no_residual_level, residual_level
 
 
 def _spec(**changes):
@@ -52,6 +56,10 @@ def test_the_step_error_falls_with_the_order_of_the_solver(tmp_path):
     ratio = coarse.certificate["step_error_median"] / fine.certificate["step_error_median"]
     assert np.log2(ratio) == pytest.approx(4, abs=0.3)
     assert fine.certificate["defect"] < 1e-13
+    # The residual level is the error of a difference in time of fourth order.
+    levels = [made.certificate["residual_level"] for made in (coarse, fine)]
+    assert np.log2(levels[0] / levels[1]) == pytest.approx(4, abs=0.3)
+    assert levels[0] < 1e-3 < fine.certificate["residual_of_shrunk"] and fine.certificate["residual_of_zero"] == 0
     # The grid error does not know the step.
     assert coarse.certificate["grid_error_median"] == pytest.approx(fine.certificate["grid_error_median"], rel=0.3)
 
@@ -85,6 +93,12 @@ def test_a_system_without_space_is_certified_without_a_finer_grid(tmp_path):
     made = generate(FixedSystem(Lorenz63()), spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
     assert made.train.shape == (8, 2, 3) and "grid_error" not in made.certificate
     assert made.certificate["step_error"] < 1e-4 and made.certificate["steady_share"] == 0
+    # Its residual level, taken from the stored fields once more.
+    rows = [solve(Lorenz63(), u, 0.01 * np.arange(5), dt=0.01) for u in made.train[:4, -1]]
+    change = np.square([Lorenz63().vector_field(0.0, row[2]) for row in rows]).mean()
+    for name, share in (("residual_level", 1.0), ("residual_of_shrunk", 0.9)):
+        found = np.square([residual(Lorenz63(), share * row, 0.01, order=4) for row in rows]).mean()
+        assert made.certificate[name] == pytest.approx(np.sqrt(found / change), rel=0.05 if share == 1.0 else 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +148,28 @@ def test_every_broken_limit_is_named_in_one_sentence():
         "use 128x64 points; drift of invariant 'mean' 5.0e-01 > 1.0e-03: halve dt to 0.05 or use float64"
     )
     judge({"step_error": 0.01, "drift": {}}, Limits(), name="d", shape=(64,), dt=0.1)
+
+
+def test_the_residual_level_of_a_stochastic_system_is_read_along_its_path(tmp_path):
+    spec = _spec(dt=0.01, spin_up=0.0, stride=0.1, limits=Limits(trajectories=8))
+    made = generate(FixedSystem(OrnsteinUhlenbeck()), spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
+    # Without the path nothing of the change would be explained, as little as by the field zero.
+    certificate = made.certificate
+    assert 0 < certificate["residual_level"] < 0.03 < certificate["residual_of_shrunk"] < 0.2
+    assert certificate["residual_of_zero"] == pytest.approx(1.0, abs=0.2)
+
+
+class _Multiplicative(OrnsteinUhlenbeck):
+    additive = False
+
+
+def test_a_residual_level_that_cannot_be_read_is_left_out_and_said_to_be():
+    assert "noise depends on its state" in no_residual_level(_Multiplicative())
+    assert no_residual_level(OrnsteinUhlenbeck()) is no_residual_level(Lorenz63()) is None
+    zero, change = np.array([1.0, np.nan]), np.array([1.0, 7.0])
+    squares = {"residual_level": np.ones(2), "residual_of_zero": zero, "change": change}
+    assert residual_level(squares) == {"residual_level": 0.5}
+    assert residual_level(squares | {"change": np.zeros(2)}) == {"residual_level_omitted": "no field changes"}
 
 
 def test_limits_are_positive():
