@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.files import write_json, write_text
-from physics import Burgers, Grid, KortewegDeVries, KuramotoSivashinsky, NavierStokes2D, System, advance
+from physics import ETDRK4, Burgers, Grid, KortewegDeVries, KuramotoSivashinsky, NavierStokes2D, System, advance
 
 RESULTS = Path(__file__).parent / "results" / "etdrk_against_exponax.json"
 PAGE = Path(__file__).parents[1] / "docs" / "solver_speed.md"
@@ -33,8 +33,8 @@ def _fields(system: System, count: int) -> jax.Array:
     return jax.vmap(system.sample_initial)(jax.random.split(jax.random.key(0), count))
 
 
-def _ours(system: System, dt: float) -> Callable[[int], Callable]:
-    return lambda steps: jax.vmap(lambda u: advance(system, u, dt, steps))
+def _ours(system: System, dt: float, solver: Any = None) -> Callable[[int], Callable]:
+    return lambda steps: jax.vmap(lambda u: advance(system, u, dt, steps, solver=solver))
 
 
 def _theirs(stepper: Any, *, transpose: bool = False) -> Callable[[int], Callable]:
@@ -99,6 +99,9 @@ def cases() -> dict[str, Case]:
     return {
         "KS 256 x 16 fields x 1000 steps": Case(*ks_sides, _fields(ks, 16), 1000, 0.85),
         "KS 256 x 1 field x 1000 steps": Case(*ks_sides, _fields(ks, 1), 1000, 0.85),
+        "the same without compensated sums": Case(
+            _ours(ks, 0.1, ETDRK4(compensated=False)), ks_sides[1], _fields(ks, 1), 1000, 0.85
+        ),
         "Burgers 256 x 16 fields x 1000 steps": Case(*burgers_sides, _fields(burgers, 16), 1000, 0.85),
         "Burgers 256 x 1 field x 1000 steps": Case(*burgers_sides, _fields(burgers, 1), 1000, 0.85),
         "KdV 256 x 16 fields x 1000 steps": Case(*kdv_sides, _fields(kdv, 16), 1000),
@@ -199,7 +202,9 @@ def page(machine: dict, versions: dict, rows: dict) -> str:
         "Where the time goes: an exponax step transforms from physical to spectral space and back around every step;",
         "a fixed-step solve here keeps the state spectral between steps (8 transforms instead of 10 in one dimension),",
         "and the vorticity equation takes four transforms per stage (Basdevant 1983). KdV differs because",
-        "exponax keeps only the real part of its coefficients, which is wrong for a dispersive symbol.",
+        "exponax keeps only the real part of its coefficients, which is wrong for a dispersive symbol. A step ends by",
+        "handing on what the rounding of its sum left out, which exponax does not: three more passes over the field,",
+        "seen where one field is too small to hide them.",
     ]
     return "\n".join(lines) + "\n"
 
