@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from physics.grid import Grid
-from physics.spectral import inverse_transform_pair, to_physical, to_spectral, transform
+from physics.spectral import inverse_transform_pair, times, times_i, to_physical, to_spectral, transform
 
 
 def inverse_wavenumber_squared(grid: Grid) -> np.ndarray:
@@ -49,11 +49,8 @@ def dealiased_velocity(
     to_u, to_v = velocity_multipliers(grid)
     kept_y = int(keep[0].sum())
     w = w_hat[:, :kept_y]
-    return inverse_transform_pair(
-        jnp.asarray((1j * to_u * keep)[:, :kept_y], w.dtype) * w,
-        jnp.asarray((1j * to_v * keep)[:, :kept_y], w.dtype) * w,
-        grid,
-    )
+    to_u, to_v = (jnp.asarray((to * keep)[:, :kept_y], w.real.dtype) for to in (to_u, to_v))
+    return inverse_transform_pair(times_i(to_u, w), times_i(to_v, w), grid)
 
 
 def advection_of_products(
@@ -64,7 +61,7 @@ def advection_of_products(
     keep = grid.dealias_mask
     of_p = jnp.asarray((kx**2 - ky**2) * keep, p_hat.real.dtype)
     of_d = jnp.asarray(kx * ky * keep, p_hat.real.dtype)
-    return of_p * p_hat + of_d * d_hat
+    return times(of_p, p_hat) + times(of_d, d_hat)
 
 
 def advection(w_hat: Complex[Array, "nx waves"], grid: Grid) -> Complex[Array, "nx waves"]:

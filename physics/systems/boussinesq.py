@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
-from physics.spectral import inverse_transform, to_spectral, transform
+from physics.spectral import inverse_transform, times, times_i, to_spectral, transform
 from physics.system import Reflection, SemilinearSystem, Symmetries
 from physics.vorticity import (
     advection_of_products,
@@ -90,18 +90,18 @@ class SmokePlume(SemilinearSystem):
     def _nonlinear_parts(self, u_hat: Complex[Array, "2 *spectrum"]) -> dict[str, Array]:
         real = u_hat.real.dtype
         keep = self.grid.dealias_mask
-        x, y = (jnp.asarray(1j * k * keep, u_hat.dtype) for k in self.grid.odd_wavenumbers)
+        x, y = (jnp.asarray(k * keep, real) for k in self.grid.odd_wavenumbers)
         layer, shaft, mouth = self._shapes(real)
         u, v = dealiased_velocity(u_hat[0], self.grid)
-        s = inverse_transform(u_hat[1] * jnp.asarray(keep, real), self.grid)
+        s = inverse_transform(times(jnp.asarray(keep, real), u_hat[1]), self.grid)
         drag, absorbed = self.absorption * layer + self.resistance * shaft, self.absorption * layer * s
         products = jnp.stack([u * v, v * v - u * u, drag * u, drag * v, u * s, v * s, self.source * mouth - absorbed])
         p, d, drag_u, drag_v, flux_u, flux_v, gain = transform(products, self.grid)
         return {
             "advection": advection_of_products(p, d, self.grid),
-            "drag": y * drag_u - x * drag_v,
-            "transport": -x * flux_u - y * flux_v,
-            "gain": jnp.asarray(keep, real) * gain,
+            "drag": times_i(y, drag_u) - times_i(x, drag_v),
+            "transport": -times_i(x, flux_u) - times_i(y, flux_v),
+            "gain": times(jnp.asarray(keep, real), gain),
         }
 
     def _shapes(self, dtype: Any) -> tuple[Array, Array, Array]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
-from physics.spectral import dealias, gradient, laplacian, polynomial
+from physics.spectral import dealias, gradient, laplacian, polynomial, times_i
 from physics.system import Reflection, SemilinearSystem, Symmetries
 
 
@@ -49,15 +49,15 @@ class Burgers2D(SemilinearSystem):
         self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
     ) -> Complex[Array, "c *spectrum"]:
         """-(u u_x + v u_y, u v_x + v v_y) = -((u^2 + v^2) / 2)_x + v w, -((u^2 + v^2) / 2)_y - u w, w = v_x - u_y."""
-        x, y = (jnp.asarray(1j * k, u_hat.dtype) for k in self.grid.odd_wavenumbers)
-        spectra = jnp.concatenate([u_hat, (x * u_hat[1] - y * u_hat[0])[None]])
+        x, y = (jnp.asarray(k, u_hat.real.dtype) for k in self.grid.odd_wavenumbers)
+        spectra = jnp.concatenate([u_hat, (times_i(x, u_hat[1]) - times_i(y, u_hat[0]))[None]])
 
         def products(w: Array) -> Array:
             u, v, vorticity = w
             return jnp.stack([0.5 * (u * u + v * v), v * vorticity, u * vorticity])
 
         half_square, v_w, u_w = polynomial(products, spectra, self.grid, 2)
-        return jnp.stack([v_w - x * half_square, -u_w - y * half_square])
+        return jnp.stack([v_w - times_i(x, half_square), -u_w - times_i(y, half_square)])
 
     def sample_initial(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:
         """Zero-mean Gaussian waves with modes 1 to 4, each component of standard deviation 0.5."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from physics.arguments import check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
-from physics.spectral import gradient, inverse_transform, laplacian, to_physical, to_spectral, transform
+from physics.spectral import gradient, inverse_transform, laplacian, times, times_i, to_physical, to_spectral, transform
 from physics.system import Reflection, SemilinearSystem, Symmetries
 from physics.vorticity import inverse_wavenumber_squared
 
@@ -62,17 +62,19 @@ class NavierStokes3D(SemilinearSystem):
     ) -> Complex[Array, "c *spectrum"]:
         """The divergence-free part of -(u . grad) u."""
         keep = self.grid.dealias_mask
-        u, v, w = inverse_transform(u_hat * jnp.asarray(keep, u_hat.real.dtype), self.grid)
+        u, v, w = inverse_transform(times(jnp.asarray(keep, u_hat.real.dtype), u_hat), self.grid)
         products = transform(jnp.stack([u * u - w * w, v * v - w * w, u * v, u * w, v * w]), self.grid)
-        x, y, z = (jnp.asarray(-1j * k * keep, u_hat.dtype) for k in self.grid.odd_wavenumbers)
+        x, y, z = (jnp.asarray(-k * keep, u_hat.real.dtype) for k in self.grid.odd_wavenumbers)
         uu, vv, uv, uw, vw = products
-        return self._project(jnp.stack([x * uu + y * uv + z * uw, x * uv + y * vv + z * vw, x * uw + y * vw]))
+        along_x = times_i(x, uu) + times_i(y, uv) + times_i(z, uw)
+        along_y = times_i(x, uv) + times_i(y, vv) + times_i(z, vw)
+        return self._project(jnp.stack([along_x, along_y, times_i(x, uw) + times_i(y, vw)]))
 
     def _project(self, u_hat: Complex[Array, "3 *spectrum"]) -> Complex[Array, "3 *spectrum"]:
         k = [jnp.asarray(one, u_hat.real.dtype) for one in self.grid.odd_wavenumbers]
-        along = sum(one * component for one, component in zip(k, u_hat))
-        along = along * jnp.asarray(inverse_wavenumber_squared(self.grid), u_hat.real.dtype)
-        return u_hat - jnp.stack([one * along for one in k])
+        along = sum(times(one, component) for one, component in zip(k, u_hat))
+        along = times(jnp.asarray(inverse_wavenumber_squared(self.grid), u_hat.real.dtype), along)
+        return u_hat - jnp.stack([times(one, along) for one in k])
 
     def project(self, u: Float[Array | np.ndarray, "nx ny nz 3"]) -> Float[Array, "nx ny nz 3"]:
         """The divergence-free part of a velocity field (Leray's projection), its mean unchanged."""

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from physics.arguments import check_axes, is_concrete, parameters_of_step
 from physics.grid import Grid
 from physics.random_fields import RandomBumps
-from physics.spectral import gradient, inverse_transform, resample, to_physical, to_spectral, transform
+from physics.spectral import gradient, inverse_transform, resample, times_i, to_physical, to_spectral, transform
 from physics.system import Symmetries, System
 
 
@@ -60,10 +60,11 @@ class SeismicWave(System):
     def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
         """(v, div(c^2 grad u))."""
         spectrum = to_spectral(u[..., :1], self.grid)
-        ik = [jnp.asarray(1j * k, spectrum.dtype) for k in self.grid.odd_wavenumbers]
-        slopes = inverse_transform(jnp.concatenate([k * spectrum for k in ik]), self.grid)
+        waves = [jnp.asarray(k, u.dtype) for k in self.grid.odd_wavenumbers]
+        slopes = inverse_transform(jnp.concatenate([times_i(k, spectrum) for k in waves]), self.grid)
         flux = transform(jnp.asarray(self.speed, u.dtype) ** 2 * slopes, self.grid)
-        force = to_physical(sum((k * one[None] for k, one in zip(ik, flux)), jnp.zeros_like(spectrum)), self.grid)
+        change = sum((times_i(k, one[None]) for k, one in zip(waves, flux)), jnp.zeros_like(spectrum))
+        force = to_physical(change, self.grid)
         return jnp.concatenate([u[..., 1:], force], -1)
 
     def sample_initial(self, key: PRNGKeyArray) -> Float[Array, "*shape c"]:

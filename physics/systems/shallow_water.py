@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 from physics.arguments import check_parameter, is_zero, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
-from physics.spectral import derivative, inverse_transform_pair, laplacian, transform
+from physics.spectral import derivative, inverse_transform_pair, laplacian, times, times_i, transform
 from physics.system import Reflection, SemilinearSystem, Symmetries
 
 
@@ -76,13 +76,14 @@ class ShallowWater(SemilinearSystem):
         """(zeta v - b_x, -zeta u - b_y, -div(eta u)) with zeta = v_x - u_y and b = (u^2 + v^2) / 2: nine transforms."""
         mask = self.grid.dealias_mask
         keep = jnp.asarray(mask, u_hat.real.dtype)
-        x, y = (jnp.asarray(1j * k * mask, u_hat.dtype) for k in self.grid.odd_wavenumbers)
-        kept = u_hat * keep
+        x, y = (jnp.asarray(k * mask, u_hat.real.dtype) for k in self.grid.odd_wavenumbers)
+        kept = times(keep, u_hat)
         u, v = inverse_transform_pair(kept[0], kept[1], self.grid)
-        eta, zeta = inverse_transform_pair(kept[2], x * kept[1] - y * kept[0], self.grid)
+        eta, zeta = inverse_transform_pair(kept[2], times_i(x, kept[1]) - times_i(y, kept[0]), self.grid)
         products = transform(jnp.stack([zeta * v, zeta * u, 0.5 * (u * u + v * v), eta * u, eta * v]), self.grid)
         of_u, of_v, b, flux_u, flux_v = products
-        return jnp.stack([keep * of_u - x * b, -keep * of_v - y * b, -x * flux_u - y * flux_v])
+        height = -times_i(x, flux_u) - times_i(y, flux_v)
+        return jnp.stack([times(keep, of_u) - times_i(x, b), -times(keep, of_v) - times_i(y, b), height])
 
     def vorticity(self, u: Float[Array | np.ndarray, "nx ny 3"]) -> Float[Array, "nx ny"]:
         """v_x - u_y."""
