@@ -2,10 +2,10 @@
 
 Fields of 32 x 32 points and 3 channels on a periodic grid, residual players of width 64 on four resolutions, batch
 32, relativistic pairing with R1 and R2 at every step, Adam (beta1 0, beta2 0.99), averaged generator. Ours is the
-training step as `gan.train` calls it, on as many forced devices as there are cores (as the presets train) and on one;
-that of PyTorch is written below with its own best means (double backward by autograd, fused foreach Adam and
-averages), in both of its memory layouts. That both do the same mathematics is seen from the relative difference of
-the gradients of both players' losses at the same parameters, data and latents.
+training step as `gan.train` calls it, on as many forced devices as there are cores (as the Kuramoto-Sivashinsky
+presets train, `training.cpu_devices`) and on one; that of PyTorch is written below with its own best means (double
+backward by autograd, fused foreach Adam and averages), in both of its memory layouts. That both do the same mathematics
+is seen from the relative difference of the gradients of both players' losses at the same parameters, data and latents.
 
 Then the training step of the Kuramoto-Sivashinsky demo on one device with one thread or several, and on several forced
 devices under `pmap`.
