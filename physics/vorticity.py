@@ -46,10 +46,9 @@ def dealiased_velocity(
 ) -> tuple[Float[Array, "nx ny"], Float[Array, "nx ny"]]:
     """u and v on the points, of the waves of w that the 2/3 rule keeps: two transforms done as one."""
     keep = grid.dealias_mask
-    to_u, to_v = velocity_multipliers(grid)
     kept_y = int(keep[0].sum())
     w = w_hat[:, :kept_y]
-    to_u, to_v = (jnp.asarray((to * keep)[:, :kept_y], w.real.dtype) for to in (to_u, to_v))
+    to_u, to_v = (jnp.asarray((to * keep)[:, :kept_y], w.real.dtype) for to in velocity_multipliers(grid))
     return inverse_transform_pair(times_i(to_u, w), times_i(to_v, w), grid)
 
 

@@ -89,7 +89,7 @@ class NavierStokes2D(SemilinearSystem):
         """The transform of curl F = -forcing q cos(q y), which is real.
 
         An array, though only one wave is forced: it joins the loop over all waves, which adding to one entry would
-        break in two (3.5% more memory traffic in a batch of 32 flows).
+        break in two (counted: no less memory traffic of a batch, and more of one flow).
         """
         q = 2 * np.pi * self.forcing_mode / self.grid.extent[1]
         spectrum = np.zeros(self.grid.spectral_shape)

@@ -72,7 +72,7 @@ class NavierStokes3D(SemilinearSystem):
 
     def _project(self, u_hat: Complex[Array, "3 *spectrum"]) -> Complex[Array, "3 *spectrum"]:
         k = [jnp.asarray(one, u_hat.real.dtype) for one in self.grid.odd_wavenumbers]
-        along = sum(times(one, component) for one, component in zip(k, u_hat))
+        along: Any = sum(times(one, component) for one, component in zip(k, u_hat))
         along = times(jnp.asarray(inverse_wavenumber_squared(self.grid), u_hat.real.dtype), along)
         return u_hat - jnp.stack([times(one, along) for one in k])
 
