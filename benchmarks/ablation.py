@@ -89,7 +89,12 @@ def arms(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
 def trained(config: ExperimentConfig, problem: Any, steps: int, seed: int) -> Any:
     """Train for ``steps`` and return the generator."""
     training = dataclasses.replace(
-        config.training, steps=steps, seed=seed, log_every=10, checkpoint_every=10 * max(1, steps // 10)
+        config.training,
+        steps=steps,
+        seed=seed,
+        log_every=10,
+        checkpoint_every=10 * max(1, steps // 10),
+        diagnose_every=0,
     )
     folder = Path(tempfile.mkdtemp())
     try:
@@ -100,7 +105,7 @@ def trained(config: ExperimentConfig, problem: Any, steps: int, seed: int) -> An
 
 def seconds_per_step(config: ExperimentConfig, problem: Any) -> float:
     """Time 60 steps, compilation left out."""
-    training = dataclasses.replace(config.training, steps=90, log_every=30, checkpoint_every=90)
+    training = dataclasses.replace(config.training, steps=90, log_every=30, checkpoint_every=90, diagnose_every=0)
     folder = Path(tempfile.mkdtemp())
     try:
         train(problem, dataclasses.replace(config, training=training), folder)
@@ -164,7 +169,7 @@ def main() -> None:
     if study["runs"] and kept != json.loads(json.dumps(asked_for)):
         raise SystemExit(f"{RESULTS} holds runs of another budget, preset or recipe: move it away and start again.")
     study |= {
-        "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
+        "machine": {"cores": os.cpu_count(), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"jax": jax.__version__, "python": platform.python_version()},
         **asked_for,
         "n": sizes.n,

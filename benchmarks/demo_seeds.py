@@ -39,7 +39,7 @@ def main() -> None:
     target = RESULTS / f"{'-'.join(filter(None, (asked.experiment, asked.preset, asked.label)))}-seeds.json"
     about = {
         "settings": settings,
-        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": platform.platform()},
+        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     rows = []

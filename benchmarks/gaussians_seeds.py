@@ -42,7 +42,7 @@ def main() -> None:
     target = asked.results / f"{'-'.join(filter(None, ('gaussians', asked.preset, asked.label)))}-seeds.json"
     about = {
         "settings": settings,
-        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": platform.platform()},
+        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     rows = []

@@ -149,7 +149,7 @@ def main() -> None:
     study |= {
         "recipes": recipes,
         "floor": floor(),
-        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": platform.platform()},
+        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     done = {(run["arm"], run["seed"]) for run in study["runs"]}

@@ -51,7 +51,7 @@ def main() -> None:
         "stacked": asked.stacked,
         "preset": asked.preset,
         "settings": more,
-        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": platform.platform()},
+        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     target = asked.results / "stacked-digits.json"

@@ -224,7 +224,7 @@ def main() -> None:
         "settings": settings,
         "n": count,
         "floor": floor(np.asarray(pool), first.train, count),
-        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": platform.platform()},
+        "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     done = {(run["arm"], run["tau"], run["seed"]) for run in study["runs"]}
@@ -309,7 +309,7 @@ def write(studies: dict[str, Any]) -> None:
             f"{NAMES[name]}, {study['settings']['steps']} updates, {CHECKPOINTS} checkpoints, sliced Wasserstein "
             f"distance of {study['n']} samples over that of two sets of data; median, largest and last of the last "
             "quarter of the training: the median over the seeds and, in brackets, the worst of them (inf: diverged). "
-            f"{machine['cores']} cores, jax {versions['jax']}.",
+            f"{machine['cores']} core(s) a run, jax {versions['jax']}.",
             "",
             *table(study),
             "",

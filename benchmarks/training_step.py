@@ -421,7 +421,11 @@ def main() -> None:
         print(f"demo step, {name}: {', '.join(f'{1e3 * s:.0f}' for s in seconds)} ms")
     packages = [name for name in ("jax", "jaxlib", "torch") if name != "torch" or len(rows) > 1]
     found = {
-        "machine": {"cores": len(cores), "platform": platform.platform(), "load": os.getloadavg()[0]},
+        "machine": {
+            "cores": len(cores),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "load": os.getloadavg()[0],
+        },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "rounds": asked.rounds,
         "sides": rows,

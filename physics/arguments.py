@@ -23,9 +23,9 @@ def parameter(value: Any) -> Any:
     return float(value) if isinstance(value, int | float | np.generic | np.ndarray) else value
 
 
-def is_zero(value: Any, *, otherwise: bool = False) -> bool:
-    """Whether the parameter is 0 everywhere; ``otherwise`` where it is traced."""
-    return bool(np.all(np.asarray(value) == 0)) if is_concrete(value) else otherwise
+def is_zero(value: Any) -> bool:
+    """Whether the parameter is known to be 0 everywhere, which a traced one is not."""
+    return is_concrete(value) and bool(np.all(np.asarray(value) == 0))
 
 
 def check_parameter(what: str, value: Any, *, sign: Literal["any", "non_negative", "positive"]) -> None:

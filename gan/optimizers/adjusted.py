@@ -36,7 +36,7 @@ ALIGNMENT = 0.1
 
 
 def shortened(change: Pair, limit: float, gradients: Pair) -> Pair:
-    """Return the change at no more than ``limit`` lengths of the gradients, differentiable where both are zero."""
+    """Return the change at no more than ``limit`` lengths of the gradients; zero stays zero."""
     square, most = optax.tree.vdot(change, change), limit**2 * optax.tree.vdot(gradients, gradients)
     longer = square > most
     share = jnp.where(longer, most / jnp.where(longer, square, 1.0), 1.0)

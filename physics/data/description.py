@@ -35,9 +35,7 @@ def describe(thing: Any) -> Any:
     if isinstance(thing, tuple | list):
         return [describe(value) for value in thing]
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        # What is not given follows from what is.
-        given = [field.name for field in dataclasses.fields(thing) if field.init]
-        fields = {name: describe(getattr(thing, name)) for name in given}
+        fields = {field.name: describe(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
         return {"class": _name(type(thing)), **fields}
     if callable(thing) and hasattr(thing, "__qualname__"):
         return _name(thing)

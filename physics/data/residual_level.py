@@ -60,5 +60,8 @@ def residual_level(squares: dict[str, Float[np.ndarray, " trajectories"]]) -> di
     change = means.pop("change")
     if not change > 0:
         return {"residual_level_omitted": "no field changes"}
+    levels = {name: float(np.sqrt(mean / change)) for name, mean in means.items()}
+    if not np.isfinite(levels["residual_level"]):
+        return {"residual_level_omitted": "it is not finite"}
     # A system need not have a value at the zero field.
-    return {name: float(np.sqrt(mean / change)) for name, mean in means.items() if np.isfinite(mean)}
+    return {name: level for name, level in levels.items() if np.isfinite(level)}

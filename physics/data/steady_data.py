@@ -146,7 +146,7 @@ def _read(path: Path, lease: Lease) -> SteadyData:
     try:
         certificate = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))["certificate"]
         parameters, fields = (np.load(path / f"{name}.npy", allow_pickle=False) for name in _ARRAYS)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, TypeError, ValueError, KeyError) as error:
         raise DamagedEntryError(f"{path} does not hold steady pairs: generate them again") from error
     lease.release()
     return SteadyData(parameters, fields, certificate)

@@ -50,7 +50,16 @@ def adaptive_steps(
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
     try:
         return away_from_meshes(_run_adaptive)(
-            system, solver, u0, float(t0), tuple(instants.tolist()), first, adjoint, controller, max_steps, dense
+            system,
+            solver,
+            u0,
+            jnp.asarray(t0, u0.dtype),
+            tuple(instants.tolist()),
+            first,
+            adjoint,
+            controller,
+            max_steps,
+            dense,
         )
     except eqx.EquinoxRuntimeError as error:
         if diffrax.RESULTS[diffrax.RESULTS.max_steps_reached] not in str(error):
@@ -66,7 +75,7 @@ def _run_adaptive(
     system: System,
     solver: Any,
     u0: Array,
-    t0: float,
+    t0: Array,
     instants: tuple[float, ...],
     first: float,
     adjoint: Any,
@@ -74,7 +83,7 @@ def _run_adaptive(
     max_steps: int,
     dense: bool,
 ) -> Array:
-    ts = jnp.asarray([t0 + instant for instant in instants], u0.dtype)
+    ts = t0 + jnp.asarray(instants, u0.dtype)
     solution = diffrax.diffeqsolve(
         _term(system, solver),
         solver,

@@ -225,7 +225,7 @@ def _whole_steps(
     dt = float(dt)
     counts = np.round(instants / dt)
     # Single-precision times are accepted: their rounding is far below a step.
-    off = np.abs(instants / dt - counts) > 1e-4 + 1e-6 * (counts + abs(t0) / dt)
+    off = np.abs(instants / dt - counts) > np.minimum(1e-4 + 1e-6 * (counts + abs(t0) / dt), 0.05)
     if np.any(off):
         when = f"time {t0 + instants[np.argmax(off)]:g} is not a multiple of the step dt = {dt:g}"
         raise ValueError(f"{when}{f' from t0 = {t0:g} on' if t0 else ''}: {remedy}.")

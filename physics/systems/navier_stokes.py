@@ -41,7 +41,6 @@ class NavierStokes2D(SemilinearSystem):
     drag: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.0)
     forcing: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.0)
     forcing_mode: int = eqx.field(static=True, default=4)
-    _decays: bool = eqx.field(static=True, init=False, repr=False)
     name: ClassVar[str] = "navier_stokes_2d"
     channels: ClassVar[tuple[str, ...]] = ("vorticity",)
     chaotic: ClassVar[bool] = True
@@ -54,9 +53,6 @@ class NavierStokes2D(SemilinearSystem):
     def example(cls) -> System:
         """Kolmogorov flow, which goes on."""
         return cls(cls.example_grid, 1e-2, drag=0.1, forcing=1.0)
-
-    def __post_init__(self):
-        self._decays = is_zero(self.forcing)
 
     def __check_init__(self):
         if self.grid.ndim != 2:
@@ -124,10 +120,10 @@ class NavierStokes2D(SemilinearSystem):
         """Decaying: all shifts, and mirrors of either axis (w changes sign). Forced: shifts along x alone.
 
         The force keeps the half turn (both mirrors at once) and mirrors joined to a shift by half its wave,
-        which have no place in `Symmetries`. Where ``forcing`` is traced, that counts which the system was made with.
+        which have no place in `Symmetries`. A traced ``forcing`` counts as one.
         """
         mirrors = tuple(Reflection(axis=axis, signs=(-1.0,)) for axis in (0, 1))
-        if is_zero(self.forcing, otherwise=self._decays):
+        if is_zero(self.forcing):
             return Symmetries(shift_axes=(0, 1), reflections=mirrors)
         return Symmetries(shift_axes=(0,))
 

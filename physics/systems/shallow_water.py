@@ -39,7 +39,6 @@ class ShallowWater(SemilinearSystem):
     gravity: Float[Array, ""] | float = eqx.field(converter=parameter, default=1.0)
     depth: Float[Array, ""] | float = eqx.field(converter=parameter, default=1.0)
     viscosity: Float[Array, ""] | float = eqx.field(converter=parameter, default=1e-3)
-    _rests: bool = eqx.field(static=True, init=False, repr=False)
     name: ClassVar[str] = "shallow_water"
     channels: ClassVar[tuple[str, ...]] = ("u", "v", "height")
     chaotic: ClassVar[bool] = True
@@ -47,9 +46,6 @@ class ShallowWater(SemilinearSystem):
     # Without forcing there is nothing to settle to.
     default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 1.0, "stride": 0.5}
     example_grid: ClassVar[Grid] = Grid((96, 96), (2 * np.pi, 2 * np.pi))
-
-    def __post_init__(self):
-        self._rests = is_zero(self.coriolis)
 
     def __check_init__(self):
         if self.grid.ndim != 2:
@@ -139,10 +135,10 @@ class ShallowWater(SemilinearSystem):
     def symmetries(self) -> Symmetries:
         """All shifts; without rotation also the mirror of each axis, which turns the velocity along it.
 
-        Where ``coriolis`` is traced, the value counts that the system was made with.
+        A traced ``coriolis`` counts as rotation.
         """
         mirrors: tuple[Reflection, ...] = (Reflection(0, (-1.0, 1.0, 1.0)), Reflection(1, (1.0, -1.0, 1.0)))
-        rests = is_zero(self.coriolis, otherwise=self._rests)
+        rests = is_zero(self.coriolis)
         return Symmetries(shift_axes=(0, 1), reflections=mirrors if rests else ())
 
     @property

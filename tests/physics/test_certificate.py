@@ -88,8 +88,11 @@ def test_fronts_too_sharp_for_the_grid_are_refused(tmp_path):
         generate(sampler, _spec(spin_up=0.0, stride=2.0, dt=0.05, limits=Limits()), cache_dir=tmp_path)
 
 
+@pytest.mark.float64
 def test_a_system_without_space_is_certified_without_a_finer_grid(tmp_path):
-    spec = _spec(dt=0.01, spin_up=5.0, stride=0.1, limits=Limits(trajectories=4, horizon=0.5))
+    # In float64: in float32 the residual of steps this short is rounding.
+    limits = Limits(trajectories=4, horizon=0.5)
+    spec = _spec(dt=0.01, spin_up=5.0, stride=0.1, limits=limits, dtype="float64")
     made = generate(FixedSystem(Lorenz63()), spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
     assert made.train.shape == (8, 2, 3) and "grid_error" not in made.certificate
     assert made.certificate["step_error"] < 1e-4 and made.certificate["steady_share"] == 0
@@ -98,7 +101,7 @@ def test_a_system_without_space_is_certified_without_a_finer_grid(tmp_path):
     change = np.square([Lorenz63().vector_field(0.0, row[2]) for row in rows]).mean()
     for name, share in (("residual_level", 1.0), ("residual_of_shrunk", 0.9)):
         found = np.square([residual(Lorenz63(), share * row, 0.01, order=4) for row in rows]).mean()
-        assert made.certificate[name] == pytest.approx(np.sqrt(found / change), rel=0.05 if share == 1.0 else 1e-4)
+        assert made.certificate[name] == pytest.approx(np.sqrt(found / change), rel=1e-4)
 
 
 @pytest.mark.parametrize(
