@@ -205,10 +205,10 @@ def page(machine: dict, versions: dict, rows: dict) -> str:
         "Where the time goes: an exponax step transforms from physical to spectral space and back around every step;",
         "a fixed-step solve here keeps the state spectral between steps (8 transforms instead of 10 in one dimension),",
         "and the vorticity equation takes four transforms per stage (Basdevant 1983). KdV differs because",
-        "exponax keeps only the real part of its coefficients, which is wrong for a dispersive symbol. One field of 256",
-        "points is 20 operations of about a microsecond in either program, so that less arithmetic shows less there;",
-        "compensated sums are not what it costs. The gradient's default keeps one field of every step and makes its",
-        "stages anew, in a fourteenth of exponax's memory; kept as well, they still take half of it.",
+        "exponax keeps only the real part of its coefficients, which is wrong for a dispersive symbol. One field of",
+        "256 points is 20 operations of about a microsecond in either program, so that less arithmetic shows less",
+        "there; compensated sums are not what it costs. The gradient's default keeps one field of every step and makes",
+        "its stages anew, in a fourteenth of exponax's memory; kept as well, they still take half of it.",
     ]
     return "\n".join(lines) + "\n"
 
