@@ -80,7 +80,7 @@ def cases() -> dict[str, Case]:
         [weights(4, 4, 3, 32), weights(4, 4, 32, 64), weights(4, 4, 64, 64), weights(4 * 4 * 64, 1)],
         np.tanh(normal(32, 32, 32, 3)),
         normal(32, 64),
-        10,
+        11,
     )
     return {"dense": dense, "convolutional": convolutional, "strided": strided}
 
