@@ -141,8 +141,8 @@ def times(a: Any, z: Array) -> Array:
     return a * z
 
 
-def times_i(a: Any, z: Array) -> Array:
-    """i a z for real ``a``: a wavenumber for a derivative."""
+def times_i(a: Any, z: Complex[Array, "..."]) -> Complex[Array, "..."]:
+    """i a z for real ``a``: a wavenumber for a derivative, on periodic axes, whose spectra are complex."""
     return _complex(-a * z.imag, a * z.real)
 
 
