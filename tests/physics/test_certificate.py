@@ -156,7 +156,7 @@ def test_every_broken_limit_is_named_in_one_sentence():
 def test_the_residual_level_of_a_stochastic_system_is_read_along_its_path(tmp_path):
     spec = _spec(dt=0.01, spin_up=0.0, stride=0.1, limits=Limits(trajectories=8))
     made = generate(FixedSystem(OrnsteinUhlenbeck()), spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
-    # Without the path nothing of the change would be explained, as little as by the field zero.
+    # Without the path none of the change would be explained, no more than by the zero field.
     certificate = made.certificate
     assert 0 < certificate["residual_level"] < 0.03 < certificate["residual_of_shrunk"] < 0.2
     assert certificate["residual_of_zero"] == pytest.approx(1.0, abs=0.2)
