@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gan.networks.kinds import KINDS, MATCHING
+from gan.optimizers import plays
 
 BATCH_NORM = ("generator", "both", "none")
 GAMMA_RULES = ("dimension", "neighbours")
@@ -29,17 +30,8 @@ OBJECTIVES = (
     "hinge",
     "wasserstein",
 )
-PLAYS = (
-    "alternating",
-    "simultaneous",
-    "optimistic",
-    "extragradient",
-    "consensus",
-    "symplectic",
-    "competitive",
-    "competitive_general_sum",
-)
-COMPETITIVE = ("competitive", "competitive_general_sum")
+PLAYS = tuple(plays.TABLE)
+COMPETITIVE = tuple(name for name, play in plays.TABLE.items() if play.solved)
 TRANSFORMS = ("adam", "sgd")
 SCHEDULES = ("cosine", "constant")
 PARALLEL = ("pmap", "shard_map", "jit")

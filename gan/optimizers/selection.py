@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gan.config import COMPETITIVE, GameConfig, OptimizerConfig
-from gan.objectives import TABLE, objective
-from gan.optimizers.adjusted import Adjusted
-from gan.optimizers.alternating import Alternating
-from gan.optimizers.competitive import Competitive
-from gan.optimizers.extragradient import Extragradient
-from gan.optimizers.gradients import refuse_critic_steps
+from gan.config import GameConfig, OptimizerConfig
+from gan.objectives import TABLE as OBJECTIVES
+from gan.objectives import objective
+from gan.optimizers.gradients import Pair, refuse_critic_steps
 from gan.optimizers.lookahead import Lookahead
-from gan.optimizers.simultaneous import Simultaneous
+from gan.optimizers.plays import TABLE, Play
 from gan.optimizers.step_sizes import diagonal_steps
 from gan.optimizers.transforms import clipped_weights, player_transform
 
@@ -31,54 +28,36 @@ def game_optimizer(config: OptimizerConfig, game: GameConfig, steps: int) -> Any
     Raises:
         ValueError: the play cannot make critic steps, needs a zero-sum objective, or cannot clip weights.
     """
-    optimizer = _play(config, game, steps)
+    play = TABLE[config.play]
+    _refuse(play, config, game)
+    optimizer = play.load()(*_moves(play, config, game, steps), **play.options(config, game))
     if config.lookahead_steps:
         return Lookahead(optimizer, config.lookahead_steps, config.lookahead_share)
     return optimizer
 
 
-def _play(config: OptimizerConfig, game: GameConfig, steps: int) -> Any:
-    critic = game.critic_steps
-    if config.play != "alternating":
-        refuse_critic_steps(critic, config.play)
-    if config.play in COMPETITIVE:
-        return _competitive(config, game, steps)
-    # Extragradient asks each transform twice in an update.
-    asked = steps * (2 if config.play == "extragradient" else 1)
-    generator = player_transform(config, config.generator_rate, asked)
-    discriminator = clipped_weights(
-        player_transform(config, config.discriminator_rate, asked * critic), game.weight_clip
-    )
-    if config.play == "alternating":
-        return Alternating(generator, discriminator, critic)
-    if config.play == "extragradient":
-        return Extragradient(generator, discriminator)
-    if config.play in ("consensus", "symplectic"):
-        return Adjusted(generator, discriminator, config.adjustment, config.play, config.adjustment_limit)
-    return Simultaneous(generator, discriminator)
-
-
-def _competitive(config: OptimizerConfig, game: GameConfig, steps: int) -> Competitive:
-    general = config.play == "competitive_general_sum"
-    if not general and not objective(game.objective).zero_sum:
-        usable = ", ".join(name for name, entry in TABLE.items() if entry.zero_sum)
+def _refuse(play: Play, config: OptimizerConfig, game: GameConfig) -> None:
+    if not play.critic_steps:
+        refuse_critic_steps(game.critic_steps, config.play)
+    if play.zero_sum and not objective(game.objective).zero_sum:
+        usable = ", ".join(name for name, entry in OBJECTIVES.items() if entry.zero_sum)
         raise ValueError(
-            f"game.objective = {game.objective!r} cannot be played with optimizer.play = 'competitive', because its "
+            f"game.objective = {game.objective!r} cannot be played with optimizer.play = {config.play!r}, because its "
             f"two losses do not add up to zero: choose one of {usable}, or optimizer.play = 'competitive_general_sum'."
         )
-    if game.weight_clip > 0:
+    if play.solved and game.weight_clip > 0:
         raise ValueError(
             f"game.weight_clip = {game.weight_clip} cannot be played with optimizer.play = {config.play!r}, whose "
             "steps are solved for, not clipped: set it to 0 and use game.gradient_penalty."
         )
-    return Competitive(
-        diagonal_steps(config, config.generator_rate, steps),
-        diagonal_steps(config, config.discriminator_rate, steps),
-        general_sum=general,
-        iterations=config.inner_iterations,
-        tolerance=config.inner_tolerance,
-        warm_start=config.inner_warm_start,
-        half=config.inner_half,
-        limit=config.update_limit if config.transform == "adam" else 0.0,
-        clip=config.clip,
+
+
+def _moves(play: Play, config: OptimizerConfig, game: GameConfig, steps: int) -> Pair:
+    if play.solved:
+        rates = (config.generator_rate, config.discriminator_rate)
+        return Pair(*(diagonal_steps(config, rate, steps) for rate in rates))
+    asked = steps * play.asked
+    discriminator = player_transform(config, config.discriminator_rate, asked * game.critic_steps)
+    return Pair(
+        player_transform(config, config.generator_rate, asked), clipped_weights(discriminator, game.weight_clip)
     )
