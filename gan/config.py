@@ -12,7 +12,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from gan.networks.kinds import KINDS, MATCHING
+from gan.networks.kinds import KINDS, MATCHING, player_kinds, readers
 from gan.optimizers import plays
 
 BATCH_NORM = ("generator", "both", "none")
@@ -83,17 +83,29 @@ class NetworkConfig:
         "residual", "residual convolutional, dense (mlp), dcgan, unet, Fourier neural operator (fno) or convgru"
     )
     width: int = option(48, "channels of hidden layers (dcgan: of the finest)", "channels")
-    levels: int = option(5, "resolutions, each half the one before (residual, dcgan, unet)", "levels")
+    levels: int = option(
+        5, "resolutions, each half the one before (residual, dcgan, unet, convgru's discriminator)", "levels"
+    )
     blocks: int = option(
-        1, "residual blocks at each resolution; hidden layers (mlp), Fourier layers (fno) or units (convgru)", "blocks"
+        1,
+        "residual blocks at each resolution (residual, unet), hidden layers (mlp), Fourier layers (fno) or units "
+        "(convgru)",
+        "blocks",
     )
     bare: int = option(
         0,
         "finest levels without residual blocks, where the solver's grid is finer than its fields (residual, unet)",
         "levels",
     )
-    kernel: int = option(3, "points that a convolution spans along each axis, odd", "grid points")
-    latent: int = option(64, "length of the generator's random input (0: a random field like a sample)", "numbers")
+    kernel: int = option(
+        3, "points that a convolution spans along each axis, odd (residual, unet, convgru)", "grid points"
+    )
+    latent: int = option(
+        64,
+        "length of the generator's random input (residual, mlp, dcgan; 0, and other kinds: a random field like a "
+        "sample)",
+        "numbers",
+    )
     fourier: int = option(0, "random Fourier features of the dense discriminator's input (mlp; 0: none)", "features")
     fourier_scale: float = option(10.0, "largest typical frequency of these features, normalised input")
     latent_fourier: int = option(0, "random Fourier features of the dense generator's input (mlp; 0: none)", "features")
@@ -121,24 +133,31 @@ class NetworkConfig:
         _positive("network", self, "fourier_scale", "latent_fourier_scale")
         _within("network", self, 0.0, 0.95, "dropout")
         _within("network", self, 1, 30, "levels")
-        if self.latent_local and (self.kind != "residual" or self.latent == 0):
-            _refuse(
-                "network",
-                "latent_local",
-                self.latent_local,
-                "it divides the random numbers of a residual generator: use network.kind residual and a latent above 0",
-            )
-        if self.latent_signs and self.kind != "mlp":
-            _refuse(
-                "network",
-                "latent_signs",
-                self.latent_signs,
-                "only a dense generator looks at them: use network.kind mlp, or set it to false",
-            )
+        self._refuse_unread()
+        if self.latent_local and self.latent == 0:
+            _refuse("network", "latent_local", True, "it divides the random numbers; use a latent above 0")
         if self.bare >= self.levels:
             _refuse("network", "bare", self.bare, f"of {self.levels} levels one or more must keep their blocks")
         if self.kernel % 2 == 0:
             _refuse("network", "kernel", self.kernel, "a convolution needs an odd number of points")
+
+    def _refuse_unread(self) -> None:
+        """Refuse an option of other kinds than those that play: what it asks for would be missing in silence."""
+        generator, discriminator = player_kinds(self.kind, self.discriminator)
+        for field in dataclasses.fields(self):
+            value, (makers, judges) = getattr(self, field.name), readers(field.name)
+            shared = not makers and not judges
+            if shared or value == field.default or generator in makers or discriminator in judges:
+                continue
+            place = "kind" if makers or self.discriminator == MATCHING else "discriminator"
+            _refuse(
+                "network",
+                field.name,
+                value,
+                f"neither the {generator} generator nor the {discriminator} discriminator reads it; "
+                f"set network.{field.name} to {str(field.default).lower()}, "
+                f"or use network.{place} {' or '.join(makers or judges)}, where it is read",
+            )
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,12 @@ def test_text_becomes_the_type_of_the_setting(config, name, text, value):
             "resnet",
             "--network.kind = 'resnet' is not usable: choose one of residual, mlp, dcgan, unet, fno, convgru.",
         ),
+        (
+            "network.modes",
+            "5",
+            "--network.modes = 5 is not usable: neither the residual generator nor the residual discriminator reads "
+            "it; set network.modes to 12, or use network.kind fno, where it is read.",
+        ),
     ],
 )
 def test_a_wrong_option_is_told_with_its_name_value_and_remedy(config, name, text, told):

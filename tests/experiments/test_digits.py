@@ -76,6 +76,8 @@ def test_networks_that_do_not_fit_the_pictures_are_refused_before_anything_compi
     images, labels = bars(50)
     np.savez(tmp_path / "all.npz", images=images, labels=labels)
     experiment = catalog.load("digits")
+    with pytest.raises(UserError, match=r"^--network\.latent_signs = True .*; set network\.latent_signs to false, "):
+        experiment.presets["demo"].with_overrides({"network.kind": "residual"})
     kind = {"network.kind": "residual", "network.latent_signs": "false", "network.levels": "5"}
     changes = {"system.file": str(tmp_path / "all.npz"), **kind}
     with pytest.raises(ValueError, match=r"network\.levels = 5 does not fit a grid of shape \(8, 8\)"):

@@ -65,7 +65,11 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_made(nam
         ("kuramoto_sivashinsky", {"game.transport": "1"}, "set network.latent to 0"),
         ("burgers", {"network.levels": "9"}, "network.levels = 9 does not fit a grid of shape (32,)"),
         ("burgers", {"network.constraint": "divergence_free"}, "two velocity channels"),
-        ("gaussians", {"network.kind": "residual", "network.latent_signs": "false"}, "choose mlp and none"),
+        (
+            "gaussians",
+            {"network.kind": "residual", "network.latent_signs": "false", "network.fourier": "0"},
+            "choose mlp and none",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_trained_is_refused_before_there_are_data(name, changes, told):

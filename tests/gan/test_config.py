@@ -34,6 +34,7 @@ def test_every_option_says_what_it_means(section):
         (NetworkConfig, {"width": 0}, "network.width = 0.*at least 1"),
         (NetworkConfig, {"levels": 99999}, "network.levels = 99999.*between 1 and 30"),
         (NetworkConfig, {"kind": "residual", "latent_signs": True}, "network.latent_signs = True.*network.kind mlp"),
+        (NetworkConfig, {"latent_local": True, "latent": 0}, "network.latent_local = True.*a latent above 0"),
         (GameConfig, {"r1": float("inf")}, "game.r1 = inf.*at least 0, and finite"),
         (GameConfig, {"objective": "wgan"}, "game.objective = 'wgan'.*wasserstein"),
         (GameConfig, {"critic_steps": 0}, "game.critic_steps"),

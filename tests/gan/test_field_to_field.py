@@ -33,7 +33,7 @@ def test_a_field_to_field_generator_learns_what_its_condition_says(toy, tmp_path
         carry=None,
     )
     recipe = toy.recipe(
-        network={"kind": kind, "width": 8, "levels": 2, "modes": 3},
+        network={"kind": kind, "width": 8, "levels": 2, **({"modes": 3} if kind == "fno" else {})},
         game={"r1": 0.05, "r2": 0.05},
         carry={"tau": 0.0},
         training={"steps": STEPS, "batch": 32, "log_every": 50, "checkpoint_every": STEPS},

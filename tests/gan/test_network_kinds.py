@@ -18,7 +18,8 @@ from gan.networks.players import SampleSpec, build
 from gan.networks.stochastic import MEMORY, BatchNormalization, dropout
 from gan.normalizer import Normalizer
 
-CONFIG = NetworkConfig(width=4, levels=2, blocks=1, latent=3, modes=2, dropout=0.3)
+CONFIG = NetworkConfig(width=4, levels=2, blocks=1, latent=3)
+OWN = {"fno": {"modes": 2}, "dcgan": {"dropout": 0.3}}
 
 
 def unit(channels: int) -> Normalizer:
@@ -40,7 +41,7 @@ def stirred(params):
 
 
 def made(kind: str, spec: SampleSpec, **changes):
-    config = dataclasses.replace(CONFIG, kind=kind, **changes)
+    config = dataclasses.replace(CONFIG, kind=kind, **{**OWN.get(kind, {}), **changes})
     return build(config, spec, unit(spec.channels), {k: unit(s[-1]) for k, s in spec.conditions.items()})
 
 
@@ -121,7 +122,8 @@ def test_the_transposed_convolution_is_the_transpose_of_the_strided_one():
 
 
 def test_a_fourier_layer_is_the_same_operator_on_every_grid():
-    layer = FourierLayer(Blueprint(dataclasses.replace(CONFIG, modes=3), (8, 8), ("circular",) * 2, 1, rng()), 2)
+    config = dataclasses.replace(CONFIG, kind="fno", modes=3)
+    layer = FourierLayer(Blueprint(config, (8, 8), ("circular",) * 2, 1, rng()), 2)
 
     def smooth(points):
         x, y = np.meshgrid(*(2 * np.pi * np.arange(points) / points,) * 2, indexing="ij")
