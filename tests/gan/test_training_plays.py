@@ -132,3 +132,35 @@ def test_convolutional_players_take_the_same_competitive_step_unrolled_and_in_a_
     assert 0 < states[0][1]["inner_iterations"] == states[1][1]["inner_iterations"]
     for unrolled, looped in zip(*map(jax.tree.leaves, states)):
         np.testing.assert_allclose(unrolled, looped, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["residual", "dcgan"])
+def test_convolutional_players_take_competitive_steps_in_mixed_precision_on_every_number_of_devices(toy, kind):
+    """Convolutions, ``pmap`` and bfloat16 products together: devices change sums alone, precision a little."""
+    network = {"kind": kind, "width": 4, "levels": 2, "latent": 2}
+    if kind == "dcgan":
+        network["batch_norm"] = "none"
+    ends = {}
+    # A tolerance that no budget reaches: every arrangement makes the same iterations.
+    for devices, half in ((1, True), (2, True), (1, False)):
+        chosen = recipe(toy, "competitive", inner_iterations=4, inner_tolerance=1e-9, inner_half=half)
+        chosen = dataclasses.replace(
+            chosen,
+            network=toy.recipe(network=network).network,
+            training=dataclasses.replace(chosen.training, devices=devices),
+        )
+        trainer = Trainer(problem(toy), chosen, "unused")
+        first = flat(trainer.state.players)
+        state, metrics = trainer.step(trainer.state, *trainer.next_batch((0, 0)))
+        assert float(np.max(metrics["inner_iterations"])) == 4.0
+        ends[devices, half] = flat(state.players) - first
+    step = np.linalg.norm(ends[1, False])
+    rounded = np.linalg.norm(ends[1, True] - ends[1, False]) / step
+    assert 1e-6 < rounded < 0.05
+    assert np.linalg.norm(ends[2, True] - ends[1, True]) / step < 0.2 * rounded
+
+
+def flat(players):
+    params = jax.device_get((players.generator.params, players.discriminator.params))
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)]).astype(np.float64)
