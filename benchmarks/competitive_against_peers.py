@@ -21,10 +21,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+CORES = sorted(os.sched_getaffinity(0))
+if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={len(CORES)}".strip()
+    )
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from experiments.files import write_json
 from gan import Batch, Competitive, Draw, Game, Judgement, Player, Players, objective
@@ -132,10 +139,15 @@ class Side:
 
 
 class Ours(Side):
-    """The game optimizer of this project, as the training step calls it."""
+    """The game optimizer of this project, as the training step calls it: on a device for every core.
+
+    That is how a training with ``training.cpu_devices`` runs: the batch is shared, products are averaged over devices.
+    """
+
+    devices = len(CORES)
 
     def __init__(self, case: Case):
-        losses = objective("minimax")
+        losses, axis = objective("minimax"), "data"
 
         def draw(params: Any, rest: Any, batch: Batch, key: Any) -> tuple[Draw, Any]:
             valid = jnp.ones((1, batch.place.shape[0]), bool)
@@ -155,15 +167,23 @@ class Ours(Side):
         sizes = adaptive_steps(optax.constant_schedule(RATE), optax.constant_schedule(BETA))
         optimizer = Competitive(sizes, sizes, iterations=case.budget, tolerance=TOLERANCE)
         game = Game(draw, judged, fool, {}, zero_sum=True)
-        count = len(case.real)
+        key, mesh = jax.random.key(0), jax.make_mesh((self.devices,), (axis,), axis_types=(AxisType.Auto,))
+        shares = NamedSharding(mesh, PartitionSpec(None, axis))
         batch = Batch(
-            jnp.asarray(case.real)[None],
-            {"latent": jnp.asarray(case.latent)[None]},
-            jnp.arange(count)[None],
-            jnp.zeros(1),
+            jax.device_put(case.real[None], shares),
+            {"latent": jax.device_put(case.latent[None], shares)},
+            jax.device_put(np.arange(len(case.real))[None], shares),
+            jax.device_put(np.zeros(1, np.float32), NamedSharding(mesh, PartitionSpec())),
         )
-        key = jax.random.key(0)
-        self._update = jax.jit(lambda players, state, batch: optimizer.update(game, players, state, batch, key))
+
+        def update(players: Players, state: Any, batch: Batch) -> Any:
+            return optimizer.update(game, players, state, batch, key, axis)
+
+        whole, shared = PartitionSpec(), PartitionSpec(None, axis)
+        places = (whole, whole, Batch(shared, shared, shared, whole))
+        self._update = jax.jit(
+            jax.shard_map(update, mesh=mesh, in_specs=places, out_specs=whole, check_vma=False), donate_argnums=(0, 1)
+        )
         self._players = Players(
             *(Player([jnp.asarray(w) for w in p], {}) for p in (case.generator, case.discriminator))
         )
@@ -182,6 +202,12 @@ class Ours(Side):
         """Return all parameters in one vector."""
         leaves = [*self._players.generator.params, *self._players.discriminator.params]
         return np.concatenate([np.ravel(leaf) for leaf in leaves])
+
+
+class OnOneDevice(Ours):
+    """The same on one device, whose threads share the work of single operations."""
+
+    devices = 1
 
 
 class JaxCgd(Side):
@@ -283,7 +309,12 @@ class Cgds(Side):
         return np.concatenate(leaves)
 
 
-SIDES: dict[str, tuple[str, type]] = {"ours": ("jax", Ours), "CGDs": ("CGDs", Cgds), "jax-cgd": ("jax-cgd", JaxCgd)}
+SIDES: dict[str, tuple[str, type]] = {
+    "ours": ("jax", Ours),
+    "ours, one device": ("jax", OnOneDevice),
+    "CGDs": ("CGDs", Cgds),
+    "jax-cgd": ("jax-cgd", JaxCgd),
+}
 
 
 def installed(package: str) -> bool:

@@ -39,12 +39,16 @@ def spread(row: dict[str, Any]) -> str:
 
 def step_lines(found: dict[str, Any]) -> list[str]:
     """Return the table of the training step beside PyTorch's."""
-    lines = [where(found), "", "| side | ms a step | processor ms | ours over it | memory, MB | gradients apart |"]
-    lines.append("|---" * 6 + "|")
+    lines = [
+        where(found),
+        "",
+        "| side | ms a step | processor ms | ours over it | memory, MB | with loading, MB | gradients apart |",
+    ]
+    lines.append("|---" * 7 + "|")
     for name, row in found["sides"].items():
         lines.append(
             f"| {name} | {spread(row)} | {1e3 * row['processor seconds']:.0f} | {row['ours over theirs']:.2f} | "
-            f"{row['bytes'] / 1e6:.0f} | {row['difference']:.1e} |"
+            f"{row['bytes'] / 1e6:.0f} | {row['bytes with the program'] / 1e6:.0f} | {row['difference']:.1e} |"
         )
     return lines
 

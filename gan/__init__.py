@@ -34,6 +34,7 @@ _HOME = {
     "Judgement": "gan.game",
     "adversarial_game": "gan.adversarial",
     "guarded": "gan.guard",
+    "guarded_penalty": "gan.guard",
     "Networks": "gan.networks.players",
     "SampleSpec": "gan.networks.players",
     "build": "gan.networks.players",

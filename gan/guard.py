@@ -6,6 +6,9 @@ its weight in every loss is zero, and the gradient that would flow back through 
 zeros on both sides of it: before, because a product with an infinite derivative is not a number even when
 the factor is zero; and after. A lane whose value is finite but whose gradient is not loses its gradient in
 the same way.
+
+A physics penalty that asks a solver meets the same fields, the worst of them at the first steps:
+:func:`guarded_penalty` treats its samples alike.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from jaxtyping import Array, Bool, Float
 from gan.normalizer import Normalizer
 
 Carry = Callable[[Any, Any, Any], tuple[Any, Any]]
+PerSample = Callable[[Any, Any], Any]
 
 
 def _lanes(mask: Bool[Array, " batch"], ndim: int) -> Bool[Array, "batch *ones"]:
@@ -77,3 +81,36 @@ def guarded(carry: Carry, normalizer: Normalizer, limit: float) -> Carry:
         return run(samples, condition, jnp.asarray(tau, samples.dtype))
 
     return carried
+
+
+def guarded_penalty(function: PerSample, limit: float) -> Callable[[Any, Any], Any]:
+    """Return the mean of a penalty over the batch, in which samples that it cannot judge count nothing.
+
+    Args:
+        function: (samples (batch, *shape), condition) -> one value per sample (batch,), each from its own sample
+            alone, differentiable in reverse mode.
+        limit: largest value of an accepted sample, in the function's unit. A value beyond it or not a number is
+            taken as zero, its gradient too.
+
+    Returns:
+        (samples, condition) -> scalar, as :class:`gan.penalties.Penalty` takes it.
+    """
+
+    @jax.custom_vjp
+    def run(samples: Array, condition: Any) -> Array:
+        values = function(samples, condition)
+        return jnp.mean(jnp.where(values <= limit, values, 0.0))
+
+    def forward(samples: Array, condition: Any) -> tuple[Array, Any]:
+        values, pull = jax.vjp(lambda x: function(x, condition), samples)
+        valid = values <= limit
+        return jnp.mean(jnp.where(valid, values, 0.0)), (pull, valid)
+
+    def backward(residuals: Any, cotangent: Array) -> tuple[Array, None]:
+        pull, valid = residuals
+        (gradient,) = pull(jnp.where(valid, cotangent / valid.size, 0.0))
+        finite = jnp.all(jnp.isfinite(gradient), axis=tuple(range(1, gradient.ndim)))
+        return jnp.where(_lanes(valid & finite, gradient.ndim), gradient, 0.0), None
+
+    run.defvjp(forward, backward)
+    return run

@@ -161,4 +161,8 @@ FULL = replace(
     training=replace(DEMO.training, steps=60_000, checkpoint_every=5000, diagnose_every=5000),
 )
 
-EXPERIMENT = Experiment(name="digits", task=Modes(law, shape), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL})
+LONG = replace(DEMO, training=replace(DEMO.training, steps=36_000, checkpoint_every=3000, diagnose_every=3000))
+
+EXPERIMENT = Experiment(
+    name="digits", task=Modes(law, shape), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL, "long": LONG}
+)

@@ -140,7 +140,7 @@ class Forecast(Task):
         told = self.told(config)
         penalties = {}
         if told.defect_weight > 0:
-            function = self._defect_penalty(config, float(np.diff(dataset.times)[0]))
+            function = self._defect_penalty(config, dataset)
             ramp = LinearRamp(0.0, told.defect_ramp)
             penalties["defect"] = Penalty(function, told.defect_weight, ramp)
         train, validation = (self.observe(config, dataset, split) for split in ("train", "validation"))
@@ -222,14 +222,21 @@ class Forecast(Task):
 
         return draw
 
-    def _defect_penalty(self, config: ExperimentConfig, interval: float) -> Callable[[Any, Any], Any]:
-        """Mean squared mismatch per time between a generated field and the solver's step from the one before."""
+    def _defect_penalty(self, config: ExperimentConfig, dataset: Any) -> Callable[[Any, Any], Any]:
+        """Mean squared mismatch per time between a generated field and the solver's step from the one before.
+
+        An untrained generator's fields can blow up in that step: beyond the mismatch of a field at ``carry.limit``
+        standard deviations they count nothing.
+        """
         import jax
         import jax.numpy as jnp
 
+        from gan import guarded_penalty
         from physics import defect
 
+        interval = float(np.diff(dataset.times)[0])
         dt = interval / self.defect_steps
+        limit = (config.carry.limit * float(np.std(dataset.train[:1024])) / interval) ** 2
 
         def one(before: Any, after: Any, parameter: Any) -> Any:
             system = self.system(config, parameter)
@@ -240,6 +247,6 @@ class Forecast(Task):
         def penalty(samples: Any, condition: Any) -> Any:
             parameter = jnp.exp(condition[self.parameter][:, 0])
             mismatch = jax.vmap(along)(samples[:, :-1], samples[:, 1:], parameter)
-            return jnp.mean(mismatch**2)
+            return jnp.mean(mismatch**2, axis=tuple(range(1, mismatch.ndim)))
 
-        return penalty
+        return guarded_penalty(penalty, limit)

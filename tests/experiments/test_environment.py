@@ -1,4 +1,4 @@
-"""How many devices a CPU is split into."""
+"""What is set before jax is imported, and how many devices a CPU is split into."""
 
 import os
 import subprocess
@@ -29,3 +29,23 @@ def test_devices_that_jax_has_found_stay():
     before = jax.local_device_count()
     environment.split_cpu(before + 1)
     assert jax.local_device_count() == before
+
+
+def test_flags_for_xla_leave_what_the_user_has_set_and_what_a_version_does_not_know():
+    flags = environment.xla_flags("", "0.10.2").split()
+    assert len(flags) == len(environment.XLA_FLAGS) and all(flag.startswith("--xla_cpu_") for flag in flags)
+    said = "--xla_cpu_enable_concurrency_optimized_scheduler=true --xla_dump_to=x"
+    kept = environment.xla_flags(said, "0.10.2")
+    assert kept.startswith(said) and kept.count("scheduler") == 1 and "ynn" in kept
+    assert environment.xla_flags(said, "0.12.0") == said
+    assert environment.xla_flags("", "0.9.1") == ""
+
+
+def test_this_version_of_jaxlib_takes_the_flags():
+    """A flag that it does not know would end the process."""
+    program = "from experiments import environment; environment.prepare(); import jax; print(jax.numpy.ones(3).sum())"
+    inherited = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env={**inherited, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stdout.strip()) == (0, "3.0"), ran.stderr

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan.guard import guarded
+from gan.guard import guarded, guarded_penalty
 from gan.normalizer import Normalizer
 
 NORMALIZER = Normalizer(np.array([0.5], np.float32), np.array([2.0], np.float32))
@@ -80,3 +80,23 @@ def test_a_changed_carry_time_compiles_nothing_new():
     for tau in (0.1, 0.2, 0.3):
         run(samples_with(0.2), {}, tau)
     assert len(traced) == 1
+
+
+def roughness(samples, condition):
+    """Not a number where the first point is negative, with an infinite derivative there and at zero."""
+    return jnp.mean(jnp.sqrt(samples[:, 0]) * samples[:, 1] ** 2, axis=-1)
+
+
+def test_a_guarded_penalty_is_the_mean_over_what_it_can_judge_and_so_is_its_gradient():
+    penalty = guarded_penalty(roughness, 10.0)
+    good = samples_with(0.2, 0.4, 0.6, 0.8)
+    value, gradient = jax.value_and_grad(penalty)(good, {})
+    np.testing.assert_allclose(value, jnp.mean(roughness(good, {})), rtol=1e-6)
+    plain = jax.grad(lambda x: jnp.mean(roughness(x, {})))(good)
+    np.testing.assert_allclose(gradient, plain, rtol=1e-5)
+    # Not a number, a value beyond the limit, and a finite value whose derivative is infinite.
+    bad = good.at[1, 0, 0].set(-1.0).at[2, 1, 0].set(100.0).at[3, 0, 0].set(0.0)
+    value, gradient = jax.value_and_grad(penalty)(bad, {})
+    np.testing.assert_allclose(value, roughness(good, {})[0] / 4, rtol=1e-6)
+    np.testing.assert_array_equal(gradient[0], plain[0])
+    assert np.all(np.asarray(gradient)[1:] == 0.0)
