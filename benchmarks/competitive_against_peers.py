@@ -21,11 +21,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments import environment
+
 CORES = sorted(os.sched_getaffinity(0))
 if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = (
         f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={len(CORES)}".strip()
     )
+environment.prepare()
 
 import jax
 import jax.numpy as jnp
