@@ -50,13 +50,21 @@ KNOWS_THEM = ("0.10.", "0.11.")
 
 
 def xla_flags(said: str, jaxlib: str) -> str:
-    """Return the user's flags for XLA and, for a version of jaxlib that takes them, ours that he has not set."""
+    """Return the user's flags for XLA and, for a version of jaxlib that takes them, ours that he has not set.
+
+    What does not start with a dash names a file of flags, to which nothing can be added.
+    """
+    if not jaxlib.startswith(KNOWS_THEM) or (said.strip() and not said.lstrip().startswith("-")):
+        return said
     ours = [f"--{name}={value}" for name, value in XLA_FLAGS.items() if name not in said]
-    return " ".join(filter(None, (said, *ours))) if jaxlib.startswith(KNOWS_THEM) else said
+    return " ".join(filter(None, (said, *ours)))
 
 
 def prepare() -> None:
-    """Set what jax reads at import. Where jax is already imported, its own settings are updated instead."""
+    """Set what jax reads at import; where jax is already imported, its own settings are updated instead.
+
+    XLA reads its flags when jax first looks for devices: where it has, they change nothing here.
+    """
     keep_freed_memory()
     settings = {
         "JAX_COMPILATION_CACHE_DIR": str(compilation_cache()),

@@ -41,6 +41,15 @@ def test_flags_for_xla_leave_what_the_user_has_set_and_what_a_version_does_not_k
     assert environment.xla_flags("", "0.9.1") == ""
 
 
+def test_a_file_of_flags_for_xla_stays_one(tmp_path):
+    file = tmp_path / "flags"
+    file.write_text("--xla_force_host_platform_device_count=3")
+    program = "from experiments import environment; environment.prepare(); import jax; print(jax.device_count())"
+    inherited = {**os.environ, "XLA_FLAGS": str(file), "JAX_PLATFORMS": "cpu"}
+    ran = subprocess.run([sys.executable, "-c", program], env=inherited, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "3"), ran.stderr
+
+
 def test_this_version_of_jaxlib_takes_the_flags():
     """A flag that it does not know would end the process."""
     program = "from experiments import environment; environment.prepare(); import jax; print(jax.numpy.ones(3).sum())"
