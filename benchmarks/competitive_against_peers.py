@@ -3,8 +3,8 @@
 The same networks, first parameters, data, latents, float32, step sizes (1e-3, beta 0.99, eps 1e-5) and relative
 tolerance of the linear solve (1e-4) on every side; conjugate gradients everywhere. That all three do the same
 mathematics is seen from the relative difference of their first steps. One table on the terminal, the same numbers with
-machine and versions in benchmarks/results/competitive_against_peers.json. The peers are not among the project's
-dependencies:
+machine and versions in benchmarks/results/competitive_against_peers.json, and docs/performance.md. The peers are not
+among the project's dependencies:
 
     pip install torch==2.13.0 CGDs==0.4.5 jax-cgd==1.0.4
     python benchmarks/competitive_against_peers.py [--steps 15] [--cases dense convolutional strided]
@@ -35,6 +35,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from performance_page import write_page
 
 from experiments.files import write_json
 from gan import Batch, Competitive, Draw, Game, Judgement, Player, Players, objective
@@ -171,12 +172,12 @@ class Ours(Side):
         optimizer = Competitive(sizes, sizes, iterations=case.budget, tolerance=TOLERANCE)
         game = Game(draw, judged, fool, {}, zero_sum=True)
         key, mesh = jax.random.key(0), jax.make_mesh((self.devices,), (axis,), axis_types=(AxisType.Auto,))
-        shares = NamedSharding(mesh, PartitionSpec(None, axis))
+        everywhere, shares = (NamedSharding(mesh, spec) for spec in (PartitionSpec(), PartitionSpec(None, axis)))
         batch = Batch(
             jax.device_put(case.real[None], shares),
             {"latent": jax.device_put(case.latent[None], shares)},
             jax.device_put(np.arange(len(case.real))[None], shares),
-            jax.device_put(np.zeros(1, np.float32), NamedSharding(mesh, PartitionSpec())),
+            jax.device_put(np.zeros(1, np.float32), everywhere),
         )
 
         def update(players: Players, state: Any, batch: Batch) -> Any:
@@ -187,10 +188,9 @@ class Ours(Side):
         self._update = jax.jit(
             jax.shard_map(update, mesh=mesh, in_specs=places, out_specs=whole, check_vma=False), donate_argnums=(0, 1)
         )
-        self._players = Players(
-            *(Player([jnp.asarray(w) for w in p], {}) for p in (case.generator, case.discriminator))
-        )
-        self._state = optimizer.init(self._players)
+        players = Players(*(Player([jnp.asarray(w) for w in p], {}) for p in (case.generator, case.discriminator)))
+        # Where a step leaves them, so that the second step is not compiled anew.
+        self._players, self._state = jax.device_put((players, optimizer.init(players)), everywhere)
         self._batch, self.solved = batch, {"iterations": 0.0, "residual": 0.0}
 
     def step(self) -> None:
@@ -392,6 +392,8 @@ def main() -> None:
     versions = {"python": platform.python_version()} | {name: version(name) for name in packages if installed(name)}
     chosen.results.parent.mkdir(exist_ok=True)
     write_json(chosen.results, {"machine": machine, "versions": versions, "cases": rows})
+    if chosen.results == RESULTS:
+        write_page()
 
 
 if __name__ == "__main__":

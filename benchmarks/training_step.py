@@ -421,7 +421,7 @@ def main() -> None:
         devices = len(cores) if name == "ours" else 1
         # PyTorch needs less where freed memory is not kept, ours the same: the allocator is left as glibc has it.
         asked_for = ["--memory-of", name]
-        runs = [asked_of_a_child(asked_for, cores, devices, MALLOC_TOP_PAD_="131072") for _ in range(2)]
+        runs = [asked_of_a_child(asked_for, cores, devices, MALLOC_PERTURB_="0") for _ in range(2)]
         row["bytes"], row["bytes with the program"] = runs[1]
         print(
             "{name:22s} {median:.3f} s ({q25:.3f}-{q75:.3f}), {busy:.3f} processor s, ours over theirs {ratio:.2f}, "

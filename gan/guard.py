@@ -84,7 +84,7 @@ def guarded(carry: Carry, normalizer: Normalizer, limit: float) -> Carry:
 
 
 def guarded_penalty(function: PerSample, limit: float) -> Callable[[Any, Any], Any]:
-    """Return the mean of a penalty over the batch, in which samples that it cannot judge count nothing.
+    """Return the mean of a penalty over the batch, in which samples that it cannot judge count as zero.
 
     Args:
         function: (samples (batch, *shape), condition) -> one value per sample (batch,), each from its own sample

@@ -226,7 +226,7 @@ class Forecast(Task):
         """Mean squared mismatch per time between a generated field and the solver's step from the one before.
 
         An untrained generator's fields can blow up in that step: beyond the mismatch of a field at ``carry.limit``
-        standard deviations they count nothing.
+        standard deviations they count as zero.
         """
         import jax
         import jax.numpy as jnp

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
@@ -176,3 +177,21 @@ def test_a_solver_ensemble_reaches_the_generator_by_being_as_close_or_inside_and
     assert rows[3]["failed"] == "the solver's fields are not finite"
     assert rows[4]["failed"] == "the grid is too small" and rows[4]["seconds_per_sample"] is None
     assert told == [(done, 5) for done in range(1, 6)]
+
+
+def test_fields_that_blow_up_in_the_defect_penalty_count_as_zero_and_poison_nothing():
+    """An untrained generator's: without the guard a Burgers training ended at its fourth update."""
+    experiment = catalog.load("burgers")
+    config, task = experiment.presets["smoke"], experiment.task
+    rng = np.random.default_rng(0)
+    calm = rng.standard_normal((4, config.data.snapshots, *config.data.points, 1)).astype(np.float32)
+    penalty = task._defect_penalty(config, SimpleNamespace(times=np.arange(3) * config.data.stride, train=calm))
+    condition = {task.parameter: np.full((4, 1), np.log(0.3), np.float32)}
+    value, gradient = jax.jit(jax.value_and_grad(penalty))(calm, condition)
+    wild = calm.copy()
+    wild[2] *= 1e6
+    guarded, after = jax.jit(jax.value_and_grad(penalty))(wild, condition)
+    assert 0.0 < guarded < value
+    gradient, after, others = np.asarray(gradient), np.asarray(after), [0, 1, 3]
+    np.testing.assert_allclose(after[others], gradient[others], rtol=1e-5)
+    assert np.all(after[2] == 0.0) and np.any(gradient[2] != 0.0)
