@@ -84,7 +84,7 @@ def cases() -> dict[str, Case]:
         [weights(3, 3, 3, 32), weights(3, 3, 32, 64), weights(3, 3, 64, 64), weights(4 * 4 * 64, 1)],
         np.tanh(normal(32, 32, 32, 3)),
         normal(32, 64),
-        10,
+        15,
     )
     strided = Case(
         [weights(64, 4 * 4 * 64), weights(4, 4, 64, 64), weights(4, 4, 64, 32), weights(4, 4, 32, 3)],
