@@ -41,12 +41,10 @@ def keep_freed_memory() -> None:
 XLA_FLAGS = {
     # XLA's YNN convolutions take 1.45 times as long as its others in two dimensions, and more memory.
     "xla_cpu_experimental_ynn_fusion_type": "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
-    # The order of operations that needs the least memory: a quarter less than the one that XLA takes for threads' sake.
-    "xla_cpu_enable_concurrency_optimized_scheduler": "false",
 }
 """What measures best on a CPU (docs/performance.md)."""
 KNOWS_THEM = ("0.10.", "0.11.")
-"""Versions of jaxlib that take these flags; one that does not know a flag ends the process."""
+"""Versions of jaxlib that take such flags; one that does not know a flag ends the process."""
 
 
 def xla_flags(said: str, jaxlib: str) -> str:
