@@ -77,11 +77,18 @@ class CompareConfig:
     study."""
 
     fields: int = setting(2048, "fields compared on each side, from independent trajectories", minimum=2)
-    draws: int = setting(400, "draws of solver against solver for floor and null band", minimum=50)
+    draws: int = setting(200, "draws of solver against solver for floor and null band of each distance", minimum=50)
+    tested: int = setting(
+        4096, "samples that the two-sample tests look at; as many again train their classifiers", minimum=16
+    )
+    refined: int = setting(2048, "the same, after each solver time of the refinement", minimum=16)
+    relabellings: int = setting(5000, "random relabellings of samples and solver fields in each test", minimum=100)
     resamples: int = setting(200, "resamplings of trajectories for the interval of each ratio", minimum=10)
-    level: float = setting(0.05, "level of the Holm-corrected test over all distances", above=0, below=0.5)
+    level: float = setting(
+        0.05, "level of the joint test, and of the Holm-corrected test over all distances", above=0, below=0.5
+    )
     refine: tuple[float, ...] = setting(
-        (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 96.0, 128.0, 192.0, 256.0),
+        (0.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0),
         "solver times after which refined samples are compared",
         "time",
         minimum=0,

@@ -11,12 +11,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from experiments import catalog, export, files
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
-from experiments.experiment import Experiment
+from experiments.evaluation import results
+from experiments.evaluation.results import Comparison
+from experiments.experiment import Experiment, Study
 from experiments.export import Fields
 from experiments.progress import Progress
 from experiments.runs import RunFolder
@@ -32,7 +35,7 @@ def run(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Comparison:
     """Do everything that is not done yet, and return the comparison.
 
     Args:
@@ -52,18 +55,19 @@ def run(
 
 def _run(
     experiment: Experiment, config: ExperimentConfig, folder: RunFolder, resume: bool, progress: Progress
-) -> dict[str, Any]:
+) -> Comparison:
+    if experiment.study is not None:
+        return _study(experiment.study, config, folder, progress)
     from gan import train
 
     dataset = make_data(experiment, config, folder, progress)
-    problem, trained = experiment.task.problem(config, dataset), None
-    if experiment.task.trains:
-        describe_networks(config, problem, folder, progress)
-        trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
+    problem = experiment.learnt().problem(config, dataset)
+    describe_networks(config, problem, folder, progress)
+    trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
     if resume and folder.comparison_file.exists():
         with suppress(UserError):
             comparison = folder.comparison()
-            if comparison.get("step") == (0 if trained is None else trained.step):
+            if comparison.step == trained.step:
                 return comparison
     return _compare(experiment, config, folder, dataset, trained, progress)
 
@@ -75,39 +79,53 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
         ValueError: devices that do not divide the batch, networks that do not fit the grid, a play that does not fit
             the objective, too little data for the batch or for the comparison.
     """
-    experiment.task.check(config)
-    if experiment.task.trains:
+    experiment.check(config)
+    if experiment.task is not None:
         from gan import check_recipe
 
         check_recipe(config, experiment.task.spec(config))
 
 
-def compare(folder: RunFolder, progress: Progress | None = None) -> dict[str, Any]:
-    """Hold a run's last checkpoint against the solver again, and write the outcome into its folder."""
+def compare(folder: RunFolder, progress: Progress | None = None, *, fresh: int | None = None) -> Comparison:
+    """Hold a run's last checkpoint against the solver again, and write the outcome into its folder.
+
+    Args:
+        folder: of the run.
+        progress: bars; silent by default.
+        fresh: seed of new held-out data; the run's own test data where left out.
+
+    Raises:
+        UserError: the run has no checkpoint or is a study, or the seed is that of its own data.
+    """
     progress = progress or Progress(silent=True)
     experiment = catalog.load(folder.experiment)
-    if experiment.task.trains:
-        _need_checkpoint(folder)
+    if experiment.study is not None:
+        if fresh is not None:
+            raise UserError(f"--fresh {fresh}: {experiment.name} is a study without data; leave it out.")
+        with folder.claimed():
+            return _study(experiment.study, folder.config, folder, progress)
+    _need_checkpoint(folder)
+    if fresh == folder.config.data.seed:
+        raise UserError(f"--fresh {fresh} is the seed of the run's own data: give one that nothing has used.")
     with folder.claimed():
         dataset = make_data(experiment, folder.config, folder, progress)
-        trained = load_trained(experiment, folder, dataset) if experiment.task.trains else None
-        return _compare(experiment, folder.config, folder, dataset, trained, progress)
+        trained = load_trained(experiment, folder, dataset)
+        return _compare(experiment, folder.config, folder, dataset, trained, progress, fresh)
 
 
 def open_sampler(folder: RunFolder) -> Callable[..., Fields]:
     """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint."""
     experiment = catalog.load(folder.experiment)
-    if not experiment.task.trains:
-        raise UserError(f"{folder.path} is a study without a generator; there is nothing to draw.")
+    task = experiment.learnt()
     _need_checkpoint(folder)
     # Not described in the folder, which may be read-only.
-    dataset = experiment.task.data(folder.config, Progress(silent=True).data())
-    return experiment.task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
+    dataset = task.data(folder.config, Progress(silent=True).data())
+    return task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
 
 def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Any:
     """Make or find the data set, and say in ``data.json`` where it lies."""
-    dataset = experiment.task.data(config, progress.data())
+    dataset = experiment.learnt().data(config, progress.data())
     described = {"path": str(dataset.path), **dataset.description}
     if folder.data() != json.loads(json.dumps(described)):
         files.write_json(folder.data_file, described)
@@ -132,7 +150,7 @@ def load_trained(experiment: Experiment, folder: RunFolder, dataset: Any) -> Any
     from gan import load
 
     _need_checkpoint(folder)
-    problem = experiment.task.problem(folder.config, dataset)
+    problem = experiment.learnt().problem(folder.config, dataset)
     return load(folder.path, carry=problem.carry, symmetries=problem.symmetries)
 
 
@@ -142,6 +160,14 @@ def _need_checkpoint(folder: RunFolder) -> None:
         raise UserError(f"{folder.path} holds no checkpoint yet; go on with it by `{folder.resume_command()}`.")
 
 
+def _study(study: Study, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Comparison:
+    """Run a study, which has neither data nor a training, and write the outcome."""
+    comparison, figures = study.run(config, progress.compare())
+    files.write_arrays(folder.figures_file, figures)
+    results.write(comparison, folder.comparison_file)
+    return comparison
+
+
 def _compare(
     experiment: Experiment,
     config: ExperimentConfig,
@@ -149,28 +175,31 @@ def _compare(
     dataset: Any,
     trained: Any,
     progress: Progress,
-) -> dict[str, Any]:
+    fresh: int | None = None,
+) -> Comparison:
     import jax
 
-    metrics = folder.metrics()
     seconds = {
         "data": float(dataset.description.get("seconds", 0.0)),
-        "training": float(metrics[-1]["seconds"]) if metrics else 0.0,
+        "training": folder.training_seconds(),
     }
     baselines = {}
-    if config.compare.baselines and experiment.task.trains:
+    task = experiment.learnt()
+    if config.compare.baselines:
         from gan import fit_baselines
 
-        problem = experiment.task.problem(config, dataset)
+        problem = task.problem(config, dataset)
         baselines = fit_baselines(problem, config, progress.task("baselines"))
-    comparison, figures = experiment.task.compare(config, dataset, trained, seconds, progress.compare(), baselines)
-    comparison = {**comparison, "step": 0 if trained is None else trained.step}
-    if trained is not None:
-        shown = experiment.task.sampler(config, dataset, trained)(
-            min(SHOWN, config.compare.fields), key=jax.random.key(config.compare.seed), refine=0.0
-        )
-        export.write(shown, folder.samples_file)
+    asked, held = config, dataset
+    if fresh is not None:
+        asked, held = task.with_fresh_test(config, dataset, fresh, progress.data())
+    comparison, figures = task.compare(asked, held, trained, seconds, progress.compare(), baselines)
+    comparison = replace(comparison, step=trained.step, data_seed=asked.data.seed, sealed=fresh is not None)
+    shown = task.sampler(config, dataset, trained)(
+        min(SHOWN, config.compare.fields), key=jax.random.key(config.compare.seed), refine=0.0
+    )
+    export.write(shown, folder.samples_file)
     files.write_arrays(folder.figures_file, figures)
     # Last, so that a folder with a comparison has everything the report reads.
-    files.write_json(folder.comparison_file, comparison)
+    results.write(comparison, folder.comparison_file)
     return comparison

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.runs import RunFolder, open_folder
+
+if TYPE_CHECKING:
+    from experiments.evaluation.results import Comparison
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Run:
         return self.folder.config
 
     @property
-    def comparison(self) -> dict[str, Any]:
-        """The comparison with the solver, as in ``comparison.json``."""
+    def comparison(self) -> Comparison:
+        """The comparison with the solver, as in ``comparison.json``; ``run.comparison.get(Distances)`` is a section."""
         return self.folder.comparison()
 
     def sample(self, count: int, *, key: Any = None, refine: float | int = 0.0, **condition: Any) -> Fields:

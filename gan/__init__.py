@@ -1,4 +1,4 @@
-"""Generative adversarial networks over fields: networks, games, training, metrics.
+"""Generative adversarial networks over fields: networks, games, training.
 
 This wing knows no equation: data reach it as arrays in physical units, a solver as a plain ``carry``
 function of samples, an equation as a penalty. Public names live here and are loaded when first asked for,
@@ -54,14 +54,6 @@ _HOME = {
     "Samples": "gan.training.trained",
     "load": "gan.training.trained",
     "fit_baselines": "gan.baselines.table",
-    "Yardstick": "gan.metrics.distribution",
-    "diversity": "gan.metrics.neighbours",
-    "memorising": "gan.metrics.neighbours",
-    "crps": "gan.metrics.ensemble",
-    "energy_score": "gan.metrics.ensemble",
-    "spread_skill_ratio": "gan.metrics.ensemble",
-    "rank_histogram": "gan.metrics.ensemble",
-    "coverage": "gan.metrics.ensemble",
 }
 
 __all__ = sorted(_HOME)

@@ -1,12 +1,17 @@
-"""Code that the pages show is run as it stands there."""
+"""Code that the pages show is run as it stands there, and the figures that they state are those of the result files."""
 
+import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 
 
 def block(page: str, heading: str) -> str:
@@ -23,3 +28,109 @@ def test_the_system_that_the_page_adds_carries_the_exact_solitary_wave():
     assert float(jnp.max(jnp.abs(names["mismatch"]))) < 1e-12
     still = jnp.max(jnp.abs(names["fields"][-1] - names["wave"](names["system"].grid, 0.0)))
     assert float(still) > 0.2
+
+
+@pytest.fixture
+def publish(monkeypatch):
+    """The module ``benchmarks/publish.py``."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import publish
+
+    return publish
+
+
+def test_the_pages_state_the_figures_of_the_result_files():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "publish.py"), "--check"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def pages(publish, tmp_path):
+    """A copy of the pages beside an empty folder of result files, its blocks filled."""
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    for page in publish.PAGES:
+        shutil.copy(ROOT / page, tmp_path / page)
+        text = publish.filled((tmp_path / page).read_text(), tmp_path / "benchmarks" / "results")
+        (tmp_path / page).write_text(text)
+    return tmp_path
+
+
+def sealed_file(folder, comparison, name="kuramoto_sivashinsky-demo-sealed.json", seeds=(11, 12)):
+    """Write a result file that holds the same comparison at every seed."""
+    from experiments.evaluation.results import to_plain
+    from experiments.files import write_json
+
+    row = {"training_seconds": 300.0, "comparison": to_plain(comparison)}
+    about = {"sealed": 7, "machine": {"cores": 2, "platform": "Linux"}, "versions": {"jax": "0"}}
+    write_json(folder / "benchmarks" / "results" / name, {**about, "runs": [{"seed": seed, **row} for seed in seeds]})
+
+
+def comparison(advantage=0.5, p_value=2e-4, sealed=True):
+    """A comparison whose generator costs 1 / advantage times as much as the cheapest solver."""
+    from experiments.evaluation import results
+
+    test = results.Test("c", "area", 0.613, (0.601, 0.625), (0.49, 0.51), p_value)
+    tests = results.Tests("held-out solver fields", p_value, 0.05, 4999, 64, 64, "classifier", {"classifier": test})
+
+    def timing(seconds):
+        return results.Timing(seconds, seconds, seconds, 1)
+
+    row = results.SolverRow({"setting": "reference"}, timing(advantage * 1e-3), True, {})
+    cost = results.Cost("as good", timing(1e-3), None, row, (), 10.0, 100.0)
+    return results.Comparison("t", "v", 64, (tests, cost), 100, 7, sealed)
+
+
+def test_a_page_that_differs_from_the_files_is_found(publish, pages):
+    assert publish.differing(pages) == []
+    sealed_file(pages, comparison())
+    assert publish.differing(pages) == list(publish.PAGES)
+    changed = publish.filled((pages / "README.md").read_text(), pages / "benchmarks" / "results")
+    (pages / "README.md").write_text(changed)
+    assert publish.differing(pages) == ["docs/results.md"]
+    (pages / "README.md").write_text(changed.replace("0.613", "0.513"))
+    assert "README.md" in publish.differing(pages)
+
+
+@pytest.mark.parametrize(("advantage", "verdict"), [(0.5, "loses"), (2.0, "pays")])
+def test_a_row_says_whether_the_generator_is_told_and_pays(publish, pages, advantage, verdict):
+    folder = pages / "benchmarks" / "results"
+    sealed_file(pages, comparison(advantage))
+    row = publish.experiments_table(folder)[2]
+    assert "**told**" in row and "0.613" in row and f"**{verdict}**" in row
+    assert f"costs {1 / advantage:.3g} times as much" in row
+    sealed_file(pages, comparison(advantage, p_value=0.3))
+    assert "**not told**" in publish.experiments_table(folder)[2]
+
+
+def test_a_row_without_a_file_has_no_figures(publish, pages):
+    for row in publish.experiments_table(pages / "benchmarks" / "results")[2:]:
+        assert publish.MISSING in row
+
+
+def test_a_comparison_that_is_not_sealed_is_refused(publish, pages):
+    from experiments.errors import UserError
+
+    sealed_file(pages, comparison(sealed=False))
+    with pytest.raises(UserError, match="sealed"):
+        publish.experiments_table(pages / "benchmarks" / "results")
+
+
+def test_arms_are_held_against_plain_training_at_equal_solver_time(publish):
+    def run(tau, seed, areas):
+        points = [{"time": t, "auc": a, "interval": [a, a], "p_value": 0.01} for t, a in areas.items()]
+        return {"tau": tau, "seed": seed, "points": points}
+
+    study = {
+        "runs": [
+            run(0.0, 1, {0: 1.0, 4: 0.6, 8: 0.55}),
+            run(0.0, 2, {0: 1.0, 4: 0.62, 8: 0.56}),
+            run(4.0, 1, {4: 0.65, 8: 0.54}),
+            run(4.0, 2, {4: 0.66, 8: 0.55}),
+        ]
+    }
+    (said,) = publish.solver_study_sentences(json.loads(json.dumps(study)))
+    assert "0.655" in said and "0.610" in said
+    assert re.search(r"2 total solver times, .* with plain training at 8, and further off at 4 \(2 seeds\)", said)

@@ -34,7 +34,7 @@ _SUMMARIES = {
     ),
     "dirac": Summary(
         system="Dirac-GAN, two numbers",
-        task="dirac",
+        task="study",
         line="phase portraits and eigenvalues of every game optimizer: which circle, which converge",
         cost="about a minute on 2 cores",
     ),

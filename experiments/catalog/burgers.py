@@ -11,8 +11,8 @@ covariance (Journel and Huijbregts 1978), so the solver's own ensemble from post
 The defect of the generated trajectory, by the discrete solver that made the data, is a penalty; a fair ensemble
 score of two draws per condition (Ferro 2014, Q. J. R. Meteorol. Soc. 140, 1917) works against too small a spread.
 
-*Comparison.* CRPS, energy score, spread, ranks and spectra against the exact ensemble, within the training range
-of nu and outside it on both sides.
+*Comparison.* CRPS, energy score, spread, ranks and spectra over every test case against the exact ensemble, within the
+training range of nu and outside it on both sides; beside climatology, the prior carried by the solver and baselines.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ DEMO = ExperimentConfig(
     game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, ensemble_weight=1.0),
     optimizer=OptimizerConfig(),
     training=TrainingConfig(steps=2500, batch=64, log_every=25, checkpoint_every=500, diagnose_every=500),
-    compare=CompareConfig(cases=64, members=32),
+    compare=CompareConfig(cases=512, members=32),
 )
 
 SMOKE = ExperimentConfig(
@@ -86,7 +86,7 @@ FULL = ExperimentConfig(
     game=DEMO.game,
     optimizer=OptimizerConfig(generator_rate=1e-3, discriminator_rate=1e-3),
     training=TrainingConfig(steps=30000, batch=128, log_every=100, checkpoint_every=2000, diagnose_every=2000),
-    compare=CompareConfig(cases=256, members=64),
+    compare=CompareConfig(cases=512, members=64),
 )
 
 EXPERIMENT = Experiment(

@@ -7,8 +7,8 @@ trained on the training split names the mode of every sample.
 *Method.* Dense players, or convolutional ones by ``network.kind`` without ``network.latent_signs``; the loss pairs data
 with samples, gradient penalties at both (Huang et al. 2024), step sizes decayed, the generator averaged.
 
-*Comparison.* Modes found, share recognised with confidence, weights and distances, each beside stacks of held-out
-digits.
+*Comparison.* Modes found and weights beside those of a perfect sampler of the training pictures' classes; share
+recognised with confidence and distances beside stacks of held-out digits.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 
 from experiments import pictures
 from experiments.config import ExperimentConfig, SamplesConfig
+from experiments.errors import UserError
 from experiments.experiment import Experiment
 from experiments.options import setting
 from experiments.tasks.modes import COMPARE, SMOKE_COMPARE, SMOKE_TRAINING, Modes, ModesConfig, Report
@@ -44,7 +45,7 @@ class Stacks:
     """Stacks of pictures, each channel drawn independently from a split."""
 
     def __init__(self, source: pictures.Pictures, stacked: int, seed: int):
-        from gan.metrics import train_classifier
+        from experiments.evaluation.scores import train_classifier
 
         order = np.random.default_rng((seed, 7)).permutation(len(source.images))
         self._places = {
@@ -58,12 +59,17 @@ class Stacks:
             names if depth == 1 else [f"{name}, channel {c + 1}" for name in names for c in range(depth)]
         )
         train, test = self._places["train"], self._places["test"]
+        if missing := set(source.labels) - set(source.labels[train]):
+            raise UserError(
+                f"class {min(missing)} of {source.source} has no picture in the training split: give more of it."
+            )
         self.classifier = train_classifier(source.images[train], source.labels[train], seed=seed)
         told = self.classifier.probabilities(source.images)
         # What the classifier says of each real picture: exact stacks are labelled without being made.
         self._said, self._sure = told.argmax(axis=1), np.asarray(told.max(axis=1) >= CONFIDENT)
         self.classes = told.shape[1]
-        shares = np.bincount(source.labels, minlength=self.classes) / len(source.labels)
+        # The generator is shown the training split: its shares are the weights that a perfect sampler would have.
+        shares = np.bincount(source.labels[train], minlength=self.classes) / len(train)
         self.weights = shares
         for _ in range(stacked - 1):
             self.weights = np.multiply.outer(self.weights, shares).reshape(-1)
@@ -82,9 +88,9 @@ class Stacks:
         chosen = self._source.images[self._picked(split, count, rng)]
         return np.concatenate(np.moveaxis(chosen, 1, 0), axis=-1)
 
-    def exact(self, count: int, rng: np.random.Generator) -> Any:
-        """Label stacks of held-out pictures, without making them."""
-        picked = self._picked("test", count, rng)
+    def exact(self, split: str, count: int, rng: np.random.Generator) -> Any:
+        """Label stacks of a split's pictures by the classifier, without making them."""
+        picked = self._picked(split, count, rng)
         return self._joined(self._said[picked], np.asarray(self._sure)[picked])
 
     def label(self, samples: np.ndarray) -> Any:
@@ -96,7 +102,7 @@ class Stacks:
         return self._joined(told.argmax(axis=1).reshape(shape), (told.max(axis=1) >= CONFIDENT).reshape(shape))
 
     def _joined(self, classes: np.ndarray, sure: np.ndarray) -> Any:
-        from gan.metrics import Labels
+        from experiments.evaluation.scores import Labels
 
         mode = np.ravel_multi_index(tuple(classes.T), (self.classes,) * self.stacked)
         return Labels(mode.astype(int), np.asarray(sure.all(axis=1)))

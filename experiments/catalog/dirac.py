@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from experiments.config import ExperimentConfig
 from experiments.experiment import Experiment
-from experiments.tasks.dirac import Dirac, DiracConfig
+from experiments.studies.dirac import Dirac, DiracConfig
 from gan.config import GameConfig, OptimizerConfig
 
 DEMO = ExperimentConfig(
@@ -28,7 +28,7 @@ DEMO = ExperimentConfig(
 
 EXPERIMENT = Experiment(
     name="dirac",
-    task=Dirac(),
+    study=Dirac(),
     presets={
         "smoke": replace(DEMO, system=DiracConfig(updates=200, plays=("alternating", "extragradient"))),
         "demo": DEMO,

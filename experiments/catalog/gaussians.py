@@ -12,7 +12,7 @@ the discriminator is still smooth over the whole plane. They fall geometrically,
 width, for which random Fourier features give it eyes. Step sizes decay by a cosine and the generator is averaged.
 
 *Comparison.* Modes found, samples within three standard deviations of one, and total variation of the weights over
-20,000 samples, each beside what 20,000 exact samples come to.
+20,000 samples, each beside what 20,000 draws of a perfect sampler come to.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ class Mixture:
 
     def label(self, samples: np.ndarray) -> Any:
         """Nearest centre; high quality within three standard deviations of it."""
-        from gan.metrics import nearest_centre
+        from experiments.evaluation.scores import nearest_centre
 
         return nearest_centre(samples, self.centres, self.std)
 
-    def exact(self, count: int, rng: np.random.Generator) -> Any:
+    def exact(self, split: str, count: int, rng: np.random.Generator) -> Any:
         """Label fresh points."""
-        return self.label(self.draw("test", count, rng))
+        return self.label(self.draw(split, count, rng))
 
 
 def law(config: ExperimentConfig, report: Any = None) -> Mixture:

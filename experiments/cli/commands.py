@@ -48,6 +48,7 @@ def sample(arguments: argparse.Namespace) -> int:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Hold the last checkpoint against the solver again, and write the report."""
+    fresh = None if arguments.fresh is None else number(arguments.fresh, "--fresh", int, 0, 2**32)
     environment.prepare()
     from experiments import runs
 
@@ -56,7 +57,7 @@ def compare(arguments: argparse.Namespace) -> int:
     from experiments.progress import Progress
 
     with Progress() as progress:
-        comparison = pipeline.compare(folder, progress)
+        comparison = pipeline.compare(folder, progress, fresh=fresh)
         page = report.write(folder)
     show_verdict(comparison, page)
     return 0
@@ -69,7 +70,7 @@ def report(arguments: argparse.Namespace) -> int:
     folder = runs.open_folder(arguments.run)
     folder.check_writable()
     page = report.write(folder)
-    show_verdict(folder.comparison() if folder.comparison_file.exists() else {}, page)
+    show_verdict(folder.comparison() if folder.comparison_file.exists() else None, page)
     return 0
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from experiments.evaluation.results import Comparison
 
 
 def terminal() -> Console:
@@ -15,9 +17,9 @@ def terminal() -> Console:
     return found if found.is_terminal else Console(highlight=False, width=10_000)
 
 
-def show_verdict(comparison: Mapping[str, Any], page: Path) -> None:
+def show_verdict(comparison: Comparison | None, page: Path) -> None:
     """Print the verdict, and where the report lies."""
     out = terminal()
     out.print()
-    out.print(str(comparison.get("verdict", "no verdict.")), markup=False)
+    out.print("This run has not been compared yet." if comparison is None else comparison.verdict, markup=False)
     out.print(f"report: {page}", markup=False)

@@ -82,7 +82,14 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     sample.add_argument("--seed", metavar="N", default="0", help="seed of the latents (default: 0)")
     sample.add_argument("--out", metavar="FILE", required=True, help="ends in .npz, .nc, .h5 or .zarr")
 
-    _add_run(command("compare", "hold a run's generator against the solver again, from its last checkpoint"))
+    compare = command("compare", "hold a run's generator against the solver again, from its last checkpoint")
+    _add_run(compare)
+    compare.add_argument(
+        "--fresh",
+        metavar="SEED",
+        help="make new held-out data of this seed for it; figures that are published come from a seed that no "
+        "development has used",
+    )
     _add_run(command("report", "write a run's report.html again, from what lies in its folder"))
 
     cache = command("cache", "show the cached training fields, or remove those that nothing uses")

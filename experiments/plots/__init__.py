@@ -1,20 +1,23 @@
 """Pictures of a run, made from ``figures.npz``, ``comparison.json`` and ``metrics.jsonl`` alone.
 
-Every function takes these as they were read and returns a list of ``Picture``s: an empty one where its arrays
-are missing, so that a report shows what there is.
+Every function takes typed results (`experiments.evaluation.results`), arrays or rows of the record, and returns a list
+of ``Picture``s: an empty one where what it draws is missing, so that a report shows what there is.
 """
 
 from __future__ import annotations
 
-from experiments.plots.course import layers, refinement, search, training
+from experiments.plots.cost import search, worth
+from experiments.plots.course import layers, training
 from experiments.plots.dirac import portraits
 from experiments.plots.fields import evolution, samples
 from experiments.plots.forecast import forecasts, rank_histogram
+from experiments.plots.intervals import forest, tests
 from experiments.plots.modes import Film, beside, film, shares, strip
 from experiments.plots.modes import course as modes_course
 from experiments.plots.preview import preview
-from experiments.plots.statistics import correlation, forest, histograms, spectrum
-from experiments.plots.style import Picture, is_inside, null_limit, unit_of, words
+from experiments.plots.solver_time import looks, refined_distances, refined_tests
+from experiments.plots.statistics import correlation, histograms, spectrum
+from experiments.plots.style import Picture
 
 __all__ = [
     "Film",
@@ -26,20 +29,20 @@ __all__ = [
     "forecasts",
     "forest",
     "histograms",
-    "is_inside",
     "layers",
+    "looks",
     "modes_course",
-    "null_limit",
     "portraits",
     "preview",
     "rank_histogram",
-    "refinement",
+    "refined_distances",
+    "refined_tests",
     "samples",
     "search",
     "shares",
     "spectrum",
     "strip",
+    "tests",
     "training",
-    "unit_of",
-    "words",
+    "worth",
 ]

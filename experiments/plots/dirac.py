@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from experiments.plots.style import BAND, GENERATOR, SOLVER, Arrays, Picture, panels, style, words
+from experiments.evaluation.results import Orbits
+from experiments.plots.style import BAND, GENERATOR, SOLVER, Arrays, Picture, panels, style
+from experiments.wording import capital, words
 
 _ROWS = (("sgd", "plain"), ("sgd", "r1"), ("adam", "plain"), ("adam", "r1"))
 _LABELS = {"sgd": "plain steps", "adam": "Adam", "plain": "no penalty", "r1": "R1"}
@@ -15,14 +17,16 @@ _COLUMNS = 4
 _OUTCOMES = {"converges": "#009e73", "circles": "#0072b2", "leaves": GENERATOR}
 
 
-def portraits(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
+def portraits(figures: Arrays, orbits: Orbits) -> list[Picture]:
     """One picture per kind of step: the orbit of every play in the plane of generator and discriminator."""
     pictures = []
     for transform, penalty in _ROWS:
         rows = [
-            one
-            for one in comparison.get("orbits") or []
-            if one["transform"] == transform and ("r1" if one["gamma"] else "plain") == penalty and "outcome" in one
+            (one, figures[name])
+            for one in orbits.rows
+            if one.transform == transform
+            and ("r1" if one.gamma else "plain") == penalty
+            and (name := f"dirac/{one.play}/{transform}/{penalty}") in figures
         ]
         if not rows:
             continue
@@ -31,17 +35,16 @@ def portraits(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
             figure, grid = panels((7.4, 2.25 * lines + 0.2), lines, _COLUMNS)
             for axes in grid.flat:
                 axes.set_axis_off()
-            for axes, row in zip(grid.flat, rows):
+            for axes, (row, points) in zip(grid.flat, rows):
                 axes.set_axis_on()
-                points = figures[f"dirac/{row['play']}/{transform}/{penalty}"]
-                _portrait(axes, points, row["outcome"], comparison.get("objective", ""), row["gamma"])
-                axes.set_title(f"{words(row['play'])}:\n{row['outcome']}", fontsize=8)
+                _portrait(axes, points, row.outcome or "", orbits.objective, row.gamma)
+                axes.set_title(f"{words(row.play)}:\n{row.outcome or 'unknown'}", fontsize=8)
             figure.supxlabel("generator", fontsize=9)
             figure.supylabel("discriminator", fontsize=9)
         caption = (
             f"{_LABELS[transform]}, {_LABELS[penalty]}: orbits from the ring to the dot, equilibrium at the cross."
         )
-        pictures.append(Picture(figure, f"{caption[:1].upper()}{caption[1:]}", raster=True))
+        pictures.append(Picture(figure, capital(caption), raster=True))
     return pictures
 
 
@@ -74,7 +77,7 @@ def _portrait(axes: Any, points: np.ndarray, outcome: str, objective: str, gamma
     theta, psi = np.meshgrid(np.linspace(-size, size, 11), np.linspace(-size, size, 11))
     if (arrows := field(objective, gamma, theta, psi)) is not None:
         axes.quiver(theta, psi, *arrows, color=BAND, width=0.006)
-    axes.plot(*points.T, color=_OUTCOMES[outcome], linewidth=0.7)
+    axes.plot(*points.T, color=_OUTCOMES.get(outcome, SOLVER), linewidth=0.7)
     axes.plot(*points[0], "o", color=SOLVER, markerfacecolor="none", markersize=5)
     axes.plot(*points[-1], "o", color=SOLVER, markersize=4)
     axes.plot(0, 0, "+", color=SOLVER)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 
+from experiments.evaluation.results import Comparison
 from experiments.plots.style import (
     BAND,
     GENERATOR,
@@ -48,7 +49,7 @@ def space_time(axes: Axes, times: np.ndarray, x: np.ndarray, field: np.ndarray, 
     )
 
 
-def evolution(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
+def evolution(figures: Arrays, comparison: Comparison) -> list[Picture]:
     """One solver trajectory beside one sample carried on by the solver, in space and time, on one colour
     scale."""
     if not {"evolution/times", "evolution/generator", "evolution/solver", "coordinates/0"} <= figures.keys():
@@ -96,7 +97,7 @@ def _plane(axes: Axes, coordinates: Sequence[np.ndarray], field: np.ndarray, cma
     return axes.imshow(field.T, origin="lower", cmap=cmap, norm=norm, interpolation="nearest")
 
 
-def samples(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
+def samples(figures: Arrays, comparison: Comparison) -> list[Picture]:
     """A few generated fields beside solver fields: curves in 1D, images in 2D, space-time images of
     trajectories."""
     if not {"samples/generator", "samples/solver"} <= figures.keys():
@@ -120,7 +121,7 @@ def samples(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
     return pictures
 
 
-def _curves(sides: Sequence[Any], index: int, x: np.ndarray, label: str, comparison: Mapping[str, Any]) -> Picture:
+def _curves(sides: Sequence[Any], index: int, x: np.ndarray, label: str, comparison: Comparison) -> Picture:
     rows = min(4, *(len(fields) for _, fields, _ in sides))
     figure, grid = panels((6.4, 4.4), rows, 2, sharex=True, sharey=True)
     for column, (title, fields, colour) in enumerate(sides):

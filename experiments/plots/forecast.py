@@ -3,13 +3,11 @@ histograms."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from experiments.evaluation.results import Comparison
 from experiments.plots.style import (
     BAND,
     GENERATOR,
@@ -20,13 +18,13 @@ from experiments.plots.style import (
     labelled,
     panels,
     style,
-    words,
 )
+from experiments.wording import words
 
 TRUTH = "#0072b2"
 
 
-def forecasts(figures: Arrays, comparison: Mapping[str, Any], cases: int = 4) -> list[Picture]:
+def forecasts(figures: Arrays, comparison: Comparison, cases: int = 4) -> list[Picture]:
     """Mean and spread (two standard deviations) of both ensembles at the first, middle and last time, for
     each case."""
     needed = {f"forecast/{one}" for one in ("times", "coordinates", "truth", "generator_mean", "reference_mean")}
@@ -94,7 +92,7 @@ def _observations(figures: Arrays, case: int) -> tuple[np.ndarray, np.ndarray] |
     return (points, values) if points.size == values.size else None
 
 
-def rank_histogram(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
+def rank_histogram(figures: Arrays) -> list[Picture]:
     """How often the truth takes each rank within the ensemble: flat where the ensemble is reliable, a cup
     where narrow."""
     if "rank/generator" not in figures:

@@ -12,7 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.plots.style import BAND, GENERATOR, SOLVER, Arrays, Picture, is_finite, panels, style, words
+from experiments.evaluation.results import Scores
+from experiments.plots.style import BAND, GENERATOR, SOLVER, Arrays, Picture, panels, style
+from experiments.wording import capital, is_finite, words
 
 FRAMES = 8
 """Frames of a film strip."""
@@ -131,8 +133,8 @@ def shares(figures: Arrays) -> list[Picture]:
     return [Picture(figure, "Share of every mode; grey: two standard errors of exact sets of the same size.")]
 
 
-def course(metrics: Sequence[Mapping[str, Any]], comparison: Mapping[str, Any]) -> list[Picture]:
-    """Modes found, quality and weights over the training, with the band of exact sets."""
+def course(metrics: Sequence[Mapping[str, Any]], scores: Scores | None) -> list[Picture]:
+    """Modes found, quality and weights over the training, with the band of exact sets where it is known."""
     pictures = []
     for name, label in MEASURES:
         rows = [row for row in metrics if is_finite(row.get(name))]
@@ -141,13 +143,13 @@ def course(metrics: Sequence[Mapping[str, Any]], comparison: Mapping[str, Any]) 
         with style():
             figure, grid = panels()
             axes = grid[0, 0]
-            low, high = (comparison.get("scores") or {}).get(name, {}).get("null") or (None, None)
-            if low is not None:
+            if scores is not None and name in scores.entries:
+                low, high = scores.entries[name].null
                 axes.axhspan(low, high, color=BAND, lw=0)
                 axes.axhline((low + high) / 2, color=SOLVER, linewidth=0.8, label="exact samples")
             steps, values = [row["step"] for row in rows], [row[name] for row in rows]
             axes.plot(steps, values, "o-", color=GENERATOR, markersize=3, label="generator")
-            axes.set(xlabel="generator updates", ylabel=label, title=words(name)[:1].upper() + words(name)[1:])
+            axes.set(xlabel="generator updates", ylabel=label, title=capital(words(name)))
             axes.legend(loc="best")
         pictures.append(Picture(figure, f"{label} over the training.", title=name))
     return pictures

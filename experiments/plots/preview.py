@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.evaluation.results import Comparison, Refinement
 from experiments.files import replacing
-from experiments.plots.course import draw_refinement, refined_distances
 from experiments.plots.fields import space_time
 from experiments.plots.forecast import draw_forecast, draw_ranks
+from experiments.plots.solver_time import draw_auc, draw_distance, draw_legend, names_of_distances
 from experiments.plots.statistics import draw_spectrum
-from experiments.plots.style import Arrays, channel_names, coordinates_of, labelled, scale_of, style, words
+from experiments.plots.style import Arrays, channel_names, coordinates_of, labelled, scale_of, style
+from experiments.wording import words
 
 
-def preview(figures: Arrays, comparison: Mapping[str, Any], path: Path, dpi: int = 160) -> Path | None:
+def preview(figures: Arrays, comparison: Comparison, path: Path, dpi: int = 160) -> Path | None:
     """Write ``preview.png``: solver beside generator in space and time, spectrum, refinement; None if there
     is too little.
 
@@ -41,7 +43,7 @@ def preview(figures: Arrays, comparison: Mapping[str, Any], path: Path, dpi: int
     return path
 
 
-def _evolution(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> None:
+def _evolution(figure: Any, figures: Arrays, comparison: Comparison) -> None:
     grid = figure.subplots(1, 2, sharey=True)
     solver, generator = figures["evolution/solver"][..., 0], figures["evolution/generator"][..., 0]
     cmap, norm = scale_of(solver)
@@ -55,7 +57,7 @@ def _evolution(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> N
     bar.ax.set_title(labelled(comparison, channel), loc="center")
 
 
-def _forecast(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> None:
+def _forecast(figure: Any, figures: Arrays, comparison: Comparison) -> None:
     times = figures["forecast/times"]
     steps = sorted({0, (len(times) - 1) // 2, len(times) - 1})
     grid = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
@@ -66,29 +68,26 @@ def _forecast(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> No
     grid[0].legend(fontsize=8)
 
 
-def _row(figure: Any, figures: Arrays, comparison: Mapping[str, Any]) -> None:
-    """Spectrum first, then the ranks of a forecast, then the refinement of as many distances as there is room
-    for."""
+def _row(figure: Any, figures: Arrays, comparison: Comparison) -> None:
+    """Spectrum first, then the ranks of a forecast, then the refinement: the classifier, and distances for the rest."""
     drawings: list[Any] = []
     if "spectrum/solver" in figures:
         drawings.append(lambda axes: _spectrum(axes, figures, comparison))
     if "rank/generator" in figures:
         drawings.append(lambda axes: _ranks(axes, figures))
-    names = refined_distances(comparison)
-    preferred = [name for word in ("spectrum", "value", "wasserstein") for name in names if word in name]
-    chosen = list(dict.fromkeys([*preferred, *names]))[: 3 - len(drawings)]
-    drawings += [lambda axes, name=name: _refinement(axes, comparison, name) for name in chosen]
+    refinement, others = comparison.get(Refinement), len(drawings)
+    if refinement is not None:
+        drawings += _refinements(refinement, comparison)[: 3 - others]
     if not drawings:
         return
     grid = figure.subplots(1, len(drawings), squeeze=False)[0]
     for axes, draw in zip(grid, drawings):
         draw(axes)
-    if chosen:
-        handles, texts = grid[-1].get_legend_handles_labels()
-        figure.legend(handles, texts, loc="outside lower right", ncols=len(texts))
+    if refinement is not None and len(drawings) > others:
+        draw_legend(figure, refinement, grid[others:], columns=3)
 
 
-def _spectrum(axes: Axes, figures: Arrays, comparison: Mapping[str, Any]) -> None:
+def _spectrum(axes: Axes, figures: Arrays, comparison: Comparison) -> None:
     draw_spectrum(axes, figures)
     axes.set(title="Energy spectrum", xlabel=labelled(comparison, "wavenumber"), ylabel="energy")
 
@@ -102,6 +101,16 @@ def _ranks(axes: Axes, figures: Arrays) -> None:
     )
 
 
-def _refinement(axes: Axes, comparison: Mapping[str, Any], name: str) -> None:
-    draw_refinement(axes, comparison, name)
-    axes.set_title(f"Refinement: {words(name)}")
+def _refinements(refinement: Refinement, comparison: Comparison) -> list[Any]:
+    """Return what can be drawn of a refinement, the most telling first."""
+    drawings: list[Any] = []
+    if any(curve.auc for curve in refinement.curves.values()):
+        drawings.append(lambda axes: draw_auc(axes, refinement, comparison))
+    names = names_of_distances(refinement)
+    preferred = [name for word in ("spectrum", "value", "wasserstein") for name in names if word in name]
+
+    def distance(axes: Axes, name: str) -> None:
+        draw_distance(axes, refinement, comparison, name)
+        axes.set_title(f"Refinement: {words(name)}")
+
+    return drawings + [partial(distance, name=name) for name in dict.fromkeys([*preferred, *names])]

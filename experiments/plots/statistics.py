@@ -3,30 +3,28 @@ band."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from experiments.evaluation.results import Comparison
 from experiments.plots.style import (
     BAND,
     GENERATOR,
     SOLVER,
     Arrays,
     Picture,
-    is_inside,
     labelled,
-    null_limit,
     panels,
     ratio_ticks,
     style,
-    words,
 )
+from experiments.wording import words
 
 
-def spectrum(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
+def spectrum(figures: Arrays, comparison: Comparison) -> list[Picture]:
     """Energy spectrum with the solver's null band, and below it the ratio to the solver's median."""
     if not {"spectrum/wavenumber", "spectrum/generator", "spectrum/solver"} <= figures.keys():
         return []
@@ -106,7 +104,7 @@ def plain_ratio(axes: Axes, reach: float) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def histograms(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
+def histograms(figures: Arrays, comparison: Comparison) -> list[Picture]:
     """Densities of the values and of the increments, logarithmic, with the null band."""
     pictures = []
     for prefix in sorted({key.rsplit("/", 1)[0] for key in figures if key.endswith("/centers")}, key=_natural):
@@ -131,7 +129,7 @@ def histograms(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
     return pictures
 
 
-def correlation(figures: Arrays, comparison: Mapping[str, Any]) -> list[Picture]:
+def correlation(figures: Arrays, comparison: Comparison) -> list[Picture]:
     """Spatial correlation against distance, with the null band."""
     if not {"correlation/distance", "correlation/generator", "correlation/solver"} <= figures.keys():
         return []
@@ -164,42 +162,3 @@ def _banded(axes: Axes, figures: Arrays, prefix: str, x: np.ndarray) -> None:
         axes.fill_between(x, figures[f"{prefix}/low"], figures[f"{prefix}/high"], color=BAND, lw=0, label="null band")
     axes.plot(x, figures[f"{prefix}/solver"], color=SOLVER, label="solver")
     axes.plot(x, figures[f"{prefix}/generator"], color=GENERATOR, linestyle="--", label="generator")
-
-
-def forest(comparison: Mapping[str, Any]) -> list[Picture]:
-    """Every distance as a ratio to its floor with its interval, against its own null band."""
-    rows = [(name, one) for name, one in (comparison.get("distances") or {}).items() if one.get("ratio") is not None]
-    if not rows:
-        return []
-    with style():
-        figure, grid = panels((6.4, 0.9 + 0.34 * len(rows)))
-        axes = grid[0, 0]
-        highest = 1.0
-        for row, (_, one) in enumerate(reversed(rows)):
-            ratio, limit = one["ratio"], null_limit(one)
-            low, high = one.get("ratio_ci") or (ratio, ratio)
-            highest = max(highest, high or ratio, ratio, limit or 1)
-            if limit:
-                axes.barh(row, limit - 0.01, left=0.01, height=0.72, color=BAND)
-            axes.plot([low, high], [row, row], color=GENERATOR, linewidth=2.2, solid_capstyle="butt")
-            inside = is_inside(one)
-            marker, size, face = ("o", 7, "white") if inside else ("^", 8, GENERATOR)
-            axes.plot(
-                ratio, row, marker, color=GENERATOR,
-                markersize=size, markerfacecolor=face, markeredgewidth=1.6,
-            )  # fmt: skip
-        axes.axvline(1, color=SOLVER, linewidth=1)
-        lowest = min([0.5, *(0.8 * (one.get("ratio_ci") or [one["ratio"]])[0] for _, one in rows)])
-        axes.set(
-            xscale="log", xlim=(max(lowest, 0.05), highest * 1.2), ylim=(-0.6, len(rows) - 0.4),
-            xlabel="ratio to the floor (1: a second solver set)",
-        )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [words(name) for name, _ in reversed(rows)])
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        ratio_ticks(axes.xaxis, max(lowest, 0.05), highest * 1.2)
-    caption = (
-        "Each distance divided by its floor, with the 95% interval. Grey: the solver's own null band. "
-        "Open circle: inside; filled triangle: outside."
-    )
-    return [Picture(figure, caption)]

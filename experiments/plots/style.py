@@ -13,13 +13,15 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from experiments.evaluation.results import Comparison
 
 SOLVER, GENERATOR, GAUSSIAN, INITIAL, BAND = "#1a1a1a", "#d55e00", "#0072b2", "#009e73", "#c9ced6"
 
@@ -45,11 +47,21 @@ _STYLE: Any = {
     "axes.formatter.use_mathtext": True,
 }
 
-STARTS = {
-    "generator": ("generator", GENERATOR, "-", "o"),
-    "gaussian": ("Gaussian field, same spectrum", GAUSSIAN, "--", "s"),
-    "initial": ("system's own initial condition", INITIAL, ":", "^"),
+BANK = "#aa4499"
+
+STARTS: dict[str, tuple[str, Any, str]] = {
+    "generator": (GENERATOR, "-", "o"),
+    "gaussian": (GAUSSIAN, "--", "s"),
+    "initial": (INITIAL, ":", "^"),
+    "bank": (BANK, "-.", "D"),
 }
+"""Colour, line style and marker of each start of a refinement."""
+OTHER_STARTS: tuple[tuple[str, Any, str], ...] = (
+    ("#777777", (0, (5, 1, 1, 1, 1, 1)), "v"),
+    ("#117733", (0, (1, 1)), "P"),
+    ("#882255", (0, (3, 1)), "X"),
+)
+"""The same for starts that have no look of their own, in turn."""
 
 CARD = (3.5, 2.7)
 
@@ -90,23 +102,13 @@ def style() -> Iterator[None]:
         yield
 
 
-_NAMES = {"wasserstein": "Wasserstein", "gaussian": "Gaussian", "crps": "CRPS"}
-
-
-def words(name: str) -> str:
-    """Turn a key into words: ``log_spectrum`` into ``log spectrum``."""
-    text = name.replace("_", " ").replace("/", ", ")
-    return " ".join(_NAMES.get(word, word) for word in text.split(" "))
-
-
-def unit_of(comparison: Mapping[str, Any], name: str) -> str:
+def unit_of(comparison: Comparison, name: str) -> str:
     """Return the unit of a channel or coordinate, or "" where it is non-dimensional."""
-    units = comparison.get("units") or {}
-    unit = units.get(name, "") if isinstance(units, Mapping) else ""
-    return "" if unit in ("1", None) else str(unit)
+    unit = comparison.units.get(name, "")
+    return "" if unit == "1" else unit
 
 
-def labelled(comparison: Mapping[str, Any], symbol: str, name: str | None = None) -> str:
+def labelled(comparison: Comparison, symbol: str, name: str | None = None) -> str:
     """Return an axis label, ``x (m)``, or ``x`` where it is non-dimensional."""
     unit = unit_of(comparison, name or symbol)
     return f"{symbol} ({unit})" if unit else symbol
@@ -172,9 +174,9 @@ def coordinates_of(figures: Arrays) -> list[np.ndarray]:
     return found
 
 
-def channel_names(comparison: Mapping[str, Any], count: int) -> list[str]:
+def channel_names(comparison: Comparison, count: int) -> list[str]:
     """Return the names of the channels, numbered where the comparison does not name them."""
-    given = [str(one) for one in comparison.get("channels") or []]
+    given = list(comparison.channels)
     return given if len(given) == count else [f"channel {index}" for index in range(count)]
 
 
@@ -185,23 +187,3 @@ def ratio_ticks(axis: Any, low: float, high: float) -> None:
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def null_limit(distance: Mapping[str, Any]) -> float | None:
-    """Upper end of a distance's null band as a ratio to its floor."""
-    floor, null95 = distance.get("floor"), distance.get("null95")
-    return null95 / floor if floor and null95 is not None else None
-
-
-def is_inside(distance: Mapping[str, Any]) -> bool | None:
-    """Whether a distance lies inside the null band: as the comparison found (Holm-corrected), else by its own
-    band."""
-    if (found := distance.get("inside")) is not None:
-        return bool(found)
-    value, null95 = distance.get("value"), distance.get("null95")
-    return None if value is None or null95 is None else value <= null95
-
-
-def is_finite(value: Any) -> TypeGuard[float]:
-    """Whether a JSON value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))

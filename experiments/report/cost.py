@@ -1,103 +1,94 @@
-"""The report's section on cost: the generator against the cheapest solver that is as good."""
+"""The report's sections on cost: the generator against the cheapest solver that is as good, and its worth in fields."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
-from typing import Any
 
 from experiments import plots
-from experiments.plots.style import is_finite
-from experiments.report.pieces import gallery, given, number, seconds, table
+from experiments.evaluation.results import Baselines, Cost, Plain, SolverRow, Worth
+from experiments.evaluation.verdict import setting, worth_sentences
+from experiments.report.page import Page
+from experiments.report.pieces import folded, gallery, given, name, number, seconds, table, timing
+from experiments.wording import is_finite, words
 
 
-def cost_section(comparison: Mapping[str, Any]) -> str:
-    """The costs, the break-even and the search; nothing where no cost was measured."""
-    cost = comparison.get("cost") or {}
-    if not cost:
-        return ""
-    cheapest = cost.get("cheapest") or {}
-    carry = cost.get("carry_seconds_per_sample")
-    rows = [
-        ["generator, carry included" if carry else "generator", seconds(cost.get("generator_seconds_per_sample"))],
-        ["of which the carry", seconds(carry or None)],
-        ["solver, as the reference", seconds(cost.get("reference_seconds_per_sample"))],
-        [
-            f"cheapest solver as good ({html.escape(_setting(cheapest))})",
-            seconds(cheapest.get("seconds_per_sample")),
-        ],
-        ["making the training fields, once", seconds(cost.get("data_seconds"))],
-        ["training, once", seconds(cost.get("training_seconds"))],
+def cost_section(cost: Cost, page: Page) -> str:
+    """The costs with their spread, the break-even, and the search."""
+    rows = [["generator" if cost.layer is None else "generator, solver layer included", timing(cost.generator)]]
+    if cost.layer is not None:
+        rows.append(["of which the solver layer", timing(cost.layer)])
+    rows.append([f"reference ({html.escape(setting(cost.reference))})", timing(cost.reference.timing)])
+    if cost.cheapest is not cost.reference:
+        label = f"cheapest solver as good ({html.escape(setting(cost.cheapest))})"
+        rows.append([label, timing(cost.cheapest.timing)])
+    rows += [
+        ["making the training fields, once", seconds(cost.data_seconds)],
+        ["training, once", seconds(cost.training_seconds)],
     ]
-    if is_finite(cost.get("spin_up_saved")):
-        other = (comparison.get("refinement") or {}).get("gaussian") or {}
-        least = "more than " if other.get("enters_all", 0) is None else ""
-        saved = f"{least}{given(cost['spin_up_saved'])}"
-        rows.append(["spin-up saved against the Gaussian start, in solver time", saved])
-    even = cost.get("break_even")
-    says = (
-        ""
-        if "break_even" not in cost
-        else (
-            f"Data and training counted, the generator pays off from <b>{number(even)}</b> samples on."
-            if even is not None
-            else "Against the cheapest solver that is as good, the generator <b>never</b> pays off, however "
-            "many samples are drawn."
-        )
-    )
-    rows = [row for row in rows if row[1] != "–"]
     against = (
-        "Against the strongest solver: of all settings tried, the cheapest that comes as close to the reference as the "
-        "generator does."
-        if len(cost.get("search") or ()) > 1
-        else "Against the reference solver: no cheaper setting was searched."
+        f"Against the strongest of {len(cost.search)} solver settings. A setting counts as good as the generator where "
+        f"{html.escape(cost.criterion.rstrip('.'))}."
+        if len(cost.search) > 1
+        else f"Against the reference ({html.escape(setting(cost.reference))}): nothing cheaper was searched."
     )
+    baselines = page.comparison.get(Baselines)
+    own = baselines.generator.values if baselines is not None else {}
     return (
-        f"<section><h2>Cost</h2><p>{against} {says}</p>"
-        f"{table(['per sample, unless it says once', 'time'], rows)}"
-        f"{_search(cost)}{gallery(plots.search(comparison))}</section>"
+        f"<section><h2>Cost</h2><p>{against}</p><p>{_outcome(cost)}</p>"
+        f"{table(['per sample, unless it says once', 'time (smallest to largest)'], rows)}"
+        f"{gallery(plots.search(cost, own), 'one')}{_search(cost)}</section>"
     )
 
 
-_MEASURED = ("seconds_per_sample", "error", "worst", "ratios", "reaches", "failed")
+def _outcome(cost: Cost) -> str:
+    """Who is cheaper, by how much, and from how many samples on it pays off."""
+    if cost.break_even is None:
+        even = "Data and training counted, it <b>never pays off</b>, however many samples are drawn."
+    else:
+        even = f"Data and training counted, it pays off from <b>{number(cost.break_even)}</b> samples on."
+    if cost.cheapest.timing is None or not is_finite(cost.advantage) or cost.advantage <= 0:
+        return even
+    factor, word = (cost.advantage, "cheaper") if cost.advantage >= 1 else (1 / cost.advantage, "dearer")
+    return f"A sample of the generator is <b>{number(factor)}</b> times {word} than one of that solver. {even}"
 
 
-def _setting(row: Mapping[str, Any]) -> str:
-    parts = [
-        f"{plots.words(str(key))} {html.unescape(given(value))}"
-        for key, value in row.items()
-        if key not in _MEASURED and value is not None and not isinstance(value, Mapping | list)
-    ]
-    return ", ".join(parts).replace("setting ", "") or "none found"
-
-
-def _search(cost: Mapping[str, Any]) -> str:
-    rows = cost.get("search") or []
-    if not rows:
+def _search(cost: Cost) -> str:
+    """Every setting that was tried, failed ones with their reason; nothing where none was."""
+    if not cost.search:
         return ""
-    keys = list(dict.fromkeys(key for row in rows for key in row if key not in _MEASURED))
-    cheapest = cost.get("cheapest") or {}
-    lines, marked = [], []
-    for row in rows:
-        reaches = (
-            f"no: {html.escape(str(row['failed']))}" if row.get("failed") else "yes" if row.get("reaches") else "no"
-        )
-        lines.append(
-            [
-                *(given(row.get(key)) for key in keys),
-                seconds(row.get("seconds_per_sample")),
-                number(row.get("error")),
-                number(row.get("worst")),
-                reaches,
-            ]
-        )
-        marked.append(bool(row.get("reaches")) and all(row.get(key) == cheapest.get(key) for key in keys))
-    head = [
-        *(html.escape(plots.words(key)) for key in keys),
-        "per sample",
-        "median ratio",
-        "largest ratio",
-        "as good",
+    keys = list(dict.fromkeys(key for row in cost.search for key in row.setting))
+    merits = list(dict.fromkeys(key for row in cost.search for key in row.values))
+    rows = [
+        [
+            *(_plain(row.setting[key]) if key in row.setting else "–" for key in keys),
+            timing(row.timing),
+            *(number(row.values[key]) if key in row.values else "–" for key in merits),
+            _as_good(row),
+        ]
+        for row in cost.search
     ]
-    title = f"The search, {len(rows)} solver settings"
-    return f"<details open><summary>{title}</summary>{table(head, lines, marked)}</details>"
+    head = [*map(name, keys), "per sample", *map(name, merits), "as good"]
+    marked = [row is cost.cheapest for row in cost.search]
+    listing = table(head, rows, marked, text=[len(head) - 1])
+    return folded(f"The search, {len(rows)} solver settings", listing, shown=True)
+
+
+def _as_good(row: SolverRow) -> str:
+    if row.failed is not None:
+        return f"failed: {html.escape(row.failed)}"
+    if row.reaches:
+        return "yes"
+    return f"no, worse in: {html.escape(words(row.worse))}" if row.worse else "no"
+
+
+def _plain(value: Plain) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return html.escape(value) if isinstance(value, str) else given(value)
+
+
+def worth_section(worth: Worth, page: Page) -> str:
+    """How many solver fields come as close to the law as the generator does, in a sentence and a picture."""
+    said = html.escape(" ".join(worth_sentences(worth)))
+    law = f"Distance from the law: {html.escape(worth.distance.rstrip('.'))}."
+    return f"<section><h2>Worth in solver fields</h2><p>{said} {law}</p>{gallery(plots.worth(worth), 'one')}</section>"

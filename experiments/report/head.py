@@ -3,70 +3,76 @@
 from __future__ import annotations
 
 import html
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from experiments import plots
-from experiments.plots.style import is_finite
-from experiments.report.pieces import number, seconds
+from experiments.evaluation.results import Comparison, Cost, Distances, Tests
+from experiments.report.pieces import number, p_value, seconds
 from experiments.runs import RunFolder
+from experiments.wording import is_finite, words
 
 
 def head_section(
-    folder: RunFolder, comparison: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], title: str
+    folder: RunFolder, comparison: Comparison | None, metrics: Sequence[Mapping[str, Any]], title: str
 ) -> str:
     """Verdict, key figures, and which run this is."""
     record = folder.record
-    verdict = comparison.get("verdict") or (
-        f"This run has not been compared with the solver yet. Go on with: {folder.resume_command()}"
-    )
-    cost = comparison.get("cost") or {}
-    ratios = sorted(one["ratio"] for one in (comparison.get("distances") or {}).values() if is_finite(one.get("ratio")))
-    inside = [plots.is_inside(one) for one in (comparison.get("distances") or {}).values()]
-    facts: list[tuple[str, str]] = []
-    if ratios:
-        middle = (ratios[(len(ratios) - 1) // 2] + ratios[len(ratios) // 2]) / 2
-        facts += [(number(middle), "median ratio to the floor"), (number(ratios[-1]), "largest ratio")]
-        facts.append((f"{sum(map(bool, inside))} of {len(inside)}", "distances inside the null band"))
-    if comparison.get("n"):
-        what = f"members in each of {comparison['cases']} cases" if comparison.get("cases") else "fields compared"
-        facts.append((number(comparison["n"]), f"{what} on each side"))
+    if comparison is None:
+        verdict = f"This run has not been compared yet. Go on with: {folder.resume_command()}"
+    else:
+        verdict = comparison.verdict
+    facts = [] if comparison is None else _facts(comparison)
     if metrics and is_finite(metrics[-1].get("step")):
         facts.append((number(metrics[-1]["step"]), "generator updates"))
-    if is_finite(cost.get("training_seconds")):
-        facts.append((seconds(cost["training_seconds"]), "training"))
-    if is_finite(cost.get("generator_seconds_per_sample")):
-        carried = ", carry included" if cost.get("carry_seconds_per_sample") else ""
-        facts.append((seconds(cost["generator_seconds_per_sample"]), f"per sample{carried}"))
-    devices = record.get("devices") or {}
-    below = ", ".join(
-        one
-        for one in (
-            f"task {comparison.get('task')}" if comparison.get("task") else "",
-            f"preset {folder.preset}",
-            f"seed {folder.config.seed}",
-            f"{devices.get('count')} × {devices.get('kind') or devices.get('platform')}" if devices else "",
-            str(record.get("created", "")).replace("T", " "),
-        )
-        if one
-    )
+    devices = record.get("devices")
+    below = [f"preset {folder.preset}", f"seed {folder.config.seed}"]
+    if comparison is not None:
+        below.append(f"held-out data of seed {comparison.data_seed}{', sealed' if comparison.sealed else ''}")
+    if isinstance(devices, Mapping):
+        below.append(f"{devices.get('count')} × {devices.get('kind') or devices.get('platform')}")
+    below.append(str(record.get("created", "")).replace("T", " "))
+    which = html.escape(", ".join(filter(None, below)))
     boxes = "".join(f"<div><b>{value}</b><span>{html.escape(label)}</span></div>" for value, label in facts)
     return (
-        f'<header><h1>{html.escape(title)}</h1><p class="soft">{html.escape(below)}</p></header>'
-        f'<div class="verdict"><p>{html.escape(str(verdict))}</p></div>'
+        f'<header><h1>{html.escape(title)}</h1><p class="soft">{which}</p></header>'
+        f'<div class="verdict"><p>{html.escape(verdict)}</p></div>'
         + (f'<div class="facts">{boxes}</div>' if boxes else "")
     )
 
 
-def details_section(folder: RunFolder, data: Mapping[str, Any]) -> str:
+def _facts(comparison: Comparison) -> list[tuple[str, str]]:
+    """The key figures of a comparison, each as markup and label."""
+    facts: list[tuple[str, str]] = []
+    if (tests := comparison.get(Tests)) is not None:
+        facts.append((p_value(tests.p_value), f"p of the joint test: {'told' if tests.told else 'not told'}"))
+        if (best := tests.entries.get(tests.strongest)) is not None:
+            facts.append((number(best.statistic), f"{best.unit or 'statistic'}, {words(tests.strongest)}"))
+    if (distances := comparison.get(Distances)) is not None and distances.entries:
+        entries = distances.entries.values()
+        facts.append((number(statistics.median(one.ratio for one in entries)), "median ratio to the floor"))
+        facts.append((f"{sum(one.inside for one in entries)} of {len(entries)}", "distances inside the null band"))
+    if comparison.n:
+        facts.append((number(comparison.n), "samples in each set of a distance"))
+    if (cost := comparison.get(Cost)) is not None:
+        layer = "" if cost.layer is None else ", solver layer included"
+        facts += [
+            (seconds(cost.generator.seconds), f"per sample{layer}"),
+            (seconds(cost.training_seconds), "training"),
+            ("never" if cost.break_even is None else number(cost.break_even), "samples from which it pays off"),
+        ]
+    return facts
+
+
+def details_section(folder: RunFolder) -> str:
     """The command that repeats the run, with its configuration, networks, data and versions folded away."""
     record = {key: value for key, value in folder.record.items() if key != "config"}
     blocks = [
         ("Configuration", folder.record["config"]),
         ("Networks", folder.networks()),
-        ("Training fields and their certificate", data),
+        ("Training fields and their certificate", folder.data()),
         ("Versions, devices, command", record),
     ]
     shown = "".join(

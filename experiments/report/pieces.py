@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import plots
-from experiments.plots.style import is_finite
+from experiments.evaluation.results import Interval, Timing
+from experiments.wording import is_finite, words
 
-MARKS = {
-    True: '<span class="mark">○ inside</span>',
-    False: '<span class="mark outside">▲ outside</span>',
-    None: "–",
-}
+MARKS = {True: '<span class="mark">○ inside</span>', False: '<span class="mark outside">▲ outside</span>'}
 """Whether a value lies inside its null band, for eyes that see no colour too."""
 
 
@@ -31,6 +28,21 @@ def given(value: Any) -> str:
     return f"{value:g}" if is_finite(value) else number(value)
 
 
+def interval(ends: Interval | None) -> str:
+    """Write an interval; a dash where there is none."""
+    return "–" if ends is None or not is_finite(ends[0]) else f"{number(ends[0])} to {number(ends[1])}"
+
+
+def p_value(value: float) -> str:
+    """Write a p-value with two digits."""
+    return f"{value:.2g}" if is_finite(value) else "–"
+
+
+def name(key: str) -> str:
+    """Write a key in words, as markup."""
+    return html.escape(words(key))
+
+
 def _power(value: float) -> str:
     mantissa, _, exponent = f"{value:.2e}".partition("e")
     return f"{mantissa}&#8239;×&#8239;10<sup>{int(exponent)}</sup>"
@@ -44,6 +56,15 @@ def seconds(value: Any) -> str:
         if abs(value) < limit:
             return f"{number(value * factor)} {unit}"
     return f"{number(value / 3600)} h"
+
+
+def timing(found: Timing | None) -> str:
+    """Write a time, with its smallest and largest value where it was taken more than once; a dash for none."""
+    if found is None:
+        return "–"
+    if found.repeats <= 1:
+        return seconds(found.seconds)
+    return f"{seconds(found.seconds)} ({seconds(found.low)} to {seconds(found.high)})"
 
 
 def table(
@@ -73,10 +94,14 @@ def gallery(pictures: Sequence[plots.Picture | plots.Film], kind: str = "cards")
     return f'<div class="{kind}">{shown}</div>'
 
 
-def definitions(meanings: Mapping[str, Any]) -> str:
+def folded(title: str, content: str, shown: bool = False) -> str:
+    """Fold content away under a title; nothing where there is no content."""
+    return f"<details{' open' * shown}><summary>{title}</summary>{content}</details>" if content else ""
+
+
+def definitions(meanings: Mapping[str, str], title: str = "What each is") -> str:
     """What each name means, folded away; nothing where there is nothing to say."""
     items = "".join(
-        f"<li><b>{html.escape(plots.words(name))}</b>: {html.escape(str(meaning))}</li>"
-        for name, meaning in meanings.items()
+        f"<li><b>{name(key)}</b>: {html.escape(meaning)}</li>" for key, meaning in meanings.items() if meaning
     )
-    return f"<details><summary>What each is</summary><ul>{items}</ul></details>" if items else ""
+    return folded(title, f"<ul>{items}</ul>" if items else "")

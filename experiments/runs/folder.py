@@ -22,11 +22,12 @@ import json
 import os
 import shlex
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -38,6 +39,10 @@ from experiments.errors import UserError
 from experiments.files import write_text
 from experiments.options import to_mapping
 from experiments.runs.provenance import provenance
+from experiments.wording import is_finite
+
+if TYPE_CHECKING:
+    from experiments.evaluation.results import Comparison
 
 FORMAT_VERSION = 1
 
@@ -105,19 +110,26 @@ class RunFolder:
         rows: dict[int, dict[str, Any]] = {}
         if self.metrics_file.exists():
             for line in self.metrics_file.read_text(errors="replace").splitlines():
-                with suppress(ValueError, TypeError, KeyError):
+                with suppress(ValueError, RecursionError):
                     row = json.loads(line)
-                    rows[int(row["step"])] = row
+                    if isinstance(row, dict) and type(row.get("step")) is int:
+                        rows[row["step"]] = row
         return [rows[step] for step in sorted(rows)]
 
-    def comparison(self) -> dict[str, Any]:
-        """Read ``comparison.json``; a ``UserError`` says how to get one where there is none yet."""
-        remedy = f"`python -m experiments compare {self.path}` makes it"
-        content = self._read_json(self.comparison_file, remedy)
-        for part in (content.get(name) or {} for name in ("distances", "scores", "refinement")):
-            if not isinstance(part, dict) or not all(isinstance(entry, dict) for entry in part.values()):
-                raise UserError(f"{self.comparison_file} is damaged; {remedy}.")
-        return content
+    def training_seconds(self) -> float:
+        """Return the seconds that the training took, by the last row of ``metrics.jsonl`` that has them; else 0."""
+        found = [row["seconds"] for row in self.metrics() if is_finite(row.get("seconds"))]
+        return float(found[-1]) if found else 0.0
+
+    def comparison(self) -> Comparison:
+        """Read ``comparison.json``.
+
+        Raises:
+            UserError: there is none yet, or it is damaged or of another format; it says how to make it.
+        """
+        from experiments.evaluation import results
+
+        return results.read(self.comparison_file, f"`python -m experiments compare {self.path}` makes it")
 
     def data(self) -> dict[str, Any]:
         """Read ``data.json``; empty where there is none yet."""
@@ -134,11 +146,20 @@ class RunFolder:
         return _arrays(self.figures_file, f"`python -m experiments compare {self.path}` writes it again")
 
     def film(self) -> list[tuple[int, np.ndarray]]:
-        """Read the samples kept along the training, with their steps, in order; empty where none were kept."""
-        frames = []
-        for path in sorted((self.path / "film").glob("[0-9]*.npz")):
-            frames.append((int(path.stem), _arrays(path, "remove it, and the film goes on without it")["samples"]))
-        return frames
+        """Read the samples kept along the training, with their steps, in order; empty where none were kept.
+
+        Raises:
+            UserError: a frame cannot be read.
+        """
+        frames, remedy = {}, "remove it, and the film goes on without it"
+        for path in (self.path / "film").glob("*.npz"):
+            # Whatever else lies there is not ours.
+            if path.stem.isascii() and path.stem.isdecimal():
+                arrays = _arrays(path, remedy)
+                if "samples" not in arrays:
+                    raise UserError(f"{path} holds no samples; {remedy}.")
+                frames[int(path.stem)] = arrays["samples"]
+        return sorted(frames.items())
 
     def resume_command(self) -> str:
         """Return the command that goes on with this run where it stopped."""
@@ -182,7 +203,7 @@ class RunFolder:
             raise UserError(f"{self.path} has no {path.name} yet; {remedy}.")
         try:
             content = json.loads(path.read_text())
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
             raise UserError(f"{path} is damaged; {remedy or 'remove it and resume the run'}.")
@@ -193,7 +214,8 @@ def _arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    # TypeError: a bare array in place of an archive.
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged; {remedy}.") from error
 
 
@@ -250,7 +272,7 @@ def open_folder(path: str | Path) -> RunFolder:
         raise UserError(f"{path} is not a run folder, it has no config.yaml{_suggest_run(path)}")
     try:
         record = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
         record = None
     kinds = {"format": int, "experiment": str, "preset": str, "config": dict}
     if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in kinds.items()):

@@ -7,9 +7,10 @@ generator is worth shows against that ensemble, inside the range of the paramete
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,10 +18,15 @@ from experiments.config import ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.options import setting
-from experiments.tasks.observations import Cases, condition, observe
+from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.snapshot import AXES
 from experiments.tasks.task import NONE, Report, Task, check_draws, dataset_spec
 
+if TYPE_CHECKING:
+    from experiments.evaluation.results import Comparison
+
+_OUTSIDE = 16
+"""First of the random streams of the cases outside the range, apart from those of posterior and search."""
 _SPLITS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -62,6 +68,22 @@ class Forecast(Task):
         defect_steps: solver steps between two output times with which the penalty's defect is taken.
     """
 
+    unread: ClassVar[tuple[str, ...]] = (
+        "carry.tau",
+        "carry.steps",
+        "carry.start",
+        "carry.ramp",
+        "carry.bound",
+        "compare.fields",
+        "compare.tested",
+        "compare.refined",
+        "compare.relabellings",
+        "compare.refine",
+        "compare.separations",
+        "compare.quantiles",
+        "compare.projections",
+    )
+
     system: Callable[..., Any]
     parameter: str
     defect_steps: int = 10
@@ -89,7 +111,7 @@ class Forecast(Task):
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse also what neither the task nor its comparison could use."""
-        from experiments.comparison.forecast import DISTANCES
+        from experiments.evaluation.posterior_yardstick import DISTANCES, least_draws
 
         super().check(config)
         told, asked = self.told(config), config.compare
@@ -103,15 +125,12 @@ class Forecast(Task):
             )
         if config.data.snapshots < 2:
             raise UserError("--data.snapshots 1 makes no trajectory: keep at least 2 times.")
-        if config.carry.tau > 0:
-            raise UserError(f"--carry.tau {config.carry.tau:g}: a forecast is for fixed times, leave it at 0.")
         if tests < asked.cases:
             raise UserError(
                 f"--compare.cases {asked.cases} needs as many test trajectories, but --data.trajectories makes "
                 f"{tests}: make more, or compare fewer cases."
             )
-        least = max(50, int(np.ceil(len(DISTANCES) / asked.level)))
-        check_draws(config, least, f"{len(DISTANCES)} distances tested")
+        check_draws(config, least_draws(asked.level), f"{len(DISTANCES)} distances tested")
 
     def spec(self, config: ExperimentConfig) -> Any:
         """Trajectories, conditioned on what is observed."""
@@ -119,7 +138,7 @@ class Forecast(Task):
 
         told = self.told(config)
         system = self.system(config, told.parameter[0])
-        unseen = Cases(np.zeros((1, told.observations), int), np.zeros((1, told.observations)), np.ones(1))
+        unseen = Observed(np.zeros((1, told.observations), int), np.zeros((1, told.observations)), np.ones(1))
         conditions = {name: value.shape[1:] for name, value in self.condition(config, unseen).items()}
         shape = (config.data.snapshots, *system.field_shape)
         return SampleSpec(shape, trajectory=True, conditions=conditions, extent=system.grid.extent)
@@ -154,14 +173,14 @@ class Forecast(Task):
             extent=dataset.grid.extent,
         )
 
-    def observe(self, config: ExperimentConfig, dataset: Any, split: str) -> Cases:
+    def observe(self, config: ExperimentConfig, dataset: Any, split: str) -> Observed:
         """Observe every initial field of a split, at its own random grid points; fixed by the data's seed."""
         told = self.told(config)
         rng = np.random.default_rng((config.data.seed, _SPLITS[split]))
         parameter = dataset.parameters[split][self.parameter]
         return observe(dataset.initial[split], parameter, told.observations, told.noise, rng)
 
-    def condition(self, config: ExperimentConfig, cases: Cases) -> dict[str, np.ndarray]:
+    def condition(self, config: ExperimentConfig, cases: Observed) -> dict[str, np.ndarray]:
         """Return what the networks see: values on the grid with a mask of where there are any, log parameter."""
         return condition(cases, config.data.points[0], self.parameter)
 
@@ -173,11 +192,88 @@ class Forecast(Task):
         seconds: dict[str, float],
         report: Report,
         baselines: Mapping[str, Any] = NONE,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Ensembles against the exact posterior: inside the parameter's range, and at each value outside."""
-        from experiments.tasks.posterior import Comparison
+        import jax
 
-        return Comparison(self, config, dataset, trained, report).run(seconds, baselines)
+        from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
+        from experiments.evaluation.posterior_yardstick import Sizes
+        from experiments.evaluation.results import Comparison
+        from experiments.evaluation.verdict import verdict
+        from experiments.tasks.posterior import Posterior
+
+        asked, told = config.compare, self.told(config)
+        system, prior = self.system(config, told.parameter[0]), self.prior(config)
+        key, members = jax.random.key(asked.seed), asked.members
+        posterior = Posterior(partial(self.system, config), prior, told.noise, dataset.times, dataset.dt)
+
+        def known(label: str, seen: Observed, truths: np.ndarray) -> Cases:
+            conditions = self.condition(config, seen)
+
+            def draw(sample: Callable[..., np.ndarray], count: int) -> np.ndarray:
+                given = {name: np.repeat(value[:count], members, axis=0) for name, value in conditions.items()}
+                fields = sample(key, count * members, given)
+                return fields.reshape(count, members, *fields.shape[1:])
+
+            initial = posterior.draw(seen, 2 * members, jax.random.fold_in(key, 1))
+            meaning = "root mean square of the defect by the solver and step that made the data, a mean over members"
+            defects = (meaning, "field / time", lambda ensembles: posterior.defects(ensembles, seen.parameter))
+            return Cases(
+                label,
+                truths,
+                posterior.solve(initial, seen.parameter),
+                draw,
+                {"defect": defects},
+                posterior.x[seen.points],
+                seen.values,
+                tuple(f"{self.parameter} {value:.3g}" for value in seen.parameter),
+            )
+
+        def outside() -> Iterator[Cases]:
+            for number, value in enumerate(told.outside, start=_OUTSIDE):
+                initial = posterior.prior_fields(asked.cases, 1, jax.random.fold_in(key, number))
+                rng = np.random.default_rng((asked.seed, number))
+                parameter = np.full(asked.cases, value)
+                seen = observe(initial[:, 0], parameter, told.observations, told.noise, rng)
+                yield known(f"{self.parameter} {value:g}", seen, posterior.solve(initial, parameter)[:, 0])
+
+        tests = self.observe(config, dataset, "test").first(asked.cases)
+
+        def climatology(count: int) -> np.ndarray:
+            chosen = np.random.default_rng((asked.seed, 3)).integers(len(dataset.train), size=(count, members))
+            return np.asarray(dataset.train)[chosen]
+
+        def unconditioned(count: int) -> np.ndarray:
+            initial = posterior.prior_fields(count, members, jax.random.fold_in(key, 4))
+            return posterior.solve(initial, tests.parameter[:count])
+
+        inside = known("inside", tests, np.asarray(dataset.test[: asked.cases]))
+        sections, figures = compare_forecast(
+            inside,
+            outside(),
+            trained.sample,
+            within="{} {:g} to {:g}".format(self.parameter, *told.parameter),
+            times=dataset.times,
+            extent=system.grid.extent,
+            sizes=Sizes(asked.draws, asked.resamples, asked.level, asked.resolved, asked.seed),
+            rivals={
+                "climatology": Rival("training trajectories drawn at random, whatever was observed", climatology),
+                "prior": Rival(
+                    f"the solver from initial fields drawn whatever was observed, with the case's own {self.parameter}",
+                    unconditioned,
+                    timed=True,
+                ),
+            },
+            fitted=baselines,
+            candidates=lambda count: posterior.candidates(tests.first(count), members, jax.random.fold_in(key, 2))[
+                : None if asked.search else 1
+            ],
+            repeats=asked.repeats,
+            spent=Spent(seconds["data"], seconds["training"]),
+            progress=report,
+        )
+        title = f"{system.name}: forecasts against the exact posterior"
+        return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
 
     def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
         """Draw trajectories for given observations, or for the test data's.
@@ -199,7 +295,7 @@ class Forecast(Task):
             if points is None:
                 cases = self.observe(config, dataset, "test")
                 chosen = np.arange(count) % len(cases.parameter)
-                cases = Cases(*(part[chosen] for part in cases))
+                cases = Observed(*(part[chosen] for part in cases))
             else:
                 if np.ndim(points) != 1 or np.shape(points) != np.shape(values):
                     raise UserError(
@@ -210,7 +306,7 @@ class Forecast(Task):
                     raise UserError(f"{self.parameter} must be positive, found {given[self.parameter]}.")
                 index = np.rint(np.asarray(points) / system.grid.spacing[0]).astype(int) % len(x)
                 parameter = np.full(count, float(given[self.parameter]))
-                cases = Cases(np.tile(index, (count, 1)), np.tile(values, (count, 1)), parameter)
+                cases = Observed(np.tile(index, (count, 1)), np.tile(values, (count, 1)), parameter)
             fields = trained.sample(key, count, self.condition(config, cases))
             return Fields(
                 fields,

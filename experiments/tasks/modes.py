@@ -8,9 +8,9 @@ samples against exact ones by distances with floor and null band, as it would ag
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,9 +21,11 @@ from experiments.options import setting
 from experiments.tasks.task import NONE, Report, Task, check_draws
 from gan.config import TrainingConfig
 
+if TYPE_CHECKING:
+    from experiments.evaluation.exact_samples import Law
+    from experiments.evaluation.results import Comparison
+
 AXES = ("y", "x")
-NULL_DRAWS = 60
-"""Sets of exact samples that give each score its band."""
 DISTANCES = 3
 """Values, sliced and kernel, what means something without a place in space; quantiles are one more if asked for."""
 COMPARE = CompareConfig(fields=2048, draws=200)
@@ -40,35 +42,6 @@ SMOKE_TRAINING = TrainingConfig(
     sample_chunk=128,
 )
 """For the presets of every law: sizes of the comparison, and what a test has time for."""
-
-
-@runtime_checkable
-class Law(Protocol):
-    """What the task needs to know of a law.
-
-    Attributes:
-        name: of the law.
-        weights: of its modes, summing to 1.
-        channels: names of the numbers at each point of a sample.
-        description: what there is to say of it, in plain values.
-    """
-
-    name: str
-    weights: np.ndarray
-    channels: tuple[str, ...]
-    description: Mapping[str, Any]
-
-    def draw(self, split: str, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw independent samples (count, *grid, C) of a split: train, validation or test."""
-        ...
-
-    def label(self, samples: np.ndarray) -> Any:
-        """Return the ``gan.metrics.Labels`` of samples."""
-        ...
-
-    def exact(self, count: int, rng: np.random.Generator) -> Any:
-        """Return the labels of ``count`` independent samples of the test split."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -100,6 +73,19 @@ class Modes(Task):
         padding: boundary rule of the samples' grid, where they have one.
     """
 
+    unread: ClassVar[tuple[str, ...]] = (
+        "carry",
+        "compare.tested",
+        "compare.refined",
+        "compare.relabellings",
+        "compare.refine",
+        "compare.separations",
+        "compare.resolved",
+        "compare.members",
+        "compare.cases",
+        "compare.search",
+    )
+
     law: Callable[[ExperimentConfig, Report], Law]
     shape: Callable[[ExperimentConfig], tuple[int, ...]]
     padding: str = "zero"
@@ -128,8 +114,6 @@ class Modes(Task):
                 f"--compare.fields {config.compare.fields} needs two sets of as many test samples, but --data.samples "
                 f"draws {test}: draw {2 * config.compare.fields}, or compare fewer."
             )
-        if config.carry.tau > 0:
-            raise UserError(f"--carry.tau {config.carry.tau:g}: there is no solver here, leave it at 0.")
         distances = DISTANCES + bool(config.compare.quantiles)
         least = int(np.ceil(distances / config.compare.level))
         check_draws(config, least, f"{distances} distances tested")
@@ -155,10 +139,18 @@ class Modes(Task):
         train, validation, test = drawn
         return Drawn(law, train, validation, test, f"drawn from {law.name}", {**description, **seconds})
 
+    def with_fresh_test(
+        self, config: ExperimentConfig, dataset: Drawn, seed: int, report: Report
+    ) -> tuple[ExperimentConfig, Drawn]:
+        """Draw new test samples of the law."""
+        own = replace(config, data=replace(config.data, seed=seed))
+        test = dataset.law.draw("test", config.data.samples[2], np.random.default_rng((seed, 2))).astype(np.float32)
+        return own, replace(dataset, test=test)
+
     def problem(self, config: ExperimentConfig, dataset: Drawn) -> Any:
         """Train on the drawn samples, counting the modes at every checkpoint."""
+        from experiments.evaluation.scores import mode_scores
         from gan import Problem
-        from gan.metrics import mode_scores
 
         law = dataset.law
         return Problem(
@@ -176,11 +168,26 @@ class Modes(Task):
         seconds: dict[str, float],
         report: Report,
         baselines: Mapping[str, Any] = NONE,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Modes, weights and distances, each beside what exact samples of the same number come to."""
-        from experiments.tasks.exact_samples import ModesComparison
+        from experiments.evaluation.exact_samples import compare_exact_samples
+        from experiments.evaluation.results import Comparison
+        from experiments.evaluation.verdict import verdict
 
-        return ModesComparison(self, config, dataset, trained, report).run(seconds, baselines)
+        law = dataset.law
+        sections, figures = compare_exact_samples(
+            law,
+            trained.sample,
+            dataset.train,
+            dataset.test,
+            counted=self.told(config).counted,
+            asked=config.compare,
+            fitted=baselines,
+            seconds=seconds,
+            progress=report,
+        )
+        title = f"{law.name}: generator against exact samples"
+        return Comparison(title, verdict(sections), config.compare.fields, sections, channels=law.channels), figures
 
     def sampler(self, config: ExperimentConfig, dataset: Drawn, trained: Any) -> Callable[..., Fields]:
         """Draw samples with the names of their axes."""
@@ -198,9 +205,3 @@ class Modes(Task):
             )
 
         return draw
-
-
-def course(metrics: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return what was measured along the training, by name, with the steps under ``step``."""
-    rows = [row for row in metrics if all(name in row for name in names)]
-    return {name: np.array([row[name] for row in rows]) for name in ("step", *names)}

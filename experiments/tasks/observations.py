@@ -7,15 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Cases(NamedTuple):
+class Observed(NamedTuple):
     """Observed initial fields: positions as grid indices ``(n, k)``, values ``(n, k)``, parameter ``(n,)``."""
 
     points: np.ndarray
     values: np.ndarray
     parameter: np.ndarray
 
+    def first(self, count: int) -> Observed:
+        """Return the first fields alone."""
+        return Observed(*(part[:count] for part in self))
 
-def observe(initial: np.ndarray, parameter: Any, count: int, noise: float, rng: np.random.Generator) -> Cases:
+
+def observe(initial: np.ndarray, parameter: Any, count: int, noise: float, rng: np.random.Generator) -> Observed:
     """Look at fields ``(n, N, 1)`` in ``count`` different grid points each, with Gaussian errors of size ``noise``.
 
     Raises:
@@ -27,10 +31,10 @@ def observe(initial: np.ndarray, parameter: Any, count: int, noise: float, rng: 
     points = np.argsort(rng.random((fields, size)), axis=1)[:, :count]
     values = np.take_along_axis(np.asarray(initial)[..., 0], points, axis=1)
     noisy = values + noise * rng.standard_normal(values.shape)
-    return Cases(points, noisy.astype(np.float32), np.asarray(parameter, np.float64))
+    return Observed(points, noisy.astype(np.float32), np.asarray(parameter, np.float64))
 
 
-def condition(cases: Cases, size: int, parameter: str) -> dict[str, np.ndarray]:
+def condition(cases: Observed, size: int, parameter: str) -> dict[str, np.ndarray]:
     """Return what the networks see: values on the ``size`` grid points with a mask of where there are any, and the
     parameter's logarithm under its name."""
     field = np.zeros((len(cases.parameter), size, 2), np.float32)

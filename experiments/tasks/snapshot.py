@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,11 +18,16 @@ from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.tasks.task import NONE, Report, Task, check_draws, dataset_spec
 
+if TYPE_CHECKING:
+    from experiments.evaluation.results import Comparison
+
 AXES = ("x", "y", "z")
 _CHUNK = 512
 _BLOCKS = (100, 10, 1)
 _TRAJECTORIES = 128
 _FRAMES = 200
+_LATER = 5
+"""Steps of the short solve over which the growth of the waves is a feature."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,11 @@ class Snapshot(Task):
 
     Attributes:
         system: ``(config, points=None) -> physics.System`` on the configured grid, or on a coarser or finer one.
-        settings: ``config -> settings`` of the solvers among which the cheapest that does as well is searched:
-            mappings with ``points``, ``dt``, ``order``, ``spin_up`` and ``stride`` (or None), both solver times.
+        settings: ``config -> settings`` of the solvers among which the cheapest that does as well is searched; see
+            `Solvers` for what they say.
     """
+
+    unread: ClassVar[tuple[str, ...]] = ("compare.members", "compare.cases")
 
     system: Callable[..., Any]
     settings: Callable[[ExperimentConfig], Sequence[Mapping[str, Any]]]
@@ -46,11 +53,23 @@ class Snapshot(Task):
         """Refuse also what the comparison could not use."""
         super().check(config)
         self.system(config)
-        asked = config.compare
-        if config.data.trajectories[2] < 2 * asked.fields:
+        asked, made = config.compare, config.data.trajectories
+        least = max(2 * asked.fields, 2 * asked.refined)
+        if made[2] < least:
             raise UserError(
-                f"--compare.fields {asked.fields} needs two sets of as many test trajectories, but --data.trajectories "
-                f"makes {config.data.trajectories[2]}: make {2 * asked.fields}, or compare fewer fields."
+                f"--compare.fields {asked.fields} and --compare.refined {asked.refined} need {least} test "
+                f"trajectories, but --data.trajectories makes {made[2]}: make more, or compare fewer fields."
+            )
+        needed = max(asked.tested, asked.refined) + 2 * asked.refined
+        if (have := made[0] * config.data.snapshots) < needed:
+            raise UserError(
+                f"--compare.tested {asked.tested} and --compare.refined {asked.refined} need {needed} training fields, "
+                f"but --data.trajectories and --data.snapshots make {have}: make more, or test fewer samples."
+            )
+        if asked.fields > 2 * asked.refined:
+            raise UserError(
+                f"--compare.fields {asked.fields} is more than twice --compare.refined {asked.refined}: "
+                "compare fewer fields, or refine more."
             )
         shortest = min(config.data.points)
         if max(asked.separations, default=0) >= shortest:
@@ -60,9 +79,7 @@ class Snapshot(Task):
             )
         # Spectrum, values, correlation, sliced and kernel, the increments of each separation, and quantiles if any.
         distances = 5 + bool(asked.quantiles) + len(set(asked.separations))
-        times = len({0.0, config.carry.tau, *asked.refine})
         check_draws(config, int(np.ceil(distances / asked.level)), f"{distances} distances tested")
-        check_draws(config, int(np.ceil(times / asked.level)), f"refinement curves over {times} times")
 
     def spec(self, config: ExperimentConfig) -> Any:
         """Single fields."""
@@ -101,106 +118,69 @@ class Snapshot(Task):
         seconds: dict[str, float],
         report: Report,
         baselines: Mapping[str, Any] = NONE,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Distances, scores, refinement curves and costs against held-out trajectories."""
+    ) -> tuple[Comparison, dict[str, np.ndarray]]:
+        """Tests, refinement curves, distances, scores and costs against held-out trajectories."""
         import jax
 
-        from experiments.comparison.snapshot import RefinementInputs, Sizes, compare_snapshot
+        from experiments.evaluation.results import Comparison
+        from experiments.evaluation.snapshot import compare_snapshot
+        from experiments.evaluation.verdict import verdict
 
         system, asked = self.system(config), config.compare
-        key = jax.random.key(asked.seed)
+        sizes, key = comparison_sizes(asked), jax.random.key(asked.seed)
         # Refused samples are part of the outcome; a few more are drawn so that enough others remain.
-        fields, valid = trained.draw(key, asked.fields + asked.fields // 8)
+        fields, valid = trained.draw(key, sizes.drawn + sizes.drawn // 8)
         samples = np.where(valid.reshape(-1, *[1] * (fields.ndim - 1)), fields, np.nan)
-        pool = np.asarray(dataset.test[:, 0])
-        training = dataset.train.reshape(-1, *system.field_shape)
         refine = refiner(system, dataset.dt)
-        return compare_snapshot(
+        sections, figures = compare_snapshot(
             samples,
-            pool,
-            training,
-            channels=system.channels,
-            extent=system.grid.extent,
-            symmetries=system.symmetries,
-            carry_time=config.carry.tau,
-            sizes=Sizes(
-                n=asked.fields,
-                draws=asked.draws,
-                resamples=asked.resamples,
-                level=asked.level,
-                separations=asked.separations,
-                quantiles=asked.quantiles,
-                directions=asked.projections,
-                resolved=asked.resolved,
-                seed=asked.seed,
-            ),
-            refinement=RefinementInputs(
-                refine, asked.refine, initial=initial_fields(system, asked.fields, jax.random.fold_in(key, 1))
-            ),
-            cost=self._cost(config, dataset, trained, seconds, training),
+            np.asarray(dataset.test[:, 0]),
+            dataset.train.reshape(-1, *system.field_shape),
+            equation(system, refine),
+            trained_on=config.data.trajectories[0],
+            layer_time=config.carry.tau,
+            sizes=sizes,
+            times=asked.refine,
+            initial=initial_fields(system, 2 * asked.refined, jax.random.fold_in(key, 1)),
+            cost=self._cost(config, dataset, trained, seconds),
             evolve=lambda start: _evolve(refine, start, system),
             baselines=baselines,
             progress=report,
         )
+        comparison = Comparison(
+            title="",
+            verdict=verdict(sections),
+            n=asked.fields,
+            sections=sections,
+            step=trained.step,
+            data_seed=config.data.seed,
+            channels=tuple(system.channels),
+        )
+        return comparison, figures
 
-    def _cost(
-        self,
-        config: ExperimentConfig,
-        dataset: Any,
-        trained: Any,
-        seconds: dict[str, float],
-        training: np.ndarray,
-    ) -> Any:
-        """Say what samples cost, and offer the solvers that might reach them for less."""
+    def _cost(self, config: ExperimentConfig, dataset: Any, trained: Any, seconds: dict[str, float]) -> Any:
+        """Say what samples cost, and offer the solvers that might do as well for less."""
         import jax
 
-        from experiments.comparison.cost import CostInputs, timed
-        from experiments.comparison.refinement import gaussian_fields
+        from experiments.evaluation.cost import Candidate
+        from experiments.evaluation.snapshot import CostInputs
 
-        count = min(config.compare.fields, 512)
-        key = jax.random.key(config.compare.seed)
+        asked = config.compare
+        key = jax.random.key(asked.seed)
+        start_key = jax.random.fold_in(key, 2)
         spin_up = float(dataset.times[0])
         system = self.system(config)
-        start = initial_fields(system, count, jax.random.fold_in(key, 2))
         refine = refiner(system, dataset.dt)
-        refine(start[:1], dataset.dt * sum(_BLOCKS))
-        reference = timed(lambda: refine(start, spin_up), warm_up=False)[1] / count
-        known = training[np.linspace(0, len(training) - 1, min(len(training), 16384)).astype(int)]
-
-        def make_solver_fields(setting: Mapping[str, Any], n: int) -> tuple[np.ndarray, float]:
-            """Gaussian fields with the data's spectrum, carried on by this setting; seconds without compilation.
-
-            With a ``stride`` the fields are taken that far apart along fewer trajectories, which share a spin-up.
-            """
-            from physics import ETDRK2, ETDRK4
-
-            coarse = self.system(config, setting["points"])
-            solver = {2: ETDRK2(), 4: ETDRK4()}[setting["order"]]
-            stride = setting["stride"]
-            members = min(n, _TRAJECTORIES) if stride else n
-            begin = gaussian_fields(known, members, seed=config.compare.seed + 1)
-            begin = on_grid(begin, system.grid, coarse.grid)
-            carry_on = refiner(coarse, setting["dt"], solver, chunk=min(members, _CHUNK))
-            carry_on(begin[:1], setting["dt"] * sum(_BLOCKS))
-
-            def run() -> np.ndarray:
-                taken = [carry_on(begin, setting["spin_up"])]
-                while len(taken) * members < n:
-                    taken.append(carry_on(taken[-1], stride))
-                return np.concatenate(taken)[:n]
-
-            fields, spent = timed(run, warm_up=False)
-            return on_grid(fields, coarse.grid, system.grid), spent
-
+        solvers = Solvers(self, config, dataset)
+        offered = self.settings(config) if asked.search else ()
         return CostInputs(
             draw=lambda n: trained.draw(key, n).fields,
-            draw_uncarried=lambda n: trained.draw_uncarried(key, n).fields,
+            draw_bare=(lambda n: trained.draw_uncarried(key, n).fields) if config.carry.tau > 0 else None,
+            reference=lambda n: refine(initial_fields(system, n, start_key), spin_up),
+            candidates=lambda n: [Candidate(one, partial(solvers.fields, one, n)) for one in offered],
             data_seconds=seconds["data"],
             training_seconds=seconds["training"],
-            reference_seconds_per_sample=reference,
-            settings=self.settings(config) if config.compare.search else (),
-            make_solver_fields=make_solver_fields,
-            count=count,
+            repeats=asked.repeats,
         )
 
     def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
@@ -230,6 +210,103 @@ class Snapshot(Task):
         return draw
 
 
+@dataclass(frozen=True)
+class Solvers:
+    """Makes fields by solver settings that are cheaper than the reference.
+
+    A setting has ``start``: "gaussian" (fields with the data's spectrum) or "bank" (training fields moved by a random
+    symmetry); ``points``, ``dt`` and ``order`` of the solver; ``spin_up``; ``stride``, or None: the solver time
+    between fields of one trajectory, of which there are then few; and ``finish``, solver time on the reference grid
+    with the reference step at the end.
+    """
+
+    task: Snapshot
+    config: ExperimentConfig
+    dataset: Any
+
+    def fields(self, setting: Mapping[str, Any], n: int) -> np.ndarray:
+        """Return ``n`` fields on the reference grid; programs are compiled at the first call."""
+        from physics import ETDRK2, ETDRK4
+
+        config, system = self.config, self.task.system(self.config)
+        coarse = self.task.system(config, setting["points"])
+        solver = {2: ETDRK2(), 4: ETDRK4()}[setting["order"]]
+        stride = setting["stride"]
+        members = min(n, _TRAJECTORIES) if stride else n
+        begin = on_grid(self._begin(setting["start"], members), system.grid, coarse.grid)
+        carry_on = _shared_refiner(coarse, setting["dt"], solver, min(members, _CHUNK))
+        taken = [carry_on(begin, setting["spin_up"]) if setting["spin_up"] > 0 else begin]
+        while len(taken) * members < n:
+            taken.append(carry_on(taken[-1], stride))
+        fields = on_grid(np.concatenate(taken)[:n], coarse.grid, system.grid)
+        if setting["finish"] > 0:
+            fields = _shared_refiner(system, self.dataset.dt, None, _CHUNK)(fields, setting["finish"])
+        return fields
+
+    def _begin(self, start: str, count: int) -> np.ndarray:
+        from experiments.evaluation.refinement import gaussian_fields
+        from experiments.evaluation.snapshot import moved
+
+        training = self.dataset.train.reshape(-1, *self.task.system(self.config).field_shape)
+        seed = self.config.compare.seed + 1
+        if start == "bank":
+            chosen = np.random.default_rng((seed, 7)).choice(len(training), count, replace=count > len(training))
+            return moved(np.asarray(training[chosen]), self.task.system(self.config).symmetries, seed)
+        known = training[np.linspace(0, len(training) - 1, min(len(training), 4096)).astype(int)]
+        return gaussian_fields(known, count, seed=seed)
+
+
+@lru_cache(maxsize=64)
+def _shared_refiner(system: Any, dt: float, solver: Any, chunk: int) -> Callable[[np.ndarray, float], np.ndarray]:
+    """Keep the compiled programs of a solver between calls."""
+    return refiner(system, dt, solver, chunk=chunk)
+
+
+def comparison_sizes(asked: Any) -> Any:
+    """Return the sizes that the section ``compare`` asks for."""
+    from experiments.evaluation.snapshot import Sizes
+
+    return Sizes(
+        n=asked.fields,
+        draws=asked.draws,
+        tested=asked.tested,
+        refined=asked.refined,
+        relabellings=asked.relabellings,
+        resamples=asked.resamples,
+        level=asked.level,
+        separations=asked.separations,
+        quantiles=asked.quantiles,
+        directions=asked.projections,
+        resolved=asked.resolved,
+        seed=asked.seed,
+    )
+
+
+def equation(system: Any, refine: Callable[[np.ndarray, float], np.ndarray]) -> Any:
+    """Return what the evaluation needs to know of a system."""
+    import jax
+
+    from experiments.evaluation.snapshot import Equation
+    from physics.system import StochasticSystem
+
+    periodic = bool(system.grid.shape) and all(one == "periodic" for one in system.grid.boundary)
+    shifted = set(system.symmetries.shift_axes) == set(range(system.grid.ndim))
+    tendency = jax.jit(jax.vmap(lambda u: system.vector_field(0.0, u)))
+    stochastic = isinstance(system, StochasticSystem)
+    return Equation(
+        channels=tuple(system.channels),
+        extent=system.grid.extent,
+        refine=refine,
+        symmetries=system.symmetries,
+        homogeneous=periodic and shifted,
+        periodic=periodic,
+        tendency=lambda fields: np.asarray(tendency(fields)),
+        # With noise, a short solve says more of the noise than of the field.
+        later=None if stochastic else lambda fields: refine(fields, _LATER * system.recommended_dt),
+        budgets=_budgets(system),
+    )
+
+
 def carry(system: Any, steps: int) -> Callable[..., Any]:
     """Return ``(samples, condition, tau) -> (samples, valid)``: the solver over tau in ``steps`` steps."""
     import jax
@@ -245,11 +322,32 @@ def carry(system: Any, steps: int) -> Callable[..., Any]:
     return run
 
 
+def _budgets(system: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """Return ``fields -> {name: (n,)}``: the value of every budgeted quantity and the terms of its rate of change."""
+    import jax
+
+    terms = jax.jit(jax.vmap(system.budgets))
+
+    def run(fields: np.ndarray) -> dict[str, np.ndarray]:
+        found = terms(fields)
+        return {f"{name}, {term}": np.asarray(one) for name, parts in found.items() for term, one in parts.items()}
+
+    return run
+
+
 def initial_fields(system: Any, count: int, key: Any) -> np.ndarray:
     """Draw ``count`` of the system's own initial fields."""
     import jax
 
-    return np.asarray(jax.jit(jax.vmap(system.sample_initial))(jax.random.split(key, count)))
+    return np.asarray(_initial_program(system)(jax.random.split(key, count)))
+
+
+@lru_cache(maxsize=16)
+def _initial_program(system: Any) -> Callable[..., Any]:
+    """Keep the compiled program between calls, which are timed."""
+    import jax
+
+    return jax.jit(jax.vmap(system.sample_initial))
 
 
 def refiner(
@@ -300,10 +398,14 @@ def _evolve(
 
 def on_grid(fields: np.ndarray, have: Any, want: Any) -> np.ndarray:
     """Interpolate fields by their Fourier series."""
+    return np.asarray(fields) if have == want else np.asarray(_resampler(have, want)(fields))
+
+
+@lru_cache(maxsize=64)
+def _resampler(have: Any, want: Any) -> Callable[..., Any]:
+    """Keep the compiled program between calls, which are timed."""
     import jax
 
     from physics import resample
 
-    if have == want:
-        return np.asarray(fields)
-    return np.asarray(jax.jit(jax.vmap(lambda u: resample(u, have, want)))(fields))
+    return jax.jit(jax.vmap(lambda u: resample(u, have, want)))

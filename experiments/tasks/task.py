@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from experiments.config import DataConfig, ExperimentConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from experiments.evaluation.results import Comparison
+
 Report = Callable[[int, int, Any], None]
+_CERTIFIED = 64
+"""Trajectories on which the certificate of fresh test data rests."""
 NONE: Mapping[str, Any] = MappingProxyType({})
 """No baselines."""
 
@@ -19,8 +27,8 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 class Task(abc.ABC):
     """Data -> problem -> comparison, for one experiment. Stateless: everything comes from the configuration."""
 
-    trains: ClassVar[bool] = True
-    """Whether there is a generator to train; a study of a game alone has none, and its problem is None."""
+    unread: ClassVar[tuple[str, ...]] = ()
+    """Settings ("section.key") and whole sections that the task does not use: changing one is refused."""
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse sizes that would fail only once the data are made or the training is done.
@@ -62,7 +70,7 @@ class Task(abc.ABC):
         seconds: dict[str, float],
         report: Report,
         baselines: Mapping[str, Any] = NONE,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Hold a trained generator against the solver.
 
         Args:
@@ -74,12 +82,54 @@ class Task(abc.ABC):
             baselines: name -> ``gan.baselines.Baseline``, fitted to the same data; empty unless asked for.
 
         Returns:
-            ``comparison.json``'s content and the arrays behind the pictures.
+            What was found, and the arrays behind the pictures.
         """
+
+    def with_fresh_test(
+        self, config: ExperimentConfig, dataset: Any, seed: int, report: Report
+    ) -> tuple[ExperimentConfig, Any]:
+        """Make new held-out data, and return configuration and data set for a comparison with them.
+
+        Args:
+            config: of the run.
+            dataset: of the run; its training split stays.
+            seed: of the new data.
+            report: called with (done, total, what).
+        """
+        own = replace(config, data=replace(config.data, seed=seed))
+        *_, tests = config.data.trajectories
+        fresh = self.data(replace(own, data=replace(own.data, trajectories=(_CERTIFIED, 1, tests))), report)
+        return own, FreshTest(dataset, fresh)
 
     @abc.abstractmethod
     def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
         """Return ``(count, *, key, refine, **condition) -> Fields`` for the users of a run."""
+
+
+class FreshTest:
+    """A certified data set whose test split is that of another one; everything else is as it was."""
+
+    def __init__(self, dataset: Any, fresh: Any) -> None:
+        self._dataset, self._fresh = dataset, fresh
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dataset, name)
+
+    @property
+    def test(self) -> np.ndarray:
+        """The new test trajectories."""
+        return self._fresh.test
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of all splits, those of the new test trajectories among them."""
+        return {**self._dataset.parameters, "test": self._fresh.parameters["test"]}
+
+    @property
+    def initial(self) -> dict[str, Any]:
+        """The initial fields of all splits, where they were kept."""
+        kept = self._dataset.initial
+        return {**kept, "test": self._fresh.initial["test"]} if kept else {}
 
 
 def dataset_spec(name: str, data: DataConfig, *, keep_initial: bool = False) -> Any:

@@ -2,7 +2,9 @@
 
 ``autoencoders``    an autoencoder with a Gaussian mixture over its codes; a variational autoencoder;
 ``flow_matching``   a velocity field, integrated with 1, 4 or 20 evaluations;
-``regression``      the conditional mean, for conditional problems alone.
+``regression``      the conditional mean, for conditional problems alone;
+``ensemble_score``  the generator itself without a discriminator, trained by the fair ensemble score of several draws
+                    per condition, for conditional problems alone.
 
 Every one makes as many updates, on batches as large, as the generator did. None knows a solver.
 """

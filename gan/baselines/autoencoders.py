@@ -69,7 +69,7 @@ def autoencoder(fit: Fit) -> Baseline:
 
         return decode(params, jax.vmap(code)(keys), condition)
 
-    return fit.baseline(draw, seconds)
+    return fit.baseline(draw, seconds, "an autoencoder whose codes are drawn from a fitted mixture of Gaussians")
 
 
 def variational_autoencoder(fit: Fit) -> Baseline:
@@ -102,7 +102,7 @@ def variational_autoencoder(fit: Fit) -> Baseline:
         noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(pairs[:, 1])
         return mean + jnp.exp(params["log_noise"]) * noise
 
-    return fit.baseline(draw, seconds)
+    return fit.baseline(draw, seconds, "a variational autoencoder, the noise of its likelihood included")
 
 
 def fit_mixture(

@@ -37,6 +37,7 @@ class Baseline:
     Attributes:
         draw: (keys of the samples, conditions) -> normalised samples; jitted.
         normalizer: of the samples.
+        meaning: how its samples are made, in one sentence.
         training_seconds: wall time of the fit.
         evaluations: of the network for one sample.
         chunk: samples drawn at once.
@@ -44,6 +45,7 @@ class Baseline:
 
     draw: Callable[[Array, dict[str, Array]], Array]
     normalizer: Normalizer
+    meaning: str
     training_seconds: float
     evaluations: int = 1
     chunk: int = 256
@@ -118,6 +120,7 @@ class Fit:
             raise ValueError(f"The baseline {what} diverged: it cannot be compared; leave --baselines out.")
         return average, time.monotonic() - began
 
-    def baseline(self, draw: Callable[..., Array], seconds: float, evaluations: int = 1) -> Baseline:
+    def baseline(self, draw: Callable[..., Array], seconds: float, meaning: str, evaluations: int = 1) -> Baseline:
         """Wrap a function of keys and conditions that makes normalised samples."""
-        return Baseline(jax.jit(draw), self.normalizer, seconds, evaluations, self.recipe.training.sample_chunk)
+        chunk = self.recipe.training.sample_chunk
+        return Baseline(jax.jit(draw), self.normalizer, meaning, seconds, evaluations, chunk)

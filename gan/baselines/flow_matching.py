@@ -49,4 +49,9 @@ def flow_matching(fit: Fit) -> dict[str, Baseline]:
 
         return draw
 
-    return {f"flow_matching_{steps}": fit.baseline(drawer(steps), seconds, steps) for steps in EVALUATIONS}
+    return {
+        f"flow_matching_{steps}": fit.baseline(
+            drawer(steps), seconds, f"flow matching, integrated in {steps} step{'s' if steps > 1 else ''}", steps
+        )
+        for steps in EVALUATIONS
+    }

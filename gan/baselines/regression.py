@@ -27,4 +27,8 @@ def regression(fit: Fit) -> Baseline:
         return jnp.mean((predict(params, len(real), condition) - real) ** 2)
 
     params, seconds = fit.minimise(loss, start, "regression")
-    return fit.baseline(lambda keys, condition: predict(params, len(keys), condition), seconds)
+
+    def draw(keys: Array, condition: dict[str, Array]) -> Array:
+        return predict(params, len(keys), condition)
+
+    return fit.baseline(draw, seconds, "the conditional mean by regression, an ensemble without spread")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gan.baselines.autoencoders import autoencoder, variational_autoencoder
+from gan.baselines.ensemble_score import ensemble_score
 from gan.baselines.fitting import Baseline, Fit, Progress
 from gan.baselines.flow_matching import flow_matching
 from gan.baselines.regression import regression
@@ -24,5 +25,5 @@ def fit_baselines(problem: Problem, config: Any, progress: Progress | None = Non
     fitted = {"autoencoder": autoencoder(fit), "variational_autoencoder": variational_autoencoder(fit)}
     fitted |= flow_matching(fit)
     if problem.condition:
-        fitted["regression"] = regression(fit)
+        fitted |= {"regression": regression(fit), "ensemble_score": ensemble_score(fit)}
     return fitted

@@ -34,7 +34,7 @@ class Problem:
         padding: boundary rule of the grid, "circular" for periodic, or one per axis.
         extent: physical lengths of the grid's axes; for the divergence-free constraint.
         validate: (samples, held-out samples) -> distance, lower is better, physical units;
-            ``None`` for the sliced Wasserstein distance of normalised fields.
+            ``None`` for :func:`gan.training.validation.mean_wasserstein` of normalised fields.
         measure: samples -> name -> number, written into the record at every checkpoint; physical units.
     """
 

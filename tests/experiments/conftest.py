@@ -11,6 +11,7 @@ import yaml
 
 from experiments import catalog, files, runs
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig, SystemConfig
+from experiments.evaluation import results
 from experiments.options import setting, to_mapping
 from gan.config import TrainingConfig
 
@@ -34,7 +35,10 @@ TOY = ExperimentConfig(
 def toy(monkeypatch):
     """Register the experiment ``toy``, with the presets smoke and demo, for one test."""
     smoke = dataclasses.replace(TOY, training=dataclasses.replace(TOY.training, steps=10, checkpoint_every=10))
-    experiment = SimpleNamespace(name="toy", task=SimpleNamespace(trains=True), presets={"smoke": smoke, "demo": TOY})
+    presets = {"smoke": smoke, "demo": TOY}
+    experiment = SimpleNamespace(
+        name="toy", task=SimpleNamespace(), study=None, presets=presets, learnt=SimpleNamespace
+    )
     summary = catalog.Summary("a toy, 1D, periodic", "snapshot", "numbers instead of a training", "nothing")
     monkeypatch.setitem(catalog._SUMMARIES, "toy", summary)
     monkeypatch.setitem(sys.modules, "experiments.catalog.toy", SimpleNamespace(EXPERIMENT=experiment))
@@ -132,7 +136,172 @@ def wave(rng, times, x, modes=6, amplitude=1.3):
     return (amplitude * field / field.std())[..., None].astype(np.float32)
 
 
-def fill(path, forecast=False):
+DISTANCES = {
+    "spectrum": 1.9, "values": 0.9, "increments": 1.1, "extreme_quantiles": 1.3, "sliced_wasserstein": 1.2
+}  # fmt: skip
+"""Distances of the run made here with their ratios; the first is outside."""
+
+
+def distances(**changes):
+    """The section of distances of a plausible run."""
+    entries = {
+        name: results.Distance(
+            f"what {name} measures", "", 0.01 * ratio, 0.01, 0.0155, (0.008 * ratio, 0.012 * ratio), 2048, 0.2,
+            ratio < 1.5,
+        )
+        for name, ratio in DISTANCES.items()
+    }  # fmt: skip
+    section = results.Distances(
+        "two sets of 2048 fields", "solver sets against solver sets", "the solver", 600, 0.05, entries
+    )
+    return dataclasses.replace(section, **changes)
+
+
+def refinement():
+    """A refinement with four starts, of which the system's own initial condition never gets there."""
+    grid, rng = [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0], np.random.default_rng(2)
+    starts = {
+        "generator": ("generator", 2.5, 2.0, 8.0),
+        "gaussian": ("Gaussian field, same spectrum", 20.0, 12.0, 32.0),
+        "initial": ("system's own initial condition", 60.0, 25.0, None),
+        "bank": ("stored training fields, moved by a symmetry", 6.0, 6.0, 16.0),
+    }
+    curves = {}
+    for name, (label, size, rate, enters) in starts.items():
+        times = tuple(t for t in grid if name != "generator" or t >= 2.0)
+        excess = [size * float(np.exp(-(t - times[0]) / rate)) for t in times]
+        auc = tuple(0.5 + 0.5 * (1 - float(np.exp(-0.35 * e))) for e in excess)
+        told = [enters is None or t < enters for t in times]
+        p_value = tuple(5e-4 if one else float(p) for one, p in zip(told, rng.uniform(0.1, 1, len(times))))
+        ratios = {
+            key: tuple((0.9 + e) * (1 + 0.1 * float(rng.normal())) for e in excess) for key in ("spectrum", "values")
+        }
+        interval = tuple((one - 0.02, min(1.0, one + 0.02)) for one in auc)
+        curves[name] = results.Curve(label, times, ratios, auc, interval, p_value, p_value, enters)
+    return results.Refinement(0.05, curves, {"spectrum": 1.55, "values": 1.5}, (0.485, 0.515))
+
+
+def cost(**changes):
+    """A cost whose cheapest setting pays off late, and one setting of which failed."""
+    rows = []
+    for points in (32, 64):
+        for dt in (0.1, 0.2, 0.5):
+            seconds = 1e-4 * points / 32 / dt
+            timing = results.Timing(seconds, 0.9 * seconds, 1.1 * seconds, 5)
+            merits = {"AUC": 0.5 + 0.6 * dt, "median ratio": 1 + 4 * dt}
+            rows.append(results.SolverRow({"points": points, "dt": dt}, timing, dt < 0.15, merits))
+    rows.append(results.SolverRow({"points": 16, "dt": 2.0}, None, False, {}, "the solver's fields are not finite"))
+    reference = results.SolverRow({}, results.Timing(4.2e-3, 4.1e-3, 4.5e-3, 5), True, {})
+    own, layer = results.Timing(2.1e-4, 2.0e-4, 2.4e-4, 5), results.Timing(6e-5, 6e-5, 6e-5, 1)
+    section = results.Cost(
+        "as good: its classifier's area is no larger.", own, layer, reference, tuple(rows), 41.0, 318.0
+    )
+    return dataclasses.replace(section, **changes)
+
+
+def tests(**changes):
+    """A joint test that tells the samples, over members of three units."""
+    area = "area under the ROC curve"
+    section = results.Tests(
+        "held-out solver fields",
+        2e-4,
+        0.05,
+        4999,
+        2048,
+        2048,
+        "classifier_on_physical_features",
+        {
+            "classifier_on_physical_features": results.Test("c1", area, 0.76, (0.75, 0.77), (0.488, 0.512), 2e-4, 0.52),
+            "classifier_on_fields": results.Test("c2", area, 0.506, (0.49, 0.52), (0.487, 0.513), 0.34, 0.525),
+            "nearest_neighbours": results.Test("c3", "share of neighbours", 0.51, None, (0.485, 0.515), 0.2),
+            "features": results.Test("c4", "standard errors", 31.0, None, (2.0, 4.0), 0.0002, 5.4),
+            "duplicates": results.Test("c5", "pairs", 0.0, None, (0.0, 0.0), 1.0),
+        },
+        (results.Bound("energy of wave 3", 0.012, 0.031), results.Bound("variance of u", -0.004, 0.008)),
+    )
+    return dataclasses.replace(section, **changes)
+
+
+def sections():
+    """One section of every kind, in the order of `results.KINDS`."""
+    scores = results.Scores(
+        "other solver fields",
+        {
+            "diversity": results.Score("distance to the nearest neighbour", "", 0.98, 1.0, (0.97, 1.03)),
+            "memorising": results.Score("share nearer to the training fields", "", 0.31, None, (0.46, 0.54)),
+        },
+    )
+    crps = results.Score("ranked probability score", "std", 0.321, 0.21987, (0.2, 0.24))
+    far = results.Distance("energy distance", "", 2.0, 0.5, 0.6, (1.75, 2.25), 32, 0.001, False)
+    region = results.Region(
+        distances(entries={"energy_divergence": far}), results.Scores("the solver's ensembles", {"crps": crps})
+    )
+    timing = results.Timing(2.1e-4, 2.0e-4, 2.4e-4, 5)
+    baselines = results.Baselines(
+        "The same figures of what the generator did not make.",
+        results.BaselineRow("one pass", {"AUC": 0.76, "spectrum": 1.9}, 1, timing, 318.0),
+        {
+            "training_fields": results.BaselineRow("drawn from the training fields", {"spectrum": 1.0}),
+            "flow_matching": results.BaselineRow("an ODE", {}, 50, None, 300.0, "the loss was not finite"),
+        },
+    )
+    orbits = results.Orbits(
+        "wasserstein",
+        0.1,
+        400,
+        (
+            results.Orbit("alternating", "sgd", 0.0, "circles", 1.0, 1.0, (1.0, 0.1), 1.005),
+            results.Orbit("extragradient", "adam", 1.0, "converges", 0.01, 0.99),
+            results.Orbit("competitive", "adam", 0.0, refused="needs plain steps"),
+        ),
+    )
+    counts = tuple(2**k for k in range(4, 13))
+    worth = results.Worth(
+        "energy distance", "", counts, tuple(0.4 / n**0.5 for n in counts), 0.02, 100_000, 2048, 400.0
+    )
+    return (
+        tests(),
+        distances(),
+        scores,
+        refinement(),
+        cost(),
+        worth,
+        baselines,
+        results.Regions("viscosity 0.1 to 0.5", {"viscosity 0.8": region}),
+        orbits,
+        results.Fields(),
+        results.Statistics(),
+        results.Forecasts(),
+        results.Modes("25 Gaussians", 25, 10_000),
+    )
+
+
+def compared(*changed, **changes):
+    """A comparison with one section of every kind; ``changed`` sections take the place of those of their kind."""
+    own = {type(one): one for one in changed}
+    comparison = results.Comparison(
+        "A toy, generator against solver",
+        "The samples are told from the solver.",
+        2048,
+        tuple(own.get(type(one), one) for one in sections()),
+        4000,
+        7,
+        True,
+        ("u",),
+        {"u": "m/s", "x": "m", "time": "s"},
+    )
+    return dataclasses.replace(comparison, **changes)
+
+
+@pytest.fixture
+def plausible():
+    """What makes plausible results: sections one by one, all of them, and a comparison of all of them."""
+    return SimpleNamespace(
+        tests=tests, distances=distances, refinement=refinement, cost=cost, sections=sections, compared=compared
+    )
+
+
+def fill(path):
     """Write metrics, comparison and figures of a plausible run into ``path``."""
     rng = np.random.default_rng(0)
     x, times = np.linspace(0, 22, 64, endpoint=False), np.linspace(0, 100, 200)
@@ -168,88 +337,18 @@ def fill(path, forecast=False):
             f"{name}/low": density * 0.93,
             f"{name}/high": density * 1.07,
         }
-    names = [
-        "spectrum",
-        "values",
-        "increments",
-        "extreme_quantiles",
-        "correlation",
-        "sliced_wasserstein",
-        "kernel",
-    ]
-    distances = {}
-    for index, name in enumerate(names):
-        ratio = [1.9, 0.9, 1.1, 1.3, 1.0, 1.2, 0.8][index]
-        distances[name] = {
-            "value": 0.01 * ratio,
-            "floor": 0.01,
-            "null95": 0.0155,
-            "ratio": ratio,
-            "ratio_ci": [ratio * 0.85, ratio * 1.2],
-            "n": 2048,
-            "inside": ratio < 1.5,
-            "p_value": 0.2,
-        }
-    grid = [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
-    curves = {}
-    for start, size, rate in (("generator", 2.5, 2.0), ("gaussian", 20.0, 12.0), ("initial", 60.0, 25.0)):
-        own = [t for t in grid if start != "generator" or t >= 2.0]
-        curves[start] = {"time": own}
-        entered = {}
-        for name in names:
-            values = [0.9 + size * float(np.exp(-(t - own[0]) / rate)) * (1 + 0.1 * rng.normal()) for t in own]
-            curves[start][name] = values
-            inside = [t for t, value in zip(own, values) if value < 1.5]
-            entered[name] = inside[0] if inside and start != "initial" else None
-        curves[start] |= {"enters": entered, "enters_all": entered["spectrum"]}
-        curves[start] |= {"p_value": [0.5] * len(own), "inside": [True] * len(own)}
-    search = [
-        {
-            "points": n,
-            "dt": dt,
-            "order": order,
-            "seconds_per_sample": 1e-4 * n / 32 / dt,
-            "error": 1 + 8 * dt / order,
-            "worst": 2 + 16 * dt,
-            "reaches": dt < 0.15,
-            "ratios": {},
-        }
-        for n in (32, 64)
-        for dt in (0.1, 0.2, 0.5)
-        for order in (2, 4)
-    ]
-    search[5] |= {"seconds_per_sample": 1e-4, "error": None, "worst": None, "failed": "fields are not finite"}
-    comparison = {
-        "task": "snapshot",
-        "n": 2048,
-        "draws": 50,
-        "channels": ["u"],
-        "units": {"u": "", "x": "", "time": ""},
-        "distances": distances,
-        "scores": {
-            "diversity": {"value": 0.98, "target": 1.0, "null": [0.97, 1.03]},
-            "memorising": {"value": 0.31, "target": 0.5, "null": [0.46, 0.54]},
-        },
-        "refinement": curves,
-        "refinement_null": dict.fromkeys(names, 1.55),
-        "cost": {
-            "generator_seconds_per_sample": 2.1e-4,
-            "carry_seconds_per_sample": 6e-5,
-            "reference_seconds_per_sample": 4.2e-3,
-            "cheapest": {key: search[0][key] for key in ("points", "dt", "order", "seconds_per_sample", "error")},
-            "search": search,
-            "data_seconds": 41.0,
-            "training_seconds": 318.0,
-            "spin_up_saved": 18.0,
-            "break_even": 448_750,
-        },
-        "baselines": {},
-        "verdict": "The generator cannot be told from the solver in 6 of 7 distances.",
+    figures |= forecast_figures(rng, x)
+    points = rng.standard_normal((500, 2))
+    figures |= {
+        "modes/points_exact": points,
+        "modes/points_generator": 1.1 * points,
+        "modes/weights": np.full(25, 0.04),
+        "modes/shares": rng.dirichlet(np.full(25, 50.0)),
+        "modes/spread": np.full(25, 0.004),
+        "dirac/alternating/sgd/plain": np.stack([np.cos(np.arange(400) / 10), np.sin(np.arange(400) / 10)], axis=1),
     }
-    if forecast:
-        figures |= forecast_figures(rng, x)
     files.write_arrays(path / "figures.npz", figures)
-    files.write_json(path / "comparison.json", comparison)
+    results.write(compared(), path / "comparison.json")
     rows = []
     for step in range(0, 4001, 50):
         decay = float(np.exp(-step / 900))
@@ -264,6 +363,7 @@ def fill(path, forecast=False):
                 "tau": min(2.0, 0.5 + step / 300),
                 "invalid": 0.0,
                 "validation": 0.02 + 0.4 * decay,
+                "modes_found": 20.0 + step / 800,
                 "discriminator_r1": 0.03 + 0.01 * decay,
                 "discriminator_r2": 0.04 + 0.01 * decay,
             }

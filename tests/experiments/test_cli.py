@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 import experiments
-from experiments import catalog, files, runs
+from experiments import catalog, runs
 from experiments.cli import main
 from experiments.errors import UserError
+from experiments.evaluation import results
 from experiments.export import Fields
 from experiments.progress import Progress, brief, duration, rate
 from experiments.tasks.observations import observe
@@ -43,7 +44,7 @@ def pipeline(monkeypatch):
         calls.run.append((experiment.name, config, folder.path, resume))
         if calls.fail is not None:
             raise calls.fail
-        files.write_json(folder.comparison_file, {"verdict": "The generator wins."})
+        results.write(results.Comparison("toy", "The generator wins.", 0, ()), folder.comparison_file)
         return folder.comparison()
 
     def open_sampler(run):
@@ -155,6 +156,9 @@ def test_a_run_goes_on_with_its_own_configuration(toy, pipeline, capsys):
         (["sample", "nowhere", "--count", "3", "--out", "a.nc"], "run folder nowhere does not exist"),
         (["sample", "x", "--count", "2147483648", "--out", "a.nc"], "--count must be below 2147483648"),
         (["compare", "nowhere"], "run folder nowhere does not exist"),
+        (["compare", "nowhere", "--fresh", "7"], "run folder nowhere does not exist"),
+        (["compare", "nowhere", "--fresh", "-1"], "--fresh must be at least 0, found -1."),
+        (["compare", "nowhere", "--fresh", "new"], "--fresh must be a whole number, found 'new'."),
         (["report", "."], "is not a run folder"),
         (["cache", "burn"], "choose show or clear"),
     ],
@@ -268,7 +272,7 @@ def test_samples_are_written_with_their_shape_told(run_path, pipeline, capsys, t
 
 
 def test_a_report_is_rebuilt_from_the_folder_alone(run_path, capsys):
-    files.write_json(run_path / "comparison.json", {"verdict": "It loses."})
+    results.write(results.Comparison("toy", "It loses.", 0, ()), run_path / "comparison.json")
     assert main(["report", str(run_path)]) == 0
     assert capsys.readouterr().out.split() == ["It", "loses.", "report:", str(run_path / "report.html")]
 

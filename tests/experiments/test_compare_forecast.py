@@ -1,123 +1,251 @@
 """Forecast ensembles against exact posteriors: a linear Gaussian problem where everything is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from experiments.comparison.forecast import _apart, compare_forecast
-from gan.metrics import crps, energy_score
+from experiments.evaluation import results
+from experiments.evaluation.cost import Candidate
+from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
+from experiments.evaluation.posterior_yardstick import DISTANCES, PosteriorYardstick, Sizes, _apart
+from experiments.evaluation.scores import coverage, crps, energy_score, rank_flatness, spread_skill_ratio
 
 CASES, MEMBERS, TIMES, POINTS = 40, 20, 2, 12
+SIZES = Sizes(draws=100, resamples=50)
 
 
-def ensembles(rng, members, *, spread=1.0, shift=0.0, smooth=True):
+def ensembles(rng, members, *, spread=1.0, shift=0.0, smooth=True, cases=CASES, means=99):
     """Posterior draws about case means; the truth is one more draw of the same law."""
-    means = np.random.default_rng(99).standard_normal((CASES, 1, TIMES, POINTS, 1))
-
-    def noise(count):
-        white = rng.standard_normal((CASES, count, TIMES, POINTS, 1))
-        return (white + np.roll(white, 1, axis=3)) / np.sqrt(2) if smooth else white
-
-    return (means + shift + spread * noise(members)).astype(np.float32)
-
-
-def compared(seed=0, **kind):
-    rng = np.random.default_rng(seed)
-    generator = ensembles(rng, MEMBERS, **kind)
-    reference, truths = ensembles(rng, 3 * MEMBERS), ensembles(rng, 1)[:, 0]
-    comparison, figures = compare_forecast(
-        generator,
-        reference,
-        truths,
-        times=(0.5, 1.0),
-        channels=("u",),
-        extent=(1.0,),
-        draws=100,
-        resamples=50,
-        residuals={"defect": (np.ones((CASES, MEMBERS)), np.full((CASES, 3), 1e-3))},
-        observations=(np.array([0.1, 0.6]), np.zeros((CASES, 2))),
-        case_labels=[f"case {i}" for i in range(CASES)],
-    )
-    return comparison, figures, generator, truths, reference
+    means = np.random.default_rng(means).standard_normal((cases, 1, TIMES, POINTS, 1))
+    white = rng.standard_normal((cases, members, TIMES, POINTS, 1))
+    noise = (white + np.roll(white, 1, axis=3)) / np.sqrt(2) if smooth else white
+    return (means + shift + spread * noise).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def exact():
-    return compared()
+def problem():
+    """A yardstick with its reference and truths."""
+    rng = np.random.default_rng(10)
+    reference, truths = ensembles(rng, 3 * MEMBERS), ensembles(rng, 1)[:, 0]
+    yardstick = PosteriorYardstick(reference, truths, members=MEMBERS, extent=(1.0,), sizes=SIZES)
+    return SimpleNamespace(reference=reference, truths=truths, yardstick=yardstick)
+
+
+@pytest.fixture(scope="module")
+def exact(problem):
+    """Fresh draws of the very posterior, and what the yardstick says of them."""
+    own = ensembles(np.random.default_rng(1), MEMBERS)
+    distances, scores, ranks = problem.yardstick.compare(own)
+    return SimpleNamespace(own=own, distances=distances.entries, scores=scores.entries, ranks=ranks)
+
+
+def measured(problem, **kind):
+    distances, scores, _ = problem.yardstick.compare(ensembles(np.random.default_rng(2), MEMBERS, **kind))
+    return distances.entries, scores.entries
 
 
 def test_the_exact_posterior_cannot_be_told_from_itself(exact):
-    comparison = exact[0]
-    assert all(entry["inside"] for entry in comparison["distances"].values())
-    for name, entry in comparison["distances"].items():
-        assert entry["ratio"] == pytest.approx(1.0, abs=0.35), name
-        assert entry["ratio_ci"][0] <= entry["ratio"] <= entry["ratio_ci"][1]
-    for name in ("crps", "energy_score", "spread_skill", "rank_flatness", "coverage_90"):
-        score = comparison["scores"][name]
-        width = score["null"][1] - score["null"][0]
-        assert score["null"][0] - width < score["value"] < score["null"][1] + width, name
-    assert comparison["scores"]["coverage_90"]["value"] == pytest.approx(0.9, abs=0.04)
-    assert "cannot be told from the solver" in comparison["verdict"]
+    assert set(exact.distances) == set(DISTANCES)
+    for name, entry in exact.distances.items():
+        assert entry.inside, name
+        assert entry.ratio == pytest.approx(1.0, abs=0.35), name
+        assert entry.interval[0] <= entry.value <= entry.interval[1], name
+        assert entry.n == MEMBERS and entry.definition
+    for name in ("crps", "energy_score", "spread_skill", "coverage_90"):
+        assert exact.scores[name].inside, name
+        assert exact.scores[name].interval[0] < exact.scores[name].value < exact.scores[name].interval[1]
+    assert exact.scores["coverage_90"].value == pytest.approx(0.9, abs=0.04)
 
 
-def test_an_over_confident_ensemble_is_found_by_spread_coverage_ranks_and_distances(exact):
-    comparison = compared(spread=0.5)[0]
-    scores = comparison["scores"]
-    assert scores["spread_skill"]["value"] == pytest.approx(0.5, abs=0.1)
-    assert scores["coverage_90"]["value"] < 0.7
-    assert scores["rank_flatness"]["value"] > 3 * scores["rank_flatness"]["null"][1]
-    assert scores["crps"]["value"] > scores["crps"]["target"]
-    assert not any(entry["inside"] for entry in comparison["distances"].values())
+def test_an_over_confident_ensemble_is_found_by_spread_coverage_ranks_and_distances(problem):
+    distances, scores = measured(problem, spread=0.5)
+    assert scores["spread_skill"].value == pytest.approx(0.5, abs=0.1)
+    assert scores["coverage_90"].value < 0.7
+    assert scores["rank_flatness"].value > 3 * scores["rank_flatness"].null[1]
+    assert scores["crps"].value > scores["crps"].target
+    assert not any(entry.inside for entry in distances.values())
 
 
-def test_a_biased_ensemble_costs_crps_and_a_rough_one_only_the_spectrum():
-    biased = compared(shift=0.5)[0]["distances"]
-    assert not biased["crps_divergence"]["inside"]
-    rough = compared(smooth=False)[0]["distances"]
-    assert rough["crps_divergence"]["ratio"] < 1.3
-    assert not rough["spectrum"]["inside"]
+def test_a_biased_ensemble_costs_crps_and_a_rough_one_only_the_spectrum(problem):
+    assert not measured(problem, shift=0.5)[0]["crps_divergence"].inside
+    rough = measured(problem, smooth=False)[0]
+    assert rough["crps_divergence"].ratio < 1.3
+    assert not rough["spectrum"].inside
 
 
-def test_scores_from_the_distance_matrices_equal_the_ensemble_formulas(exact):
-    comparison, _, generator, truths, reference = exact
-    scale = reference.std(axis=(0, 1, 3), keepdims=True)[0]
-    x = np.moveaxis(generator / scale, 1, 0)
-    y = truths / scale[0]
-    assert comparison["scores"]["crps"]["value"] == pytest.approx(float(crps(x, y).mean()), rel=1e-4)
+def test_scores_equal_the_formulas_of_ensembles(problem, exact):
+    scale = problem.reference.std(axis=(0, 1, 3), keepdims=True)[0]
+    x, y = np.moveaxis(exact.own / scale, 1, 0), problem.truths / scale[0]
     joint = energy_score(x.reshape(MEMBERS, CASES, -1), y.reshape(CASES, -1)).mean()
-    per_value = float(joint) / np.sqrt(TIMES * POINTS)
-    assert comparison["scores"]["energy_score"]["value"] == pytest.approx(per_value, rel=1e-4)
+    expected = {
+        "crps": float(crps(x, y).mean()),
+        "energy_score": float(joint) / np.sqrt(TIMES * POINTS),
+        "spread_skill": float(spread_skill_ratio(x, y)),
+        "coverage_90": float(coverage(x, y, 0.9)),
+        "rank_flatness": float(rank_flatness(exact.ranks["rank/generator"])[0]),
+    }
+    merit = problem.yardstick.figures_of_merit(exact.own)
+    for name, value in expected.items():
+        assert exact.scores[name].value == pytest.approx(value, rel=1e-4), name
+        assert name == "rank_flatness" or merit[name] == pytest.approx(value, rel=1e-4)
+    for name, entry in exact.distances.items():
+        assert merit[name] == pytest.approx(entry.ratio)
+    assert exact.ranks["rank/generator"].sum() == exact.ranks["rank/reference"].sum() == CASES * TIMES * POINTS
 
 
 def test_pairwise_distances_are_those_of_the_rows():
-    x = np.random.default_rng(3).standard_normal((5, 7)).astype(np.float32)
-    absolute, euclid = _apart(x)
-    np.testing.assert_allclose(absolute, np.abs(x[:, None] - x[None]).mean(-1), rtol=1e-5)
-    np.testing.assert_allclose(euclid, np.sqrt(((x[:, None] - x[None]) ** 2).mean(-1)), rtol=1e-5)
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((2, 5, 7)).astype(np.float32), rng.standard_normal((2, 4, 7)).astype(np.float32)
+    absolute, euclid = _apart(x, y)
+    gap = x[:, :, None] - y[:, None]
+    np.testing.assert_allclose(absolute, np.abs(gap).mean(-1), rtol=1e-5)
+    np.testing.assert_allclose(euclid, np.sqrt((gap**2).mean(-1)), rtol=1e-5)
 
 
-def test_a_defect_far_above_the_solvers_own_is_reported_with_the_solvers_level(exact):
-    score = exact[0]["scores"]["defect"]
-    assert score["value"] == 1.0 and score["target"] == pytest.approx(1e-3)
-    assert "Defect is 1" in exact[0]["verdict"]
+def test_bands_hold_fresh_posterior_ensembles_for_the_same_cases_19_times_in_20(problem):
+    """Halves of a finite pool scatter less than fresh ensembles do: unwidened bands hold two thirds of them."""
+    rng, inside = np.random.default_rng(4), []
+    for _ in range(25):
+        pool = ensembles(rng, 2 * MEMBERS)
+        yardstick = PosteriorYardstick(pool, problem.truths, members=MEMBERS, extent=(1.0,), sizes=Sizes(draws=60))
+        for _ in range(4):
+            merit = yardstick.figures_of_merit(ensembles(rng, MEMBERS))
+            bands = {name: yardstick.band(name) for name in ("crps", "energy_score", "spread_skill", "coverage_90")}
+            inside.append([low <= merit[name] <= high for name, (low, high) in bands.items()])
+    assert 0.9 <= np.mean(inside) <= 0.99
 
 
-def test_figures_hold_the_cases_with_both_ensembles_and_the_rank_counts(exact):
-    _, figures, *_ = exact
+def test_intervals_cover_what_fresh_cases_come_to(problem):
+    """Every interval is from other cases; the expectation over cases is known from many of them."""
+    cases, sizes = 30, Sizes(draws=60, resamples=200)
+
+    def scored(seed, count):
+        rng = np.random.default_rng((seed, 5))
+        kind = {"cases": count, "means": (seed, 6)}
+        reference, truths = ensembles(rng, 2 * MEMBERS, **kind), ensembles(rng, 1, **kind)[:, 0]
+        own = ensembles(rng, MEMBERS, spread=0.7, **kind)
+        yardstick = PosteriorYardstick(reference, truths, members=MEMBERS, extent=(1.0,), sizes=sizes)
+        distances, scores, _ = yardstick.compare(own)
+        return {**distances.entries, **scores.entries}
+
+    expected = scored(0, 800)
+    names = ("spread_skill", "coverage_90", "crps_divergence")
+    covered = {name: [] for name in names}
+    for seed in range(1, 17):
+        found = scored(seed, cases)
+        for name in names:
+            low, high = found[name].interval
+            covered[name].append(low <= expected[name].value <= high)
+    for name in names:
+        assert np.mean(covered[name]) >= 0.75, name
+
+
+def everything(problem, **kind):
+    """The whole comparison of ensembles that are drawn as asked."""
+
+    def cases(label):
+        return Cases(
+            label,
+            problem.truths,
+            problem.reference[:, : 2 * MEMBERS],
+            lambda sample, count: sample(0, count, None)[:count],
+            {
+                "defect": (
+                    "size",
+                    "field",
+                    lambda fields: np.full(fields.shape[:2], 1.0 if np.shares_memory(fields, own) else 1e-3),
+                )
+            },
+            np.tile([0.1, 0.6], (CASES, 1)),
+            np.zeros((CASES, 2)),
+            tuple(f"case {i}" for i in range(CASES)),
+        )
+
+    own = ensembles(np.random.default_rng(7), MEMBERS, **kind)
+
+    def drawn(spread):
+        return lambda count: ensembles(np.random.default_rng(8), MEMBERS, spread=spread)[:count]
+
+    fitted = SimpleNamespace(meaning="learnt", training_seconds=2.0, evaluations=4, sample=lambda *_: own)
+    broken = SimpleNamespace(meaning="lost", training_seconds=2.0, evaluations=1, sample=lambda *_: own * np.nan)
+    return compare_forecast(
+        cases("inside"),
+        iter([cases("viscosity 9")]),
+        lambda *_: own,
+        within="viscosity 1 to 2",
+        times=(0.5, 1.0),
+        extent=(1.0,),
+        sizes=SIZES,
+        rivals={"prior": Rival("drawn freely", drawn(2.0), timed=True)},
+        fitted={"fitted": fitted, "broken": broken},
+        candidates=lambda count: [
+            Candidate({"spread": spread}, (lambda spread=spread: drawn(spread)(count))) for spread in (1.0, 0.95, 3.0)
+        ],
+        repeats=1,
+        spent=Spent(3.0, 4.0),
+        progress=lambda *_: None,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(problem):
+    """Sections by their kind, and the figures, of an ensemble that is too sure of itself."""
+    sections, figures = everything(problem, spread=0.7)
+    return {type(one): one for one in sections}, figures
+
+
+def test_baselines_stand_beside_the_generator_with_the_same_figures(whole):
+    baselines = whole[0][results.Baselines]
+    assert set(baselines.rows) == {"prior", "posterior", "fitted", "broken"}
+    names = {"crps", "energy_score", "spread_skill", "coverage_90", *DISTANCES}
+    for name, row in {**baselines.rows, "generator": baselines.generator}.items():
+        assert row.meaning
+        assert set(row.values) == (set() if name == "broken" else names), name
+    assert baselines.rows["broken"].failed
+    assert baselines.rows["fitted"].values == pytest.approx(baselines.generator.values)
+    assert baselines.rows["fitted"].evaluations == 4 and baselines.rows["fitted"].training_seconds == 2.0
+    assert baselines.rows["fitted"].timing.seconds > 0 and baselines.rows["prior"].timing.seconds > 0
+    assert baselines.rows["prior"].values["crps"] > baselines.generator.values["crps"]
+    assert baselines.rows["posterior"].values["crps"] < baselines.generator.values["crps"]
+    assert baselines.generator.training_seconds == 4.0
+
+
+def test_the_cheapest_solver_is_sought_among_those_as_close_as_the_generator(whole):
+    cost = whole[0][results.Cost]
+    assert [row.reaches for row in (cost.reference, *cost.search)] == [True, True, False]
+    assert cost.data_seconds == 3.0 and cost.training_seconds == 4.0
+    assert set(cost.reference.values) == set(DISTANCES)
+
+
+def test_other_ranges_and_residuals_are_measured_alike(whole):
+    sections, figures = whole
+    regions = sections[results.Regions]
+    assert regions.within == "viscosity 1 to 2"
+    (region,) = regions.regions.values()
+    assert region.scores.entries["crps"].value == pytest.approx(sections[results.Scores].entries["crps"].value)
+    defect = sections[results.Scores].entries["defect"]
+    assert defect.value == 1.0 and defect.target == pytest.approx(1e-3) and not defect.inside
     assert figures["forecast/generator_mean"].shape == (4, TIMES, POINTS, 1)
     assert figures["forecast/case_labels"].tolist() == ["case 0", "case 1", "case 2", "case 3"]
-    for who in ("generator", "reference"):
-        assert figures[f"rank/{who}"].shape == (MEMBERS + 1,)
-        assert figures[f"rank/{who}"].sum() == CASES * TIMES * POINTS
 
 
-def test_ensembles_that_cannot_be_compared_are_refused():
-    rng = np.random.default_rng(4)
-    generator, truths = ensembles(rng, 6), ensembles(rng, 1)[:, 0]
-    common = {"times": (0.5, 1.0), "channels": ("u",), "extent": (1.0,)}
+def test_what_was_found_survives_its_file(whole, tmp_path):
+    comparison = results.Comparison("forecasts", "all is said", MEMBERS, tuple(whole[0].values()))
+    results.write(comparison, tmp_path / "comparison.json")
+    assert results.read(tmp_path / "comparison.json", "again") == comparison
+
+
+def test_ensembles_that_cannot_be_compared_are_refused(problem):
+    common = {"members": 6, "extent": (1.0,)}
+    reference, truths = problem.reference, problem.truths
     with pytest.raises(ValueError, match="at least 12 reference members"):
-        compare_forecast(generator, ensembles(rng, 11), truths, **common)
+        PosteriorYardstick(reference[:, :11], truths, sizes=SIZES, **common)
     with pytest.raises(ValueError, match="draws=20"):
-        compare_forecast(generator, ensembles(rng, 12), truths, draws=20, **common)
-    generator[0, 0, 0, 0] = np.nan
-    with pytest.raises(ValueError, match="generator hold values that are not finite"):
-        compare_forecast(generator, ensembles(rng, 12), truths, **common)
+        PosteriorYardstick(reference, truths, sizes=Sizes(draws=20), **common)
+    with pytest.raises(ValueError, match="cannot be measured"):
+        problem.yardstick.distances(reference[:, :6])
+    broken = reference[:, :MEMBERS].copy()
+    broken[0, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        problem.yardstick.distances(broken)

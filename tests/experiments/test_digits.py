@@ -8,9 +8,13 @@ import jax
 import numpy as np
 import pytest
 
+import experiments
 from experiments import catalog, cli, pictures, pipeline
+from experiments.catalog.digits import Stacks
 from experiments.errors import UserError
-from gan.metrics import train_classifier
+from experiments.evaluation.exact_samples import perfect_labels
+from experiments.evaluation.results import Modes, Scores
+from experiments.evaluation.scores import mode_scores, train_classifier
 
 
 def bars(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -95,6 +99,43 @@ def test_the_classifier_learns_what_can_be_told_apart():
         train_classifier(images[:5], np.zeros(5, int))
 
 
+@pytest.fixture(scope="module")
+def stacks():
+    """Stacks of two, of pictures whose classes the classifier tells apart, three times as many of class 0."""
+    images, labels = bars(900)
+    few = (labels == 0) | (np.arange(900) % 3 == 0)
+    with jax.enable_x64(False):
+        return Stacks(pictures.Pictures(images[few][..., None] / np.float32(255), labels[few], "bars"), 2, seed=0)
+
+
+def test_the_weights_are_those_of_the_pictures_that_the_generator_is_shown(stacks):
+    """Stacks of the training split come to the sampling error of a perfect sampler, held-out ones to more."""
+    rng, count = np.random.default_rng(0), 100_000
+
+    def mean_kl(labels):
+        return np.mean([mode_scores(labels(), stacks.weights)["kl"] for _ in range(5)])
+
+    perfect = mean_kl(lambda: perfect_labels(stacks.weights, count, 1.0, rng))
+    assert mean_kl(lambda: stacks.exact("train", count, rng)) == pytest.approx(perfect, rel=0.25)
+    assert mean_kl(lambda: stacks.exact("test", count, rng)) > 5 * perfect
+
+
+def test_stacks_are_labelled_alike_with_and_without_being_made(stacks):
+    made = stacks.label(stacks.draw("test", 300, np.random.default_rng(1)))
+    unmade = stacks.exact("test", 300, np.random.default_rng(1))
+    np.testing.assert_array_equal(made.mode, unmade.mode)
+    np.testing.assert_array_equal(made.high, unmade.high)
+
+
+def test_a_class_without_a_training_picture_is_refused():
+    images, labels = bars(60)
+    labels[:] = labels % 2
+    order = np.random.default_rng((0, 7)).permutation(60)
+    labels[order[-1]] = 7
+    with pytest.raises(UserError, match="class 7 of bars has no picture in the training split"):
+        Stacks(pictures.Pictures(images[..., None] / np.float32(255), labels, "bars"), 1, seed=0)
+
+
 @pytest.mark.slow
 def test_a_run_on_a_users_pictures_counts_stacked_classes(tmp_path):
     images, labels = bars(800)
@@ -103,11 +144,11 @@ def test_a_run_on_a_users_pictures_counts_stacked_classes(tmp_path):
         command = ["run", "digits", "--preset", "smoke", "--runs-dir", str(tmp_path / "runs")]
         assert cli.main([*command, "--system.file", str(tmp_path / "all.npz")]) == 0
     (folder,) = (tmp_path / "runs" / "digits").iterdir()
-    comparison = json.loads((folder / "comparison.json").read_text())
-    assert comparison["modes"] == 64 and len(comparison["channels"]) == 2
+    comparison = experiments.load_run(folder).comparison
+    assert comparison.need(Modes).modes == 64 and len(comparison.channels) == 2
     assert json.loads((folder / "data.json").read_text())["classifier accuracy on held-out pictures"] > 0.97
     # 512 stacks of the real pictures find every one of 64 modes but for chance.
-    assert comparison["scores"]["modes_found"]["target"] >= 62
+    assert comparison.need(Scores).entries["modes_found"].target >= 62
     with np.load(folder / "film" / "00000020.npz") as frame:
         assert frame["samples"].shape == (16, 8, 8, 2)
 

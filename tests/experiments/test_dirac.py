@@ -1,6 +1,5 @@
 """The Dirac game as an experiment: closed-form eigenvalues, orbits that circle and orbits that converge."""
 
-import json
 from dataclasses import replace
 from functools import partial
 
@@ -10,8 +9,9 @@ import numpy as np
 import pytest
 
 import experiments
-from experiments import catalog, cli
+from experiments import catalog, cli, pipeline
 from experiments.errors import UserError
+from experiments.evaluation.results import Orbits
 from experiments.plots.dirac import field
 from gan.config import GameConfig, OptimizerConfig
 from gan.dirac import dirac_game, eigenvalues, orbit
@@ -94,8 +94,8 @@ def finished(tmp_path_factory):
 
 
 def test_alternating_adam_circles_and_extragradient_with_r1_converges(finished):
-    orbits = json.loads((finished / "comparison.json").read_text())["orbits"]
-    outcome = {(one["play"], one["transform"], bool(one["gamma"])): one.get("outcome") for one in orbits}
+    orbits = experiments.load_run(finished).comparison.need(Orbits)
+    outcome = {(one.play, one.transform, bool(one.gamma)): one.outcome for one in orbits.rows}
     assert outcome["alternating", "adam", False] == "circles"
     assert outcome["alternating", "sgd", False] == "circles"
     assert outcome["extragradient", "sgd", True] == outcome["alternating", "sgd", True] == "converges"
@@ -132,4 +132,28 @@ def test_a_game_without_one_shared_loss_gets_no_arrows():
 def test_an_unknown_play_is_refused():
     experiment = catalog.load("dirac")
     with pytest.raises(UserError, match=r"--system\.plays sideways is none of alternating"):
-        experiment.task.check(experiment.presets["demo"].with_overrides({"system.plays": "sideways"}))
+        experiment.check(experiment.presets["demo"].with_overrides({"system.plays": "sideways"}))
+
+
+def test_a_game_that_a_play_refuses_stays_in_the_table_with_the_reason():
+    experiment = catalog.load("dirac")
+    changes = {"game.objective": "non_saturating", "system.plays": "competitive", "system.updates": "10"}
+    comparison, figures = experiment.study.run(experiment.presets["smoke"].with_overrides(changes), lambda *_: None)
+    assert all("zero" in row.refused and row.outcome is None for row in comparison.need(Orbits).rows)
+    assert not figures
+
+
+def test_a_study_is_compared_again_without_a_checkpoint(finished):
+    from experiments.runs import open_folder
+
+    before = experiments.load_run(finished).comparison
+    assert pipeline.compare(open_folder(finished)) == before
+
+
+@pytest.mark.parametrize("option", ["training.steps", "training.seed", "compare.draws", "optimizer.play", "data.dt"])
+def test_settings_that_a_study_does_not_use_are_refused(option, tmp_path, capsys):
+    value = {"optimizer.play": "competitive", "data.dt": "0.5"}.get(option, "100")
+    assert cli.main(["run", "dirac", f"--{option}", value, "--runs-dir", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert f"--{option} {value}" in told and "dirac" in told
+    assert not list(tmp_path.iterdir())

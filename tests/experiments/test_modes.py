@@ -1,7 +1,5 @@
 """Laws with known modes: drawn exactly, trained on, counted and shown."""
 
-import json
-
 import jax
 import numpy as np
 import pytest
@@ -10,6 +8,9 @@ import experiments
 from experiments import catalog, cli
 from experiments.catalog.gaussians import LAYOUTS, Mixture
 from experiments.errors import UserError
+from experiments.evaluation.exact_samples import perfect_labels
+from experiments.evaluation.results import Baselines, Distances, Modes, Scores
+from experiments.evaluation.scores import mode_scores
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +24,28 @@ def finished(tmp_path_factory):
 
 
 def test_every_score_stands_beside_exact_samples_of_the_same_number(finished):
-    comparison = json.loads((finished / "comparison.json").read_text())
-    scores = comparison["scores"]
+    comparison = experiments.load_run(finished).comparison
+    scores = comparison.need(Scores).entries
     assert set(scores) == {"modes_found", "high_quality", "total_variation", "kl"}
-    assert scores["modes_found"]["target"] == comparison["modes"] == 25
-    assert scores["high_quality"]["target"] == pytest.approx(1 - np.exp(-4.5), abs=0.01)
+    assert scores["modes_found"].target == comparison.need(Modes).modes == 25
+    assert scores["high_quality"].target == pytest.approx(1 - np.exp(-4.5), abs=0.01)
     # Forty steps do not find the modes' width.
-    assert scores["high_quality"]["value"] < scores["high_quality"]["null"][0]
-    assert set(comparison["distances"]) == {"values", "quantiles", "sliced", "kernel"}
-    assert "exact samples" in comparison["verdict"]
+    assert scores["high_quality"].value < scores["high_quality"].null[0]
+    assert set(comparison.need(Distances).entries) == {"values", "quantiles", "sliced", "kernel"}
+    baselines = comparison.need(Baselines)
+    for row in (baselines.generator, baselines.rows["exact_samples"], baselines.rows["training_samples"]):
+        assert set(row.values) == set(scores) | {"values", "quantiles", "sliced", "kernel"}
+    # Exact points have nothing but their sampling error.
+    assert scores["kl"].null[0] <= baselines.rows["exact_samples"].values["kl"] <= scores["kl"].null[1]
+
+
+def test_a_perfect_sampler_has_the_sampling_error_of_its_number_of_samples():
+    """KL is a chi-square over twice the number of samples, with one degree of freedom less than there are modes."""
+    rng, weights = np.random.default_rng(0), np.full(400, 1 / 400)
+    drawn = [mode_scores(perfect_labels(weights, 20_000, 0.9, rng), weights) for _ in range(40)]
+    assert np.mean([one["kl"] for one in drawn]) == pytest.approx(399 / 40_000, rel=0.03)
+    assert np.mean([one["high_quality"] for one in drawn]) == pytest.approx(0.9, abs=0.002)
+    assert min(one["modes_found"] for one in drawn) == 400
 
 
 def test_the_report_shows_samples_beside_exact_ones_and_the_training_as_a_film(finished):
@@ -68,7 +82,9 @@ def test_a_mixture_is_sampled_with_its_weights_and_its_width(layout):
     [
         ({"training.batch": "600000", "data.samples": "1000,10,5000"}, "--data.samples draws only 1000 to train on"),
         ({"compare.fields": "5000"}, "draws 8192: draw 10000, or compare fewer."),
-        ({"carry.tau": "1"}, "there is no solver here"),
+        ({"carry.tau": "1"}, "--carry.tau 1 has no effect"),
+        ({"compare.refine": "0,1"}, "--compare.refine 0,1 has no effect"),
+        ({"compare.search": "false"}, "--compare.search false has no effect"),
         ({"compare.draws": "60"}, "4 distances tested at --compare.level 0.05 need at least 80"),
         ({"system.layout": "ring_9"}, "one of ring_8, grid_25, grid_100"),
     ],
@@ -76,7 +92,7 @@ def test_a_mixture_is_sampled_with_its_weights_and_its_width(layout):
 def test_what_cannot_work_is_refused_before_anything_is_drawn(changes, told):
     experiment = catalog.load("gaussians")
     with pytest.raises(UserError) as caught:
-        experiment.task.check(experiment.presets["demo"].with_overrides(changes))
+        experiment.check(experiment.presets["demo"].with_overrides(changes))
     assert told in str(caught.value)
 
 
@@ -86,13 +102,13 @@ def test_baselines_stand_in_the_generators_table(tmp_path):
         command = ["run", "gaussians", "--preset", "smoke", "--runs-dir", str(tmp_path), "--baselines"]
         assert cli.main(command) == 0
     (folder,) = (tmp_path / "gaussians").iterdir()
-    comparison = json.loads((folder / "comparison.json").read_text())
+    comparison = experiments.load_run(folder).comparison
     learnt = {"autoencoder", "variational_autoencoder", "flow_matching_1", "flow_matching_4", "flow_matching_20"}
-    assert set(comparison["baselines"]) == learnt | {"training_samples"}
+    rows = comparison.need(Baselines).rows
+    assert set(rows) == learnt | {"training_samples", "exact_samples"}
     for name in learnt:
-        row = comparison["baselines"][name]
-        assert row["training_seconds"] > 0 and row["seconds_per_sample"] > 0
-        assert set(comparison["distances"]) | set(comparison["scores"]) < set(row)
-    assert comparison["baselines"]["flow_matching_20"]["evaluations"] == 20
+        assert rows[name].training_seconds > 0 and rows[name].timing.seconds > 0
+        assert set(rows[name].values) == set(comparison.need(Baselines).generator.values)
+    assert rows["flow_matching_20"].evaluations == 20
     page = (folder / "report.html").read_text()
     assert page.index("<td>generator</td>") < page.index("<td>flow matching 20</td>")

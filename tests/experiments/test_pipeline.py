@@ -1,13 +1,15 @@
 """The whole path at its smallest: data, training, comparison, report; stopped and gone on with; drawn from."""
 
-import json
+import html
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
 import experiments
-from experiments import catalog, cli
+from experiments import catalog, cli, runs
+from experiments.evaluation.results import Cost, Distances, Refinement, Regions, Scores, Tests, Worth
 from gan.training.checkpoint import read_description
 from gan.training.trained import rebuild
 
@@ -38,13 +40,18 @@ def test_a_run_leaves_everything_behind(finished):
         "samples.npz",
     ):
         assert (finished / name).stat().st_size > 0
-    comparison = json.loads((finished / "comparison.json").read_text())
-    assert comparison["step"] == 20
-    for entry in comparison["distances"].values():
-        assert entry["value"] > 0
-        assert entry["ratio"] == pytest.approx(entry["value"] / entry["floor"])
-    assert set(comparison["refinement"]) == {"generator", "gaussian", "initial"}
-    assert comparison["verdict"] in (finished / "report.html").read_text().replace("&#x27;", "'")
+    comparison = runs.open_folder(finished).comparison()
+    assert (comparison.step, comparison.data_seed, comparison.sealed) == (20, 0, False)
+    assert comparison.need(Tests).told
+    for entry in comparison.need(Distances).entries.values():
+        assert entry.value > 0
+        assert entry.ratio == pytest.approx(entry.value / entry.floor)
+    assert set(comparison.need(Refinement).curves) == {"generator", "gaussian", "bank", "initial"}
+    assert comparison.need(Worth).trained_on == 128
+    cost = comparison.need(Cost)
+    assert cost.generator.seconds > 0 and cost.layer is not None and cost.data_seconds > 0
+    assert cost.training_seconds == runs.open_folder(finished).metrics()[-1]["seconds"]
+    assert html.escape(comparison.verdict, quote=False) in (finished / "report.html").read_text().replace("&#x27;", "'")
 
 
 def test_the_shapes_checked_before_there_are_data_are_those_of_the_training(finished):
@@ -90,6 +97,37 @@ def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished):
     assert (finished / "comparison.json").stat().st_mtime_ns == compared
 
 
+def test_a_comparison_with_fresh_data_is_sealed_and_leaves_the_training_data_alone(finished, tmp_path, capsys):
+    fresh = tmp_path / "run"
+    shutil.copytree(finished, fresh)
+    assert cli.main(["compare", str(fresh), "--fresh", "77"]) == 0
+    before, after = (runs.open_folder(one).comparison() for one in (finished, fresh))
+    assert after.sealed and after.data_seed == 77 and after.step == before.step
+    for name in ("config.yaml", "data.json", "metrics.jsonl"):
+        assert (fresh / name).read_text() == (finished / name).read_text()
+    # The same samples beside other held-out fields.
+    values = [one.need(Distances).entries["values"] for one in (before, after)]
+    assert values[0].value != values[1].value == pytest.approx(values[0].value, rel=0.5)
+    assert before.need(Worth).trained_on == after.need(Worth).trained_on
+    with np.load(finished / "figures.npz") as own, np.load(fresh / "figures.npz") as other:
+        np.testing.assert_allclose(own["samples/generator"], other["samples/generator"], atol=1e-5)
+        assert not np.allclose(own["samples/solver"], other["samples/solver"])
+
+
+def test_the_seed_of_the_runs_own_data_is_not_fresh(finished, capsys):
+    compared = (finished / "comparison.json").stat().st_mtime_ns
+    assert cli.main(["compare", str(finished), "--fresh", "0"]) == 2
+    assert "--fresh 0 is the seed of the run's own data" in capsys.readouterr().err
+    assert (finished / "comparison.json").stat().st_mtime_ns == compared
+
+
+def test_a_study_has_no_fresh_data(tmp_path, capsys):
+    folder = runs.create(tmp_path, "dirac", "smoke", catalog.load("dirac").presets["smoke"])
+    assert cli.main(["compare", str(folder.path), "--fresh", "3"]) == 2
+    assert "--fresh 3: dirac is a study without data" in capsys.readouterr().err
+    assert not folder.comparison_file.exists()
+
+
 @pytest.mark.slow
 def test_a_forecast_run_is_held_against_the_posterior_inside_and_outside(tmp_path, monkeypatch):
     monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path / "cache"))
@@ -98,11 +136,16 @@ def test_a_forecast_run_is_held_against_the_posterior_inside_and_outside(tmp_pat
     (folder,) = (tmp_path / "burgers").iterdir()
     assert shapes_checked("burgers", folder) == shapes_trained(folder)
     assert "<h3>viscosity 0.8</h3>" in (folder / "report.html").read_text()
-    comparison = json.loads((folder / "comparison.json").read_text())
-    assert list(comparison["regions"]) == ["viscosity 0.8"]
-    for part in (comparison, *comparison["regions"].values()):
+    comparison = runs.open_folder(folder).comparison()
+    regions = comparison.need(Regions).regions
+    assert list(regions) == ["viscosity 0.8"]
+    parts = [(comparison.need(Distances), comparison.need(Scores))]
+    parts += [(one.distances, one.scores) for one in regions.values()]
+    for distances, scores in parts:
         # Twenty steps of training cannot beat the exact posterior.
-        assert part["scores"]["crps"]["value"] > part["scores"]["crps"]["target"] > 0
-        assert part["distances"]["energy_divergence"]["ratio"] > 1
+        crps = scores.entries["crps"]
+        assert crps.value > crps.target > 0
+        assert distances.entries["energy_divergence"].ratio > 1
     # The reference ensemble obeys the discrete equation to round-off, the generator does not.
-    assert comparison["scores"]["defect"]["target"] < 1e-4 < comparison["scores"]["defect"]["value"]
+    defect = comparison.need(Scores).entries["defect"]
+    assert defect.target < 1e-4 < defect.value

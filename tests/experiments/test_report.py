@@ -1,5 +1,6 @@
 """The report: one page that needs nothing but itself, and says what the comparison found."""
 
+import dataclasses
 import json
 import re
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 
 from experiments import files, plots, report, runs
+from experiments.evaluation import results
 from experiments.plots.course import NOT_DRAWN
 from experiments.plots.style import DIVERGING, scale_of
 from experiments.report import pieces
+from experiments.wording import words
 
 
 @pytest.fixture
@@ -29,30 +32,196 @@ def test_the_page_needs_nothing_from_elsewhere(finished_run):
     assert (finished_run / "preview.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_every_distance_says_in_words_whether_it_is_inside_the_null_band(finished_run, quick):
-    page = report.build(runs.open_folder(finished_run))
-    rows = re.findall(r"<tr[^>]*><td>([a-z ]+|sliced Wasserstein)</td>(?:(?!</tr>).)*?(inside|outside)</span>", page)
-    found = dict(rows)
-    assert found["spectrum"] == "outside"
-    assert found["values"] == "inside"
-    assert found["memorising"] == "outside"
+def page_of(path, comparison):
+    """The page of a run whose comparison is this one."""
+    results.write(comparison, path / "comparison.json")
+    return report.build(runs.open_folder(path))
 
 
-def test_losing_is_said_as_plainly_as_winning(finished_run, quick):
-    folder = runs.open_folder(finished_run)
-    assert "pays off from <b>448&#8239;750</b> samples on" in report.build(folder)
-    comparison = folder.comparison()
-    comparison["cost"]["break_even"] = None
-    files.write_json(folder.comparison_file, comparison)
-    assert "<b>never</b> pays off" in report.build(folder)
+def section_of(page, title):
+    """The markup of one section."""
+    return page.partition(f"<h2>{title}</h2>")[2].partition("</section>")[0]
 
 
-def test_a_setting_that_failed_stays_in_the_search_with_its_reason(finished_run, quick):
-    assert "no: fields are not finite" in report.build(runs.open_folder(finished_run))
+def cells_of(section, name):
+    """Texts of the cells of the row with this name."""
+    row = re.search(rf"<tr[^>]*><td[^>]*>{re.escape(name)}</td>(.*?)</tr>", section)[1]
+    return [re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
 
 
-def test_a_start_that_never_enters_is_said_not_to_by_the_last_time(finished_run, quick):
-    assert "not by 64" in report.build(runs.open_folder(finished_run))
+TITLES = {
+    results.Tests: "Tests", results.Distances: "Distances", results.Scores: "Scores",
+    results.Refinement: "Refinement", results.Cost: "Cost", results.Worth: "Worth in solver fields",
+    results.Baselines: "Baselines", results.Regions: "Outside the range of training", results.Orbits: "Orbits",
+    results.Fields: "Fields", results.Statistics: "Statistics", results.Forecasts: "Forecasts", results.Modes: "Modes",
+}  # fmt: skip
+
+
+def test_every_kind_of_section_has_a_renderer_and_the_page_their_order(finished_run, plausible, quick):
+    assert report.RENDERERS.keys() == set(results.KINDS.values())
+    for comparison in (plausible.compared(), plausible.compared(sections=plausible.sections()[::-1])):
+        shown = re.findall("<h2>([^<]*)</h2>", page_of(finished_run, comparison))
+        assert shown == [*(TITLES[type(one)] for one in comparison.sections), "Training", "To repeat it"]
+
+
+@pytest.mark.parametrize("kind", results.KINDS.values(), ids=results.KINDS)
+def test_a_section_is_shown_without_any_other_and_without_figures(kind, finished_run, plausible):
+    for name in ("figures.npz", "metrics.jsonl"):
+        (finished_run / name).unlink()
+    alone = [one for one in plausible.sections() if isinstance(one, kind)]
+    assert "</html>" in page_of(finished_run, plausible.compared(sections=tuple(alone)))
+
+
+def spoiled(value):
+    """The same with no number known: what the file holds where a number was not finite."""
+    if isinstance(value, dict):
+        return {key: spoiled(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [spoiled(one) for one in value]
+    return None if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("key", results.KINDS)
+def test_numbers_that_are_not_finite_leave_gaps_and_no_traceback(key, finished_run, plausible):
+    for name in ("figures.npz", "metrics.jsonl"):
+        (finished_run / name).unlink()
+    alone = [one for one in plausible.sections() if isinstance(one, results.KINDS[key])]
+    content = json.loads(json.dumps(results.to_plain(plausible.compared(sections=tuple(alone)))))
+    files.write_json(finished_run / "comparison.json", {**content, key: spoiled(content[key])})
+    assert "</html>" in report.build(runs.open_folder(finished_run))
+
+
+def test_the_joint_test_leads_and_says_in_words_what_it_found(finished_run, plausible, quick):
+    section = section_of(page_of(finished_run, plausible.compared()), "Tests")
+    assert "<b>are told</b> from held-out solver fields" in section and "<b>p = 0.0002</b>" in section
+    assert cells_of(section, "classifier on physical features") == [
+        "area under the ROC curve", "0.760", "0.750 to 0.770", "0.488 to 0.512", "0.0002", "0.520"
+    ]  # fmt: skip
+    assert cells_of(section, "nearest neighbours")[2] == "–"
+    assert cells_of(section, "variance of u") == ["-0.400%", "0.800%"]
+    other = page_of(finished_run, plausible.compared(plausible.tests(p_value=0.3, bounds=())))
+    assert "<b>not told</b>" in other and "Equivalence bounds" not in other
+
+
+def test_every_member_of_the_joint_test_is_drawn_with_its_band(plausible):
+    (picture,) = plots.tests(plausible.tests())
+    axes, entries = picture.figure.axes, plausible.tests().entries
+    names = [tick.get_text() for one in axes for tick in one.get_yticklabels()]
+    assert sorted(names) == sorted(name.replace("_", " ") for name in entries)
+    bands = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for one in axes for bar in one.patches)
+    expected = [one.null if one.interval is not None else (-1.0, 1.0) for one in entries.values()]
+    np.testing.assert_allclose(bands, sorted(expected))
+    assert plots.tests(plausible.tests(entries={})) == []
+
+
+def test_what_an_entry_says_of_itself_is_in_the_page(finished_run, plausible, quick):
+    page = page_of(finished_run, plausible.compared())
+    for meaning in ("c1", "what spectrum measures", "share nearer to the training fields"):
+        assert f"</b>: {meaning}</li>" in page
+
+
+def test_every_distance_says_in_words_whether_it_is_inside_the_null_band(finished_run, plausible, quick):
+    page = page_of(finished_run, plausible.compared())
+    assert cells_of(section_of(page, "Distances"), "spectrum")[3:] == ["1.90", "1.52 to 2.28", "▲ outside"]
+    assert cells_of(section_of(page, "Distances"), "values")[-1] == "○ inside"
+    assert cells_of(section_of(page, "Scores"), "memorising")[-1] == "▲ outside"
+
+
+def test_the_sets_of_a_distance_and_its_level_are_those_of_the_section(finished_run, plausible, quick):
+    changed = plausible.distances(between="32 members", against="halves", reference="exact samples", level=0.01)
+    section = section_of(page_of(finished_run, plausible.compared(changed)), "Distances")
+    for text in ("between 32 members", "of halves over 600 draws", "from exact samples, at the 1% level"):
+        assert text in section
+
+
+def test_losing_is_said_as_plainly_as_winning(finished_run, plausible, quick):
+    assert "pays off from <b>454&#8239;431</b> samples" in page_of(finished_run, plausible.compared())
+    slow = plausible.cost(generator=results.Timing(1.0, 1.0, 1.0, 1))
+    section = section_of(page_of(finished_run, plausible.compared(slow)), "Cost")
+    assert "<b>never pays off</b>" in section and "times dearer" in section
+
+
+def test_a_cost_has_its_spread(finished_run, plausible, quick):
+    section = section_of(page_of(finished_run, plausible.compared()), "Cost")
+    assert cells_of(section, "generator, solver layer included") == ["210 µs (200 µs to 240 µs)"]
+    assert cells_of(section, "cheapest solver as good (points 32, dt 0.1)") == ["1.00 ms (900 µs to 1.10 ms)"]
+
+
+def test_a_setting_that_failed_stays_in_the_search_with_its_reason(finished_run, plausible, quick):
+    section = section_of(page_of(finished_run, plausible.compared()), "Cost")
+    assert "The search, 7 solver settings" in section and section.count("<td>0.2</td>") == 2
+    assert "failed: the solver&#x27;s fields are not finite" in section
+
+
+def test_without_a_search_no_strongest_solver_is_claimed(finished_run, plausible, quick):
+    page = page_of(finished_run, plausible.compared(plausible.cost(search=())))
+    assert "strongest" not in section_of(page, "Cost") and "nothing cheaper was searched" in page
+
+
+def test_the_worth_draws_the_level_of_the_generator_and_marks_the_training_fields(plausible):
+    worth = next(one for one in plausible.sections() if isinstance(one, results.Worth))
+    (picture,) = plots.worth(worth)
+    drawn = {line.get_label(): np.array(line.get_data()) for line in picture.figure.axes[0].lines}
+    np.testing.assert_allclose(drawn["fresh solver fields"], [worth.count, worth.value])
+    assert set(drawn["100,000 generated fields"][1]) == {worth.generator}
+    assert set(drawn["2,048 training fields"][0]) == {2048}
+
+
+def test_every_start_has_a_row_with_its_entry_and_its_areas(finished_run, plausible, quick):
+    section = section_of(page_of(finished_run, plausible.compared()), "Refinement")
+    auc = plausible.refinement().curves["generator"].auc
+    assert cells_of(section, "generator")[0] == "8"
+    assert [cell[:5] for cell in cells_of(section, "generator")[1:3]] == [f"{auc[0]:.3f}", f"{auc[-1]:.3f}"]
+    assert cells_of(section, "system&#x27;s own initial condition")[0] == "not by 64"
+    assert "24 against “Gaussian field, same spectrum”" in section
+
+
+def test_curves_without_areas_or_p_values_have_no_panel_for_them(plausible):
+    full = plausible.refinement()
+
+    def without(*names):
+        curves = {key: dataclasses.replace(one, **dict.fromkeys(names, ())) for key, one in full.curves.items()}
+        return plots.refined_tests(dataclasses.replace(full, curves=curves), plausible.compared())
+
+    assert [len(one.figure.axes) for one in without()] == [2]
+    assert [len(one.figure.axes) for one in without("auc", "auc_interval")] == [1]
+    assert [len(one.figure.axes) for one in without("p_value")] == [1]
+    assert without("auc", "auc_interval", "p_value") == []
+
+
+def test_a_start_is_marked_where_the_joint_test_tells_it_no_more_and_nowhere_else(plausible):
+    (picture,) = plots.refined_tests(plausible.refinement(), plausible.compared())
+    for axes in picture.figure.axes:
+        rings = [float(np.ravel(line.get_xdata())[0]) for line in axes.lines if line.get_markersize() > 10]
+        assert sorted(rings) == [8.0, 16.0, 32.0]
+
+
+def test_starts_that_nobody_foresaw_have_looks_of_their_own(plausible):
+    section = plausible.refinement()
+    extra = {f"start_{i}": dataclasses.replace(section.curves["bank"], label=f"start {i}") for i in range(3)}
+    looks = plots.looks(dataclasses.replace(section, curves={**section.curves, **extra}))
+    assert len({(look.colour, str(look.line), look.marker) for look in looks.values()}) == 7
+    assert [look.label for look in looks.values()][-1] == "start 2"
+
+
+def test_every_distance_that_was_followed_has_a_picture(plausible):
+    pictures = plots.refined_distances(plausible.refinement(), plausible.compared())
+    assert [one.title for one in pictures] == ["spectrum", "values"]
+    assert all(len(one.figure.axes[0].lines) == 4 for one in pictures)
+
+
+def test_baselines_stand_below_the_generator_and_failed_ones_say_why(finished_run, plausible, quick):
+    section = section_of(page_of(finished_run, plausible.compared()), "Baselines")
+    assert cells_of(section, "generator")[:3] == ["0.760", "1.90", "1"]
+    assert cells_of(section, "training fields")[:3] == ["–", "1.00", "–"]
+    assert cells_of(section, "flow matching")[-1] == "the loss was not finite"
+    assert "drawn from the training fields</li>" in section
+
+
+def test_orbits_that_were_refused_say_so(finished_run, plausible, quick):
+    section = section_of(page_of(finished_run, plausible.compared()), "Orbits")
+    assert cells_of(section, "competitive")[-1] == "refused: needs plain steps"
+    assert cells_of(section, "alternating")[2] == "1.00 ± 0.100i"
 
 
 def test_alarms_and_the_size_of_the_networks_are_in_the_report(finished_run, quick):
@@ -85,7 +254,7 @@ def test_every_number_that_a_training_records_is_drawn_once_or_named_as_not_draw
         "generator_power", "generator_ensemble", "inner_iterations", "inner_residual", "rotation", "modes_found",
         "layers_smallest_generator", "layer/discriminator/chain/layers/0/kernel", "validation", *NOT_DRAWN,
     }  # fmt: skip
-    assert sorted(drawn(lines)) == sorted(plots.words(name) for name in names - {*NOT_DRAWN})
+    assert sorted(drawn(lines)) == sorted(words(name) for name in names - {*NOT_DRAWN})
 
 
 def test_what_nobody_foresaw_has_a_picture_and_the_seventh_curve_is_drawn():
@@ -108,56 +277,22 @@ def test_diagnoses_have_pictures_of_their_own():
     assert image.figure.axes[0].images[0].get_array().shape == (1, 3)
 
 
-def rewritten(folder, **changes):
-    """The page of a run whose comparison has these entries too."""
-    files.write_json(folder.comparison_file, {**folder.comparison(), **changes})
-    return report.build(folder)
-
-
-def test_what_lies_outside_the_range_of_training_has_tables_of_its_own(finished_run, quick):
-    folder = runs.open_folder(finished_run)
-    assert "Outside the range" not in report.build(folder)
-    distance = {"value": 2.0, "floor": 0.5, "null95": 0.6, "ratio": 4.0, "ratio_ci": [3.5, 4.5], "inside": False}
-    score = {"value": 0.321, "target": 0.21987, "null": [0.2, 0.24]}
-    parts = {"distances": {"energy_divergence": distance}, "scores": {"crps": score}, "verdict": "It loses."}
-    page = rewritten(
-        folder, task="forecast", n=32, cases=64, range="viscosity 0.1 to 0.5", regions={"viscosity 0.8": parts}
-    )
-    section = page.partition("<h2>Outside the range of training</h2>")[2].partition("</section>")[0]
+def test_what_lies_outside_the_range_of_training_has_tables_of_its_own(finished_run, plausible, quick):
+    section = section_of(page_of(finished_run, plausible.compared()), "Outside the range of training")
     assert "within the range of training, viscosity 0.1 to 0.5." in section
     assert "<h3>viscosity 0.8</h3>" in section
-    assert "<td>energy divergence</td><td>2.00</td><td>0.500</td><td>0.600</td><td><b>4.00</b></td>" in section
-    assert "<td>CRPS</td><td><b>0.321</b></td><td>0.220</td><td>0.200 to 0.240</td>" in section
-    assert section.count("outside</span>") == 2
-    assert "ensembles of 32 members, over 64 cases" in page and "independent trajectories" not in page
+    assert cells_of(section, "energy divergence") == ["2.00", "0.500", "0.600", "4.00", "3.50 to 4.50", "▲ outside"]
+    assert cells_of(section, "CRPS (std)") == ["0.321", "0.220", "0.200 to 0.240", "▲ outside"]
 
 
-def test_every_score_says_what_it_is(finished_run, quick):
-    page = report.build(runs.open_folder(finished_run))
-    for name in ("diversity", "memorising"):
-        assert f"<li><b>{name}</b>: " in page
-    assert "<b>spread skill</b>" not in page
-
-
-def test_a_saving_against_a_start_that_never_gets_there_is_a_lower_bound(finished_run, quick):
-    folder = runs.open_folder(finished_run)
-    row = "<td>spin-up saved against the Gaussian start, in solver time</td><td>"
-    assert f"{row}18</td>" in report.build(folder)
-    curves = folder.comparison()["refinement"]
-    curves["gaussian"]["enters_all"] = None
-    assert f"{row}more than 18</td>" in rewritten(folder, refinement=curves)
-
-
-def test_without_a_search_no_strongest_solver_is_claimed(finished_run, quick):
-    folder = runs.open_folder(finished_run)
-    assert "Against the strongest solver" in report.build(folder)
-    cost = {**folder.comparison()["cost"], "search": []}
-    page = rewritten(folder, cost=cost)
-    assert "Against the strongest solver" not in page and "no cheaper setting was searched" in page
-
-
-def test_the_level_of_the_test_is_the_one_that_was_asked_for(finished_run, quick):
-    assert "at the 1% level" in rewritten(runs.open_folder(finished_run), level=0.01)
+def test_lines_of_the_record_that_make_no_sense_are_not_drawn(finished_run, quick):
+    with (finished_run / "metrics.jsonl").open("a") as record:
+        for row in (
+            {"step": 10**6, "seconds": None, "alarms": 3, "generator_loss": "low", "tau": [1]},
+            {"step": 10**6 + 1, "layer/generator/a": "x", "layer/generator/b": 0.5, "generator_loss": 10**400},
+        ):
+            record.write(json.dumps(row) + "\n")
+    assert "</html>" in report.build(runs.open_folder(finished_run))
 
 
 def test_a_run_without_comparison_or_metrics_still_has_a_page_with_the_next_command(run_path):
@@ -167,26 +302,35 @@ def test_a_run_without_comparison_or_metrics_still_has_a_page_with_the_next_comm
     assert not (run_path / "preview.png").exists()
 
 
-def test_text_from_the_run_folder_cannot_become_markup(finished_run, quick):
-    folder = runs.open_folder(finished_run)
-    files.write_json(folder.comparison_file, {**folder.comparison(), "verdict": "<b>x</b> & <script>"})
-    page = report.build(folder)
-    assert "<script" not in page
-    assert "&lt;b&gt;x&lt;/b&gt; &amp; &lt;script&gt;" in page
+def poisoned(value, names):
+    """The same with markup in every text and every name that somebody chose."""
+    evil = "<b>x</b> & <script>"
+    if isinstance(value, dict):
+        return {f"{key}{evil}" if key in names else key: poisoned(one, names) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [poisoned(one, names) for one in value]
+    return evil if isinstance(value, str) else value
 
 
-def test_the_page_is_the_same_when_written_again(finished_run):
-    folder = runs.open_folder(finished_run)
-    figures, comparison = folder.figures(), folder.comparison()
-    first, second = (plots.spectrum(figures, comparison)[0].data_uri() for _ in range(2))
+def test_text_from_the_run_folder_cannot_become_markup(finished_run, plausible, quick):
+    names = {*plausible.distances().entries, *plausible.tests().entries, *plausible.refinement().curves, "points"}
+    names -= {"generator", "values"}  # fields of their own in other sections
+    (finished_run / "comparison.json").write_text(json.dumps(poisoned(results.to_plain(plausible.compared()), names)))
+    page = report.build(runs.open_folder(finished_run))
+    assert "<script" not in page and "<b>x</b>" not in page
+    assert page.count("&lt;b&gt;x&lt;/b&gt; &amp; &lt;script&gt;") > 30
+
+
+def test_the_page_is_the_same_when_written_again(finished_run, plausible):
+    figures = runs.open_folder(finished_run).figures()
+    first, second = (plots.spectrum(figures, plausible.compared())[0].data_uri() for _ in range(2))
     assert first == second
 
 
-def test_fields_share_the_scale_of_the_solver(finished_run):
-    folder = runs.open_folder(finished_run)
-    figures, comparison = folder.figures(), folder.comparison()
+def test_fields_share_the_scale_of_the_solver(finished_run, plausible):
+    figures = runs.open_folder(finished_run).figures()
     figures["evolution/generator"] = 3 * figures["evolution/generator"]
-    picture = plots.evolution(figures, comparison)[0]
+    picture = plots.evolution(figures, plausible.compared())[0]
     limits = {image.get_clim() for axes in picture.figure.axes for image in axes.images}
     assert len(limits) == 1
     (low, high), solver = limits.pop(), figures["evolution/solver"]
@@ -209,28 +353,15 @@ def test_fields_of_one_sign_get_a_sequential_map():
     assert scale_of(np.linspace(-1, 2, 100))[0] is DIVERGING
 
 
-def test_a_curve_is_marked_where_it_enters_the_band_and_nowhere_else(finished_run):
-    comparison = runs.open_folder(finished_run).comparison()
-    names = list(comparison["distances"])
-    pictures = plots.refinement(comparison)
-    assert [one.title for one in pictures] == names
-    for name, picture in zip(names, pictures):
-        rings = [line.get_xdata() for line in picture.figure.axes[0].lines if line.get_markersize() > 10]
-        entered = [one["enters"][name] for one in comparison["refinement"].values() if one["enters"][name] is not None]
-        assert sorted(float(np.ravel(x)[0]) for x in rings) == sorted(entered)
-
-
-def test_a_forecast_draws_its_cases_and_ranks(finished_run, forecast_arrays):
-    folder = runs.open_folder(finished_run)
-    figures = {**folder.figures(), **forecast_arrays}
-    pictures = plots.forecasts(figures, folder.comparison(), cases=2)
+def test_a_forecast_draws_its_cases_and_ranks(forecast_arrays, plausible):
+    pictures = plots.forecasts(forecast_arrays, plausible.compared(), cases=2)
     assert len(pictures) == 2
     assert pictures[0].data_uri().startswith("data:image/svg+xml;base64,")
-    assert len(plots.rank_histogram(figures, {})) == 1
-    assert plots.forecasts({}, {}) == [] == plots.rank_histogram({}, {})
+    assert len(plots.rank_histogram(forecast_arrays)) == 1
+    assert plots.forecasts({}, plausible.compared()) == [] == plots.rank_histogram({})
 
 
-def test_two_dimensional_fields_are_drawn_as_images():
+def test_two_dimensional_fields_are_drawn_as_images(plausible):
     rng = np.random.default_rng(0)
     x = np.linspace(0, 1, 12, endpoint=False)
     figures = {"coordinates/0": x, "coordinates/1": x}
@@ -238,7 +369,7 @@ def test_two_dimensional_fields_are_drawn_as_images():
         figures[f"samples/{side}"] = rng.normal(size=(4, 12, 12, 1))
         figures[f"evolution/{side}"] = rng.normal(size=(6, 12, 12, 1))
     figures["evolution/times"] = np.arange(6.0)
-    comparison = {"channels": ["vorticity"], "units": {"vorticity": "1/s"}}
+    comparison = plausible.compared(channels=("vorticity",), units={"vorticity": "1/s"})
     (samples,), (evolution,) = plots.samples(figures, comparison), plots.evolution(figures, comparison)
     assert "vorticity (1/s)" in samples.caption
     assert evolution.data_uri().startswith("data:image/png;base64,")

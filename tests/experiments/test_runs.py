@@ -73,12 +73,93 @@ def test_lines_of_the_record_that_are_no_records_are_left_out(run_path, file, co
 
 
 @pytest.mark.parametrize(
-    "content", [b"[]", b"\xff\xfe", b'{"verdict"', b'{"distances": {"spectrum": 3}}', b'{"scores": [1]}']
+    "row",
+    ['{"step": Infinity}', '{"step": NaN}', '{"step": "5"}', '{"step": 5.5}', '{"step": true}', '{"step": null}',
+     '{"step": [1]}', "null", '"step"', "[" * 10**5, '{"step":' * 10**5, '{"step": 1' + "0" * 5000 + "}"],
+)  # fmt: skip
+def test_a_row_whose_step_is_no_count_is_left_out(run_path, row):
+    (run_path / "metrics.jsonl").write_text(f'{row}\n{{"step": 1, "loss": 2.0}}\n')
+    assert runs.open_folder(run_path).metrics() == [{"step": 1, "loss": 2.0}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds"),
+    [
+        ([], 0.0),
+        ([{"step": 1}], 0.0),
+        ([{"step": 1, "seconds": 2}, {"step": 2, "seconds": None}], 2.0),
+        ([{"step": 1, "seconds": 2.5}, {"step": 2, "seconds": "long"}, {"step": 3, "alarms": ["a"]}], 2.5),
+    ],
 )
-def test_a_damaged_file_of_a_run_is_told_with_what_makes_it_again(run_path, content):
+def test_the_time_of_the_training_is_the_last_that_is_known(run_path, rows, seconds):
+    (run_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert runs.open_folder(run_path).training_seconds() == seconds
+
+
+def test_a_film_is_in_the_order_of_its_steps_and_whatever_else_lies_there_is_not_of_it(run_path):
+    film = run_path / "film"
+    film.mkdir()
+    for step in (100, 20, 3):
+        np.savez(film / f"{step}.npz", samples=np.full(2, step))
+    for name in ("1a.npz", "2 (copy).npz", "-4.npz", "5.5.npz", "notes.npz", "7.txt", "\u0664.npz", ".8.npz"):
+        (film / name).write_bytes(b"not ours")
+    frames = runs.open_folder(run_path).film()
+    assert [step for step, _ in frames] == [3, 20, 100]
+    assert [int(samples[0]) for _, samples in frames] == [3, 20, 100]
+
+
+def test_a_frame_that_cannot_be_read_is_told(run_path):
+    film = run_path / "film"
+    film.mkdir()
+    np.savez(film / "1.npz", other=np.zeros(2))
+    with pytest.raises(UserError, match="holds no samples; remove it"):
+        runs.open_folder(run_path).film()
+    (film / "1.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match="is damaged; remove it"):
+        runs.open_folder(run_path).film()
+
+
+def test_arrays_that_are_no_archive_are_damage(run_path):
+    with (run_path / "figures.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(UserError, match="is damaged; `python -m experiments compare"):
+        runs.open_folder(run_path).figures()
+    whole = run_path / "whole.npz"
+    np.savez_compressed(whole, a=np.random.default_rng(0).normal(size=1000))
+    content = bytearray(whole.read_bytes())
+    content[200:300] = b"\0" * 100
+    (run_path / "figures.npz").write_bytes(content)
+    with pytest.raises(UserError, match="is damaged"):
+        runs.open_folder(run_path).figures()
+
+
+def test_the_comparison_is_read_as_typed_results(finished_run, plausible):
+    assert runs.open_folder(finished_run).comparison() == plausible.compared()
+    assert experiments.load_run(finished_run).comparison == plausible.compared()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[]", "damaged"),
+        (b"\xff\xfe", "damaged"),
+        (b'{"verdict"', "damaged"),
+        (b'{"format": 2, "distances": {"spectrum": 3}}', "damaged"),
+        (b'{"task": "snapshot", "distances": {}}', "of format 1, which this version does not read"),
+    ],
+)
+def test_a_comparison_that_cannot_be_read_is_told_with_what_makes_it_again(run_path, content, told):
     (run_path / "comparison.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"comparison\.json is damaged; `python -m experiments compare"):
+    with pytest.raises(UserError, match=rf"comparison\.json is {told}; `python -m experiments compare"):
         runs.open_folder(run_path).comparison()
+
+
+@pytest.mark.parametrize("name", ["data", "networks"])
+def test_a_description_that_is_no_json_is_told(run_path, name):
+    for content in ("[1]", "{", "[" * 10**5):
+        (run_path / f"{name}.json").write_text(content)
+        with pytest.raises(UserError, match=rf"{name}\.json is damaged; remove it"):
+            getattr(runs.open_folder(run_path), name)()
 
 
 @pytest.mark.parametrize("changes", [{"preset": ["demo"]}, {"experiment": None}, {"config": [1]}])
@@ -110,7 +191,7 @@ def test_a_run_of_another_version_says_what_does_not_fit(run_path, changes, told
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["format: 1\nexperi", "{", "- 1\n- 2\n", ""])
+@pytest.mark.parametrize("text", ["format: 1\nexperi", "{", "- 1\n- 2\n", "", "[" * 5000, "{a: " * 5000])
 def test_a_half_written_configuration_is_refused(run_path, text):
     (run_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match="incomplete or not YAML"):

@@ -1,5 +1,6 @@
 """Tasks: what cannot work is refused before anything is made, and conditions are what was asked for."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -9,8 +10,9 @@ import pytest
 from experiments import catalog, pipeline
 from experiments.config import DataConfig
 from experiments.errors import UserError
-from experiments.tasks import ensemble_cost
-from experiments.tasks.observations import Cases, condition, observe
+from experiments.options import settings
+from experiments.tasks.observations import Observed, condition, observe
+from experiments.tasks.posterior import Posterior
 from experiments.tasks.task import dataset_spec
 
 
@@ -20,24 +22,39 @@ def test_every_preset_passes_its_own_checks(name):
         pytest.importorskip("sklearn")
     experiment = catalog.load(name)
     for config in experiment.presets.values():
-        experiment.task.check(config)
+        experiment.check(config)
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "told"),
     [
         ("kuramoto_sivashinsky", {"training.batch": "40000"}, "--training.batch 40000 takes 40000 samples"),
-        ("kuramoto_sivashinsky", {"compare.fields": "5000"}, "makes 8192: make 10000, or compare fewer fields."),
+        (
+            "kuramoto_sivashinsky",
+            {"compare.fields": "5000"},
+            "need 10000 test trajectories, but --data.trajectories makes 8192",
+        ),
         ("kuramoto_sivashinsky", {"compare.separations": "1,64"}, "--compare.separations 64 is no distance on 64"),
         (
             "kuramoto_sivashinsky",
             {"compare.draws": "100"},
             "9 distances tested at --compare.level 0.05 need at least 180",
         ),
-        ("kuramoto_sivashinsky", {"compare.draws": "200"}, "refinement curves over 11 times"),
+        ("kuramoto_sivashinsky", {"compare.members": "8"}, "--compare.members 8 has no effect"),
+        ("kuramoto_sivashinsky", {"compare.cases": "8"}, "--compare.cases 8 has no effect"),
+        ("kuramoto_sivashinsky", {"compare.refined": "5000"}, "need 10000 test trajectories"),
+        ("kuramoto_sivashinsky", {"compare.tested": "30000"}, "training fields, but --data.trajectories and"),
+        (
+            "kuramoto_sivashinsky",
+            {"compare.refined": "512"},
+            "is more than twice --compare.refined 512",
+        ),
         ("burgers", {"training.batch": "20000"}, "makes only 16384 to train on"),
         ("burgers", {"compare.cases": "600"}, "makes 512: make more, or compare fewer cases."),
-        ("burgers", {"carry.tau": "1"}, "--carry.tau 1: a forecast is for fixed times"),
+        ("burgers", {"carry.tau": "1"}, "--carry.tau 1 has no effect, because burgers does not use it"),
+        ("burgers", {"compare.refine": "0,1"}, "--compare.refine 0,1 has no effect"),
+        ("burgers", {"compare.projections": "64"}, "--compare.projections 64 has no effect"),
+        ("burgers", {"compare.draws": "50"}, "need at least 60"),
         ("burgers", {"system.observations": "65"}, "more than the 64 grid points"),
         ("burgers", {"data.snapshots": "1"}, "keep at least 2 times"),
         ("burgers", {"data.points": "8,8", "data.extent": "1,1"}, "--data.points has 2 axes"),
@@ -49,7 +66,7 @@ def test_every_preset_passes_its_own_checks(name):
 def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_made(name, changes, told):
     experiment = catalog.load(name)
     with pytest.raises(UserError) as caught:
-        experiment.task.check(experiment.presets["demo"].with_overrides(changes))
+        experiment.check(experiment.presets["demo"].with_overrides(changes))
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -101,7 +118,7 @@ def test_observations_are_the_field_at_different_points_with_noise_of_the_given_
 
 
 def test_the_networks_see_values_where_they_were_observed_and_the_logarithm_of_the_parameter():
-    cases = Cases(np.array([[1, 3]]), np.array([[0.5, -2.0]], np.float32), np.array([np.e]))
+    cases = Observed(np.array([[1, 3]]), np.array([[0.5, -2.0]], np.float32), np.array([np.e]))
     seen = condition(cases, 4, "viscosity")
     np.testing.assert_array_equal(seen["observed"][0], [[0, 0], [0.5, 1], [0, 0], [-2, 1]])
     np.testing.assert_allclose(seen["viscosity"], [[1.0]])
@@ -141,42 +158,58 @@ def test_half_a_condition_is_refused(draw, key, given, told):
         draw(2, key=key, **given)
 
 
-def test_the_search_begins_with_the_reference_and_offers_cheaper_solvers():
-    tried = ensemble_cost.settings(64, 0.01)
-    assert tried[0] == {"points": 64, "dt": 0.01, "order": 4}
-    assert len({tuple(sorted(one.items())) for one in tried}) == len(tried)
-    assert all(one["points"] < 64 or one["dt"] > 0.01 or one["order"] < 4 for one in tried[1:])
+@pytest.fixture(scope="module")
+def posterior():
+    """The posterior of the smoke preset's system, and three observed fields."""
+    experiment = catalog.load("burgers")
+    config, task = experiment.presets["smoke"], experiment.task
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(False):
+        solved = Posterior(partial(task.system, config), task.prior(config), 0.1, np.array([0.25, 0.5]), 0.025)
+        initial = solved.prior_fields(3, 1, jax.random.key(0))
+    return solved, observe(initial[:, 0], np.array([0.2, 0.3, 0.4]), 4, 0.1, rng)
 
 
-def test_a_solver_ensemble_reaches_the_generator_by_being_as_close_or_inside_and_failures_stay():
-    made = {
-        "close": (np.zeros(3), {"spectrum": {"value": 1.0, "ratio": 2.0, "inside": False}}),
-        "far": (np.ones(3), {"spectrum": {"value": 3.0, "ratio": 6.0, "inside": False}}),
-        "inside": (np.full(3, 2.0), {"spectrum": {"value": 3.0, "ratio": 1.0, "inside": True}}),
-        "burst": (np.full(3, np.inf), {}),
-    }
+def test_draws_of_the_posterior_pass_near_what_was_observed(posterior, key):
+    solved, seen = posterior
+    drawn = solved.draw(seen, 200, key)
+    at = np.take_along_axis(drawn[..., 0], seen.points[:, None], axis=2)
+    # Prior and error are independent: the posterior at an observed point is narrower than the error alone.
+    assert np.all(np.abs(at.mean(axis=1) - seen.values) < 0.4)
+    assert np.all(at.std(axis=1) < 0.12)
+    assert solved.prior_fields(2, 200, key).std(axis=1).mean() == pytest.approx(1.0, abs=0.1)
 
-    def make(setting):
-        if setting["solver"] == "refused":
-            raise ValueError("the grid is too small")
-        return made[setting["solver"]][0], 0.5
 
-    def hold(ensembles):
-        return next(found for fields, found in made.values() if np.array_equal(fields, ensembles))
+def test_the_search_begins_with_the_reference_and_offers_cheaper_solvers(posterior, key):
+    solved, seen = posterior
+    tried = solved.candidates(seen, 2, key)
+    assert tried[0].setting == {"points": 32, "dt": 0.025, "order": 4}
+    settings = [one.setting for one in tried]
+    assert len({tuple(sorted(one.items())) for one in settings}) == len(tried)
+    assert all(one["points"] < 32 or one["dt"] > 0.025 or one["order"] < 4 for one in settings[1:])
+    # All of them carry the same draws, and interpolate to the reference's grid.
+    reference, half = tried[0].make(), next(one for one in tried if one.setting["points"] == 16).make()
+    assert reference.shape == half.shape == (3, 2, 2, 32, 1)
+    np.testing.assert_allclose(half, reference, atol=0.15)
 
-    told = []
-    rows = ensemble_cost.search(
-        [{"solver": name} for name in [*made, "refused"]],
-        make,
-        hold,
-        {"spectrum": {"value": 2.0}},
-        lambda done, total, what: told.append((done, total)),
-    )
-    assert [row["reaches"] for row in rows] == [True, False, True, False, False]
-    assert rows[0]["error"] == rows[0]["worst"] == 2.0 and rows[0]["seconds_per_sample"] == 0.5
-    assert rows[3]["failed"] == "the solver's fields are not finite"
-    assert rows[4]["failed"] == "the grid is too small" and rows[4]["seconds_per_sample"] is None
-    assert told == [(done, 5) for done in range(1, 6)]
+
+def test_trajectories_of_the_solver_have_no_defect(posterior, key):
+    solved, seen = posterior
+    trajectories = solved.solve(solved.draw(seen, 2, key), seen.parameter)
+    assert solved.defects(trajectories, seen.parameter).max() < 1e-4
+    assert solved.defects(trajectories * 1.1, seen.parameter).min() > 1e-3
+
+
+@pytest.mark.parametrize("name", list(catalog.names()))
+def test_no_preset_sets_what_its_task_does_not_use(name):
+    """Such a setting would be refused from one preset and accepted from another."""
+    experiment = catalog.load(name)
+    first, *others = experiment.presets.values()
+    unread = (experiment.task or experiment.study).unread
+    for other in others:
+        for (option, _, value, _), (_, _, also, _) in zip(settings(first), settings(other)):
+            if option in unread or option.partition(".")[0] in unread:
+                assert value == also, option
 
 
 def test_fields_that_blow_up_in_the_defect_penalty_count_as_zero_and_poison_nothing():
@@ -195,3 +228,26 @@ def test_fields_that_blow_up_in_the_defect_penalty_count_as_zero_and_poison_noth
     gradient, after, others = np.asarray(gradient), np.asarray(after), [0, 1, 3]
     np.testing.assert_allclose(after[others], gradient[others], rtol=1e-5)
     assert np.all(after[2] == 0.0) and np.any(gradient[2] != 0.0)
+
+
+def test_fresh_test_data_take_the_place_of_the_test_split_alone(monkeypatch):
+    experiment = catalog.load("kuramoto_sivashinsky")
+    config, task = experiment.presets["smoke"], experiment.task
+    made = []
+
+    def data(self, asked, report):
+        made.append(asked)
+        return SimpleNamespace(test="fresh", train="other", parameters={"test": 2}, initial={"test": 4})
+
+    monkeypatch.setattr(type(task), "data", data)
+    own = SimpleNamespace(
+        test="own", train="trained on", dt=0.1, parameters={"train": 0, "test": 1}, initial={"train": 3, "test": 5}
+    )
+    asked, held = task.with_fresh_test(config, own, 99, lambda done, total, what: None)
+    (fresh,) = made
+    assert fresh.data.seed == asked.data.seed == 99
+    assert fresh.data.trajectories[2] == config.data.trajectories[2] and sum(fresh.data.trajectories[:2]) < 100
+    # Nothing but the seed of the data is another: batch, networks and sizes are those of the run.
+    assert asked.with_overrides({"data.seed": str(config.data.seed)}) == config
+    assert (held.test, held.train, held.dt) == ("fresh", "trained on", 0.1)
+    assert held.parameters == {"train": 0, "test": 2} and held.initial == {"train": 3, "test": 4}

@@ -7,6 +7,7 @@ import pytest
 
 from gan.baselines import Fit
 from gan.baselines.autoencoders import autoencoder, fit_mixture, variational_autoencoder
+from gan.baselines.ensemble_score import ensemble_score
 from gan.baselines.flow_matching import flow_matching
 from gan.baselines.regression import regression
 from gan.training.problem import Problem
@@ -90,6 +91,20 @@ def test_regression_is_the_conditional_mean(toy):
         regression(fit(toy, Problem(fields)))
 
 
+def test_the_ensemble_score_teaches_the_law_of_every_number_given_the_condition(toy):
+    rng = np.random.default_rng(0)
+    condition = rng.standard_normal((10_000, 1)).astype(np.float32)
+    noise = rng.standard_normal((10_000, 1)) * np.where(condition > 0, 1.5, 0.5)
+    fields = (1.0 + 2.0 * condition + noise).astype(np.float32)
+    made = ensemble_score(fit(toy, Problem(fields, condition={"c": condition})))
+    for asked, spread in ((-1.0, 0.5), (1.0, 1.5)):
+        samples = made.sample(jax.random.key(0), 2000, {"c": np.full((2000, 1), asked, np.float32)})
+        assert samples.mean() == pytest.approx(1.0 + 2.0 * asked, abs=0.3)
+        assert samples.std() == pytest.approx(spread, rel=0.3)
+    with pytest.raises(ValueError, match="needs a condition"):
+        ensemble_score(fit(toy, Problem(fields)))
+
+
 def test_a_mixture_is_fitted_by_expectation_maximisation():
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.normal(-4.0, 0.5, (3000, 2)), rng.normal(4.0, 1.0, (1000, 2))])
@@ -116,7 +131,7 @@ def test_fields_and_trajectories_with_conditions_have_their_shapes(toy):
     problem = Problem(fields, condition=given, trajectory=True)
     made = fit(toy, problem, steps=50, kind="residual", levels=2, width=4, blocks=1)
     asked = {name: value[:5] for name, value in given.items()}
-    fitted = {**flow_matching(made), "variational": variational_autoencoder(made)}
+    fitted = {**flow_matching(made), "variational": variational_autoencoder(made), "score": ensemble_score(made)}
     for one in fitted.values():
         samples = one.sample(jax.random.key(0), 5, asked)
         assert samples.shape == (5, 3, 8, 1) and jnp.isfinite(samples).all()

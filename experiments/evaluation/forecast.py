@@ -1,0 +1,212 @@
+"""Generated forecasts against truths and exact posteriors: distances, scores, baselines, other ranges, cost.
+
+`experiments.evaluation.posterior_yardstick` defines what is measured. Inside the range of training everything is taken
+over all cases; solvers are searched and costs are timed over the first `SEARCHED` of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
+from experiments.evaluation.cost import Candidate, Judged, Progress, in_turn, search
+from experiments.evaluation.posterior_yardstick import PosteriorYardstick, Sizes
+from experiments.evaluation.results import (
+    BaselineRow,
+    Baselines,
+    Cost,
+    Distances,
+    Forecasts,
+    Region,
+    Regions,
+    Scores,
+    Section,
+)
+
+SHOWN = 4
+"""Cases in the pictures."""
+SEARCHED = 64
+"""Cases over which solvers are searched and everything is timed."""
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Conditions with all that is known of them.
+
+    Attributes:
+        label: of their range of the parameter.
+        truths: the trajectories that were observed, (cases, time, *grid, c).
+        reference: the solver's trajectories from draws of the exact posterior, (cases, 2 members, time, *grid, c).
+        draw: ``(sample, count) -> ensembles (count, members, time, *grid, c)`` for the first cases.
+        residuals: by name, definition, unit, and a function from ensembles to a value for each member.
+        points, observations: where and what was observed, (cases, k), in units of length and of the field.
+        labels: of the cases, for the pictures.
+    """
+
+    label: str
+    truths: np.ndarray
+    reference: np.ndarray
+    draw: Callable[[Sample, int], np.ndarray]
+    residuals: Mapping[str, tuple[str, str, Callable[[np.ndarray], np.ndarray]]]
+    points: np.ndarray
+    observations: np.ndarray
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Ensembles that nothing was trained for.
+
+    Attributes:
+        meaning: how they are made, in one sentence.
+        make: ``count -> ensembles`` for the first cases.
+        timed: whether it is worth a clock.
+    """
+
+    meaning: str
+    make: Callable[[int], np.ndarray]
+    timed: bool = False
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of wall time that were spent once."""
+
+    data: float
+    training: float
+
+
+def compare_forecast(
+    inside: Cases,
+    others: Iterable[Cases],
+    sample: Sample,
+    *,
+    within: str,
+    times: Sequence[float] | np.ndarray,
+    extent: tuple[float, ...],
+    sizes: Sizes,
+    rivals: Mapping[str, Rival],
+    fitted: Mapping[str, Fitted],
+    candidates: Callable[[int], Sequence[Candidate]],
+    repeats: int,
+    spent: Spent,
+    progress: Progress,
+) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
+    """Hold a generator's ensembles against truths and exact posteriors.
+
+    Args:
+        inside: cases of the range of training.
+        others: cases outside of it.
+        sample: of the generator.
+        within: the range of training, in words.
+        times: of the output.
+        extent: lengths of the box.
+        sizes: of nulls and intervals.
+        rivals, fitted: baselines without and with a training.
+        candidates: ``count -> solver settings`` that make ensembles for the first cases, the reference's own first.
+        repeats: of every timing.
+        spent: on data and training.
+        progress: called with (done, total, what).
+
+    Returns:
+        The sections and the arrays behind the pictures.
+
+    Raises:
+        ValueError: as `PosteriorYardstick`, or samples that are not finite.
+    """
+    count, pool = inside.reference.shape[:2]
+    members = pool // 2
+
+    def measured(cases: Cases) -> tuple[PosteriorYardstick, np.ndarray, Distances, Scores, dict[str, np.ndarray]]:
+        progress(0, 1, f"{cases.label}: distances between ensemble members")
+        ensembles = cases.draw(sample, len(cases.truths))
+        yardstick = PosteriorYardstick(cases.reference, cases.truths, members=members, extent=extent, sizes=sizes)
+        residuals = {
+            name: (definition, unit, value(ensembles), value(cases.reference[:, :members]))
+            for name, (definition, unit, value) in cases.residuals.items()
+        }
+        return yardstick, ensembles, *yardstick.compare(ensembles, residuals)
+
+    yardstick, ensembles, distances, scores, ranks = measured(inside)
+    brief = min(count, SEARCHED)
+    some = PosteriorYardstick(
+        inside.reference[:brief], inside.truths[:brief], members=members, extent=extent, sizes=sizes
+    )
+    cost = _cost(
+        candidates(brief), some, ensembles[:brief], lambda: inside.draw(sample, brief), repeats, spent, progress
+    )
+    timed = {name: (lambda one=one: one.make(brief)) for name, one in rivals.items() if one.timed}
+    timings = in_turn(timed, repeats=repeats, count=brief * members)
+    rows = {
+        name: BaselineRow(one.meaning, yardstick.figures_of_merit(one.make(count)), None, timings.get(name))
+        for name, one in rivals.items()
+    }
+    rows["posterior"] = BaselineRow(
+        "the solver from draws of the exact posterior",
+        yardstick.figures_of_merit(yardstick.other_half()),
+        timing=cost.reference.timing,
+    )
+    rows |= baseline_rows(
+        fitted,
+        lambda draw: inside.draw(draw, count),
+        yardstick.figures_of_merit,
+        brief * members,
+        repeats=repeats,
+        brief=lambda draw: inside.draw(draw, brief),
+    )
+    own = BaselineRow(
+        "the generator", yardstick.figures_of_merit(ensembles), 1, cost.generator, training_seconds=spent.training
+    )
+    meaning = "Scores as defined above; of every distance, the ratio to its floor."
+    regions = {cases.label: Region(*measured(cases)[2:4]) for cases in others}
+    sections = (distances, scores, Forecasts(), Baselines(meaning, own, rows), Regions(within, regions), cost)
+    return sections, ranks | _figures(inside, ensembles, times, extent)
+
+
+def _cost(
+    candidates: Sequence[Candidate],
+    yardstick: PosteriorYardstick,
+    generator: np.ndarray,
+    draw: Callable[[], np.ndarray],
+    repeats: int,
+    spent: Spent,
+    progress: Progress,
+) -> Cost:
+    """Search the cheapest solver whose ensembles come as close to the posterior as the generator's."""
+    rival = yardstick.distances(generator)
+    cases, members = generator.shape[:2]
+
+    def judge(ensembles: np.ndarray) -> Judged:
+        found = yardstick.distances(ensembles).entries
+        reaches = all(one.inside or one.value <= rival.entries[name].value for name, one in found.items())
+        return Judged(reaches, {name: one.ratio for name, one in found.items()})
+
+    rows, own = search(candidates, judge, draw, count=cases * members, repeats=repeats, progress=progress)
+    criterion = (
+        f"over {cases} cases, every distance to the exact posterior is inside the null band or no larger than the "
+        "generator's; draws of the posterior are counted in the solver's cost"
+    )
+    return Cost(criterion, own, None, rows[0], rows[1:], spent.data, spent.training)
+
+
+def _figures(
+    cases: Cases, ensembles: np.ndarray, times: Sequence[float] | np.ndarray, extent: tuple[float, ...]
+) -> dict[str, np.ndarray]:
+    """Truths, observations, means and spreads of the first cases."""
+    grid = cases.truths.shape[2:-1]
+    figures: dict[str, np.ndarray] = {
+        f"coordinates/{axis}": np.arange(n) * length / n for axis, (n, length) in enumerate(zip(grid, extent))
+    }
+    figures["forecast/coordinates"] = figures["coordinates/0"]
+    figures["forecast/times"] = np.asarray(times, float)
+    figures["forecast/truth"] = cases.truths[:SHOWN]
+    for who, ensemble in (("generator", ensembles), ("reference", cases.reference)):
+        figures[f"forecast/{who}_mean"] = ensemble[:SHOWN].mean(axis=1)
+        figures[f"forecast/{who}_std"] = ensemble[:SHOWN].std(axis=1, ddof=1)
+    figures["forecast/points"] = cases.points[:SHOWN]
+    figures["forecast/observations"] = cases.observations[:SHOWN]
+    figures["forecast/case_labels"] = np.array(cases.labels[:SHOWN])
+    return figures

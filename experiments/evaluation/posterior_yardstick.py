@@ -1,0 +1,405 @@
+"""Forecast ensembles against the truth, and against the solver's ensembles from the exact posterior.
+
+Everything rests on two numbers for each pair of members (and of a member and the truth) of a case,
+
+    A_ij = mean over values of |x_i - x_j|      and      B_ij = |x_i - x_j|_2 / sqrt(number of values),
+
+values divided by the reference's standard deviation of their channel at their time (so that early and late
+times weigh the same). Averages of ``A`` give the CRPS, averages of ``B`` the energy score
+(`experiments.evaluation.scores.ensemble` has the formulas), and
+
+    D = 2 <X, Y> - <X, X> - <Y, Y>
+
+with all pairs counted, the diagonal too, is the energy distance of two ensembles (Szekely and Rizzo 2013),
+biased and so positive.
+
+**Null.** Two disjoint halves of the reference ensemble differ only by chance, so halvings give the floor and the null
+of the distances without new fields. A score's band is that of fresh ensembles of the posterior for the *same* cases:
+a half of a finite pool of N members deviates from it by sqrt(1 - n/N) of what a fresh set of n does from the law, and
+the pool itself is off by as much as N members are, so the halves' deviations are widened by
+sqrt((1 + n/N) / (1 - n/N)).
+
+**Intervals** resample whole cases, so that they are for fresh cases; members, truths and neighbouring points of one
+case are never taken for independent ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from experiments.evaluation.distances import Frame, holm, resolved_shells
+from experiments.evaluation.results import Distance, Distances, Interval, Score, Scores
+from experiments.evaluation.scores import coverage, rank_flatness, rank_histogram
+
+Ensembles = Float[np.ndarray, "cases members time *grid c"]
+THINNED = 20_000
+"""Values of the truth on which ranks, coverage and spread are taken; neighbouring points tell little more."""
+LEAST_COVERED = 19
+"""Members without which there is no central interval of 90%."""
+STANDARD = "standard deviations"
+DISTANCES = {
+    "crps_divergence": ("root of the energy distance of the ensembles' values, point by point", STANDARD),
+    "energy_divergence": ("root of the energy distance of the ensembles' whole trajectories", STANDARD),
+    "spectrum": ("mean |log ratio| of the energy spectra of the members over the resolved shells and times", ""),
+}
+SCORES = {
+    "crps": ("fair continuous ranked probability score, a mean over points, times and cases", STANDARD),
+    "energy_score": ("fair energy score of whole trajectories over the root of their number of values", STANDARD),
+    "spread_skill": ("root of mean ensemble variance over mean squared error of the ensemble mean", ""),
+    "coverage_90": ("share of true values within the central 90% interval of the members", ""),
+    "rank_flatness": ("chi-square per degree of freedom of the ranks of the truth among the members", ""),
+}
+_TARGETS = {"spread_skill": 1.0, "coverage_90": 0.9, "rank_flatness": 1.0}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How a comparison is made.
+
+    Attributes:
+        draws: halvings of the reference ensemble; `least_draws` at least.
+        resamples: resamplings of the cases for the intervals.
+        level: of Holm's test over the distances.
+        resolved: share of the strongest shell's energy below which shells are left out, time by time.
+        seed: of halvings and resamplings.
+    """
+
+    draws: int = 200
+    resamples: int = 200
+    level: float = 0.05
+    resolved: float = 1e-6
+    seed: int = 0
+
+
+def least_draws(level: float) -> int:
+    """Return the number of halvings without which Holm's test over the distances could not reject by rank."""
+    return max(50, int(np.ceil(len(DISTANCES) / level)))
+
+
+@jax.jit
+def _apart(x: Float[Array, "cases m values"], y: Float[Array, "cases k values"]) -> tuple[Array, Array]:
+    """Mean absolute and root mean square differences of all rows of x and y, case by case: (cases, m, k)."""
+
+    def one(case: tuple[Array, Array]) -> tuple[Array, Array]:
+        gap = case[0][:, None] - case[1][None]
+        return jnp.abs(gap).mean(axis=-1), jnp.sqrt((gap**2).mean(axis=-1))
+
+    return jax.lax.map(one, (x, y))
+
+
+@jax.jit
+def _by_case(
+    x: Float[Array, "members cases values"], y: Float[Array, "cases values"], keys: Key[Array, " cases"]
+) -> dict[str, Array]:
+    """Return what spread-skill, coverage and ranks are made of, case by case."""
+    members = len(x)
+    return {
+        "variance": x.var(axis=0, ddof=1).mean(axis=-1) * (members + 1) / members,
+        "error": ((x.mean(axis=0) - y) ** 2).mean(axis=-1),
+        "ranks": jax.vmap(rank_histogram, in_axes=(1, 0, 0))(x, y, keys),
+    }
+
+
+def _calibration(parts: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Spread-skill, flatness of the ranks and coverage over the cases in ``parts``, as `_by_case` returns them."""
+    ranks = parts["ranks"].sum(axis=0)
+    found = {
+        "spread_skill": float(np.sqrt(np.mean(parts["variance"]) / np.mean(parts["error"]))),
+        "rank_flatness": float(_flatness(ranks)),
+    }
+    if len(ranks) > LEAST_COVERED:
+        found["coverage_90"] = float(ranks @ _covered(len(ranks) - 1) / ranks.sum())
+    return found
+
+
+@cache
+def _covered(members: int) -> np.ndarray:
+    """How much a truth of every rank counts as covered: the rank alone decides whether it is in the interval."""
+    places = np.arange(members, dtype=np.float32)
+    return np.array([coverage(places, np.asarray(rank - 0.5, np.float32), 0.9) for rank in range(members + 1)])
+
+
+@jax.jit
+def _flatness(ranks: Array) -> Array:
+    return rank_flatness(ranks)[0]
+
+
+class PosteriorYardstick:
+    """Truths and exact posterior ensembles of some cases, by which other ensembles for these cases are measured.
+
+    Args:
+        reference: ensembles of the solver's own posterior, at least twice as many members as are measured.
+        truths: what happened.
+        members: of the ensembles that are to be measured.
+        extent: lengths of the box.
+        sizes: of null and intervals.
+
+    Attributes:
+        floor, null95: of every distance, by name.
+
+    Raises:
+        ValueError: too few reference members or draws, other cases than truths, or values that are not finite.
+    """
+
+    def __init__(
+        self,
+        reference: Ensembles,
+        truths: Float[np.ndarray, "cases time *grid c"],
+        *,
+        members: int,
+        extent: tuple[float, ...],
+        sizes: Sizes,
+    ) -> None:
+        pool = reference.shape[1]
+        if members < 2 or pool < 2 * members:
+            raise ValueError(
+                f"the reference has {pool} members, and {members} are measured; the null needs two disjoint sets of as "
+                f"many, so give at least {2 * max(members, 2)} reference members and measure at least 2."
+            )
+        if len(reference) != len(truths):
+            raise ValueError(
+                f"{len(reference)} ensembles of the reference and {len(truths)} truths; give one per case."
+            )
+        if sizes.draws < least_draws(sizes.level):
+            raise ValueError(f"draws={sizes.draws} are too few; at least {least_draws(sizes.level)}.")
+        for name, fields in (("reference ensembles", reference), ("truths", truths)):
+            if not np.isfinite(fields).all():
+                raise ValueError(f"the {name} hold values that are not finite.")
+        self.reference, self.truths, self.members, self.sizes = reference, truths, members, sizes
+        axes = (0, 1, *range(3, reference.ndim - 1))
+        scale = reference.std(axis=axes, keepdims=True, dtype=np.float64)[0].astype(np.float32)
+        self._scale = np.where(scale > 0, scale, 1.0)
+        self._frame = Frame(truths.reshape(-1, *truths.shape[2:]), extent=extent, directions=1, frequencies=1)
+        self._truth = self._flat(truths[:, None])
+        rows = self._flat(reference)
+        apart = _apart(rows, np.concatenate([rows, self._truth], axis=1))
+        self._apart = {kind: np.asarray(one) for kind, one in zip(("crps", "energy"), apart)}
+        self._energies = self._energy(reference)
+        top = resolved_shells(self._energies.mean(axis=(0, 1), dtype=np.float64), sizes.resolved)
+        shells = np.arange(self._energies.shape[-1])
+        self._band = (shells >= 1) & (shells <= top[..., None])
+        values = self._truth.shape[-1]
+        self._thin = np.unique(np.linspace(0, values - 1, max(1, min(values, THINNED // len(truths)))).astype(int))
+        self._keys = jax.random.split(jax.random.key(sizes.seed), len(truths))
+        rng = np.random.default_rng((sizes.seed, 11))
+        halves = [rng.permutation(pool)[: 2 * members].reshape(2, members) for _ in range(sizes.draws)]
+        self._picked = halves[0][0]
+        self._chosen = rng.integers(len(truths), size=(sizes.resamples, len(truths)))
+        self._draw_null(halves)
+
+    def _draw_null(self, halves: list[np.ndarray]) -> None:
+        mean = {kind: one.mean(axis=0, dtype=np.float64) for kind, one in self._apart.items()}
+        energies = self._energies.mean(axis=0, dtype=np.float64)
+        null: dict[str, list[float]] = {name: [] for name in DISTANCES}
+        scores: dict[str, list[float]] = {}
+        thin = self._thinned(self._flat(self.reference))
+        means = {"crps": mean["crps"], "energy_score": mean["energy"]}
+        everyone = np.arange(self.reference.shape[1])
+        self._targets = _TARGETS | {name: self._fair(matrix, everyone) for name, matrix in means.items()}
+        for one, two in halves:
+            for kind, matrix in mean.items():
+                blocks = (matrix[np.ix_(a, b)].mean() for a, b in ((one, two), (one, one), (two, two)))
+                null[f"{kind}_divergence"].append(_root(_divergence(*blocks)))
+            null["spectrum"].append(self._log_ratio(energies[one].mean(axis=0), energies[two].mean(axis=0)))
+            drawn = _calibration(self._parts(thin[one]))
+            drawn |= {name: self._fair(matrix, one) for name, matrix in means.items()}
+            for name, value in drawn.items():
+                scores.setdefault(name, []).append(value)
+        self._null = {name: np.array(drawn) for name, drawn in null.items()}
+        self.floor = {name: float(np.median(drawn)) for name, drawn in self._null.items()}
+        self.null95 = {name: float(np.quantile(drawn, 0.95)) for name, drawn in self._null.items()}
+        share = self.members / self.reference.shape[1]
+        widen = np.sqrt((1 + share) / (1 - share))
+        self._bands = {name: _widened(np.array(drawn), widen) for name, drawn in scores.items()}
+
+    @staticmethod
+    def _fair(matrix: np.ndarray, group: np.ndarray) -> float:
+        """Fair score of some members from the mean distances of all pairs, the truth last."""
+        return float(_fair(matrix[group, -1].mean(), matrix[np.ix_(group, group)].sum(), len(group)))
+
+    def distances(self, ensembles: Ensembles) -> Distances:
+        """Measure every distance between ensembles and the posterior's, with interval and Holm's test."""
+        return self._distances(_Measured(self, ensembles))
+
+    def figures_of_merit(self, ensembles: Ensembles) -> dict[str, float]:
+        """Return the scores but the flatness of ranks, and the ratio of every distance to its floor."""
+        measured = _Measured(self, ensembles)
+        scores = {name: float(copy) for name, copy in measured.scores(None).items() if name != "rank_flatness"}
+        return scores | {name: value / self.floor[name] for name, value in measured.distances(None).items()}
+
+    def band(self, score: str) -> Interval:
+        """Return where a score of fresh posterior ensembles for these cases lies 95 times in 100."""
+        return self._bands[score]
+
+    def other_half(self) -> Ensembles:
+        """Return reference members that the distances are not taken to."""
+        rest = np.setdiff1d(np.arange(self.reference.shape[1]), self._picked)
+        return self.reference[:, rest[: self.members]]
+
+    def compare(
+        self,
+        ensembles: Ensembles,
+        residuals: Mapping[str, tuple[str, str, np.ndarray, np.ndarray]] | None = None,
+    ) -> tuple[Distances, Scores, dict[str, np.ndarray]]:
+        """Measure ensembles for the cases of this yardstick.
+
+        Args:
+            ensembles: physical units, ``members`` for each case.
+            residuals: by name, definition, unit, and the values ``(cases, members)`` of the ensembles and of the
+                reference, whose means are compared.
+
+        Returns:
+            Distances, scores, and the ranks of the truth under ``rank/generator`` and ``rank/reference``.
+
+        Raises:
+            ValueError: another shape than the reference's, or values that are not finite.
+        """
+        measured = _Measured(self, ensembles)
+        values = measured.scores(None)
+        copies = [measured.scores(chosen) for chosen in self._chosen]
+        entries = {
+            name: Score(
+                *SCORES[name],
+                values[name],
+                self._targets[name],
+                self.band(name),
+                _interval(np.array([one[name] for one in copies]), values[name]),
+            )
+            for name in SCORES
+            if name in values
+        }
+        for name, (definition, unit, own, reference) in (residuals or {}).items():
+            mine, theirs = (np.asarray(one, np.float64).mean(axis=1) for one in (own, reference))
+            low, high = np.quantile(theirs[self._chosen].mean(axis=1), [0.025, 0.975])
+            interval = _interval(mine[self._chosen].mean(axis=1), float(mine.mean()))
+            band = (float(low), float(high))
+            entries[name] = Score(definition, unit, float(mine.mean()), float(theirs.mean()), band, interval)
+        picked = self._parts(self._thinned(self._flat(self.reference[:, self._picked])))
+        ranks = {
+            "rank/generator": measured.parts["ranks"].sum(axis=0),
+            "rank/reference": picked["ranks"].sum(axis=0),
+        }
+        return self._distances(measured), Scores("fresh ensembles of the exact posterior", entries), ranks
+
+    def _distances(self, measured: _Measured) -> Distances:
+        values = measured.distances(None)
+        copies = [measured.distances(chosen) for chosen in self._chosen]
+        draws, level = self.sizes.draws, self.sizes.level
+        p_values = {n: float((1 + (self._null[n] >= values[n]).sum()) / (1 + draws)) for n in DISTANCES}
+        inside = dict(zip(p_values, holm(list(p_values.values()), level)))
+        return Distances(
+            between=f"ensembles of {self.members} members for each of {len(self.truths)} cases, the generator's and "
+            "the solver's from the exact posterior",
+            against="disjoint halves of the solver's ensembles",
+            reference="the exact posterior",
+            draws=draws,
+            level=level,
+            entries={
+                name: Distance(
+                    *definition,
+                    values[name],
+                    self.floor[name],
+                    self.null95[name],
+                    _interval(np.array([one[name] for one in copies]), values[name], least=0.0),
+                    self.members,
+                    p_values[name],
+                    bool(inside[name]),
+                )
+                for name, definition in DISTANCES.items()
+            },
+        )
+
+    def _flat(self, ensembles: np.ndarray) -> np.ndarray:
+        """Values in units of the reference's standard deviation, (cases, members, values)."""
+        return (ensembles / self._scale).reshape(*ensembles.shape[:2], -1)
+
+    def _thinned(self, flat: np.ndarray) -> np.ndarray:
+        """The values that are looked at one by one, (members, cases, values)."""
+        return np.ascontiguousarray(np.moveaxis(flat[..., self._thin], 1, 0))
+
+    def _parts(self, thin: np.ndarray) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = jax.device_get(_by_case(thin, self._truth[:, 0, self._thin], self._keys))
+        return found
+
+    def _energy(self, ensembles: np.ndarray) -> np.ndarray:
+        """Energy of every shell, (cases, members, time, channels, shells)."""
+        flat = self._frame.energy(ensembles.reshape(-1, *ensembles.shape[3:]))
+        return flat.reshape(*ensembles.shape[:3], *flat.shape[1:])
+
+    def _log_ratio(self, one: np.ndarray, two: np.ndarray) -> float:
+        """Mean |log ratio| over the resolved shells of two mean spectra."""
+        gap = np.abs(np.log(np.maximum(one, 1e-37)) - np.log(np.maximum(two, 1e-37)))
+        return float((gap * self._band).sum() / self._band.sum())
+
+
+class _Measured:
+    """Ensembles beside a yardstick, reduced to what distances and scores of any choice of cases are means of."""
+
+    def __init__(self, yardstick: PosteriorYardstick, ensembles: np.ndarray) -> None:
+        wanted = (len(yardstick.truths), yardstick.members, *yardstick.truths.shape[1:])
+        if ensembles.shape != wanted:
+            raise ValueError(f"ensembles of shape {ensembles.shape} cannot be measured; {wanted} are asked for.")
+        if not np.isfinite(ensembles).all():
+            raise ValueError("the ensembles hold values that are not finite.")
+        self._yardstick = yardstick
+        picked, rows = yardstick._picked, yardstick._flat(ensembles)
+        pool = yardstick._flat(yardstick.reference[:, picked])
+        pairs = _apart(rows, np.concatenate([rows, pool, yardstick._truth], axis=1))
+        members = len(picked)
+        self._divergence, self._score = {}, {}
+        for kind, score, one in zip(("crps", "energy"), ("crps", "energy_score"), pairs):
+            own, cross, truth = np.split(np.asarray(one, np.float64), [members, 2 * members], axis=2)
+            theirs = yardstick._apart[kind][:, picked][:, :, picked].mean(axis=(1, 2), dtype=np.float64)
+            apart = _divergence(cross.mean((1, 2)), own.mean((1, 2)), theirs)
+            self._divergence[f"{kind}_divergence"] = np.asarray(apart)
+            self._score[score] = np.asarray(_fair(truth.mean(axis=(1, 2)), own.sum(axis=(1, 2)), members))
+        self._spectra = (
+            yardstick._energy(ensembles).mean(axis=1, dtype=np.float64),
+            yardstick._energies[:, picked].mean(axis=1, dtype=np.float64),
+        )
+        self.parts = yardstick._parts(yardstick._thinned(rows))
+
+    def distances(self, chosen: np.ndarray | None) -> dict[str, float]:
+        """Every distance over the chosen cases, or over all."""
+        take = slice(None) if chosen is None else chosen
+        values = {name: _root(one[take].mean()) for name, one in self._divergence.items()}
+        mine, theirs = (one[take].mean(axis=0) for one in self._spectra)
+        return {**values, "spectrum": self._yardstick._log_ratio(mine, theirs)}
+
+    def scores(self, chosen: np.ndarray | None) -> dict[str, float]:
+        """Every score over the chosen cases, or over all."""
+        take = slice(None) if chosen is None else chosen
+        means = {name: float(one[take].mean()) for name, one in self._score.items()}
+        return means | _calibration({name: one[take] for name, one in self.parts.items()})
+
+
+def _divergence(cross: np.ndarray | float, one: np.ndarray | float, two: np.ndarray | float) -> np.ndarray | float:
+    return 2 * cross - one - two
+
+
+def _fair(to_truth: np.ndarray | float, pairs: np.ndarray | float, members: int) -> np.ndarray | float:
+    """Fair score from the mean distance to the truth and the sum of distances over ordered pairs of members."""
+    return to_truth - pairs / (2 * members * (members - 1))
+
+
+def _root(squared: np.ndarray | float) -> float:
+    return float(np.sqrt(np.maximum(squared, 0.0)))
+
+
+def _widened(drawn: np.ndarray, factor: float) -> Interval:
+    middle = float(np.median(drawn))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(middle + factor * (low - middle)), float(middle + factor * (high - middle))
+
+
+def _interval(copies: np.ndarray, value: float, least: float = -np.inf) -> Interval:
+    """95% interval from resampled values, shifted by the inflation that resampling itself brings."""
+    low, high = np.quantile(copies, [0.025, 0.975]) - copies.mean() + value
+    return max(float(low), least), float(high)

@@ -1,0 +1,170 @@
+"""Refinement: how far the solver has to carry a set of fields on until nothing tells it from the solver's own.
+
+The generator proposes, the solver finishes. Whether the proposal was worth anything shows only beside starts that cost
+nothing: a Gaussian field with the data's spectrum, the system's own initial condition, and stored training fields.
+Each start is carried on along one axis of *solver time*, which counts the time that the generator's solver layer
+already contains, and every test and distance is taken along it.
+
+A start *enters* at the first time from which the joint test over all measures and over that and all later times tells
+it from the solver no more (tests of a fixed sequence, so that a start that has entered is called late in 5% of cases).
+So that one test can look at all times, reference fields are carried on as well from the generator's own solver time on,
+and whole paths change places in the relabellings. Before that time the references stand still, which matters to no
+start that is told there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from experiments.evaluation.distances import Yardstick
+from experiments.evaluation.results import Curve, Refinement
+from experiments.evaluation.two_sample.battery import Battery, Outcome
+from experiments.evaluation.two_sample.classifiers import auc, auc_interval
+from experiments.evaluation.two_sample.neighbours import Paths
+from experiments.evaluation.two_sample.relabelling import p_value
+
+Progress = Callable[[int, int, str], None]
+Refine = Callable[[np.ndarray, float], np.ndarray]
+SEARCHED = 2048
+"""Stored fields that are searched at each time."""
+BANK = "bank"
+"""Name of the start that holds stored training fields: other starts must not be too near to them."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Fields to carry on.
+
+    Attributes:
+        label: of the start, in words.
+        fields: twice as many as the battery tests, physical units.
+        solver_time: that is already in them (the solver layer of a generator; 0 else).
+    """
+
+    label: str
+    fields: np.ndarray
+    solver_time: float = 0.0
+
+
+def gaussian_fields(fields: Float[np.ndarray, "n *grid c"], count: int, *, seed: int) -> Float[np.ndarray, "m *grid c"]:
+    """Gaussian fields ``(count, *grid, channels)`` with the mean and the spectra, cross-spectra included, of
+    the given ones.
+
+    White noise is coloured by the Cholesky factor of the cross-spectral matrix ``<u_c^ u_d^*>`` of each
+    wavenumber: the closest start that knows the second moments and nothing else. Statistically homogeneous,
+    as the spectrum is all it knows.
+    """
+    fields = np.asarray(fields, np.float32)
+    axes = tuple(range(1, fields.ndim - 1))
+    shape, channels = fields.shape[1:-1], fields.shape[-1]
+    mean = fields.mean(axis=(0, *axes), dtype=np.float64).astype(np.float32)
+    cross: np.ndarray | float = 0.0
+    for start in range(0, len(fields), 1024):
+        hat = np.fft.rfftn(fields[start : start + 1024] - mean, axes=axes)
+        cross = cross + np.einsum("n...c,n...d->...cd", hat, np.conj(hat), dtype=np.complex128)
+    cross = np.asarray(cross) / len(fields) / np.prod(shape)
+    scale = np.trace(cross, axis1=-2, axis2=-1).real[..., None, None]
+    factor = np.linalg.cholesky(cross + (1e-12 * scale + 1e-30) * np.eye(channels))
+    noise = np.random.default_rng((seed, 6)).standard_normal((count, *shape, channels), dtype=np.float32)
+    coloured = np.einsum("...cd,n...d->n...c", factor, np.fft.rfftn(noise, axes=axes))
+    return (np.fft.irfftn(coloured, s=shape, axes=axes) + mean).astype(np.float32)
+
+
+def refinement_curves(
+    battery: Battery,
+    yardstick: Yardstick,
+    starts: Mapping[str, Start],
+    reference: Float[np.ndarray, "m *grid c"],
+    refine: Refine,
+    times: Sequence[float],
+    *,
+    progress: Progress | None = None,
+) -> Refinement:
+    """Every test and distance of every start against solver time.
+
+    Args:
+        battery: of the solver's fields.
+        yardstick: for the distances; its ``n`` is at most the number of fields of a start.
+        starts: by name, "generator" among them.
+        reference: the battery's reference fields.
+        refine: ``(fields, duration) -> fields``: the solver.
+        times: solver times, the same for all starts. A start joins at its own ``solver_time``, which is added to the
+            times of all, so that starts are compared at equal times. One whose fields are no longer finite ends there.
+        progress: called with (done, total, what).
+
+    Returns:
+        The curves.
+
+    Raises:
+        ValueError: no time, or a negative one.
+    """
+    if not len(times) or min(times) < 0:
+        raise ValueError(f"refinement times {list(times)} must be one or more times of at least 0.")
+    first = starts["generator"].solver_time
+    grid = sorted({float(t) for t in times} | {float(s.solver_time) for s in starts.values()})
+    fields = {name: np.asarray(start.fields, np.float32) for name, start in starts.items()}
+    outcomes: dict[str, list[tuple[float, Outcome, dict[str, float]]]] = {name: [] for name in starts}
+    ended: set[str] = set()
+    banks: dict[float, Paths] = {}
+    against, prepared, before, done = np.asarray(reference, np.float32), battery.reference, grid[0], 0
+    for now in grid:
+        # References are solver fields already; their clock runs from where that of the generator does.
+        if (moved := max(now, first) - max(before, first)) > 0:
+            against = np.asarray(refine(against, moved))
+            prepared = battery.prepare(against)
+        for name, start in starts.items():
+            if now > max(before, start.solver_time) and name not in ended:
+                fields[name] = np.asarray(refine(fields[name], now - max(before, start.solver_time)))
+                if not np.isfinite(fields[name]).all():
+                    ended.add(name)
+        if BANK in starts and now >= starts[BANK].solver_time:
+            banks[now] = battery.prepare_bank([fields[BANK][:SEARCHED]])
+        # A generator that repeats training fields does so at its own solver time.
+        bank = [banks[time] for time in sorted({0.0, now - first, now}) if time in banks]
+        for name, start in starts.items():
+            done += 1
+            if now < start.solver_time or name in ended:
+                continue
+            if progress is not None:
+                progress(done, len(grid) * len(starts), f"{start.label} after {now:g}")
+            outcome = battery.outcome(fields[name], reference=prepared, bank=() if name == BANK else bank)
+            values = yardstick.distances(fields[name][-yardstick.n :])
+            ratios = {d: values[d] / yardstick.floor[d] for d in yardstick.names}
+            outcomes[name].append((now, outcome, ratios))
+        before = now
+    curves = {
+        name: _curve(starts[name].label, taken, battery.level, name in ended)
+        for name, taken in outcomes.items()
+        if taken
+    }
+    null = {name: yardstick.null95[name] / yardstick.floor[name] for name in yardstick.names}
+    half = 1.96 * battery.area_error
+    return Refinement(battery.level, curves, null, (0.5 - half, 0.5 + half))
+
+
+def _curve(label: str, taken: Sequence[tuple[float, Outcome, dict[str, float]]], level: float, ended: bool) -> Curve:
+    joint = np.stack([outcome.joint for _, outcome, _ in taken])
+    # The largest over this time and all later ones.
+    onwards = np.maximum.accumulate(joint[::-1], axis=0)[::-1]
+    p_onwards = [p_value(one) for one in onwards]
+    times = [time for time, _, _ in taken]
+    ratings = [outcome.ratings["classifier_features"] for _, outcome, _ in taken]
+    return Curve(
+        label=label,
+        time=tuple(times),
+        ratios={name: tuple(ratios[name] for _, _, ratios in taken) for name in taken[0][2]},
+        auc=tuple(auc(one) for one in ratings),
+        auc_interval=tuple(auc_interval(one) for one in ratings),
+        p_value=tuple(p_value(one) for one in joint),
+        p_onwards=tuple(p_onwards),
+        enters=None if ended else enters(times, [p > level for p in p_onwards]),
+    )
+
+
+def enters(times: Sequence[float], kept: Sequence[bool]) -> float | None:
+    """The first time at which the test over it and all later times keeps the hypothesis; None if it never does."""
+    return next((float(time) for time, ok in zip(times, kept) if ok), None)

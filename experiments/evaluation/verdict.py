@@ -1,0 +1,296 @@
+"""The verdict of a comparison in plain sentences; losing is said as plainly as winning."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from experiments.evaluation.results import (
+    Cost,
+    Curve,
+    Distances,
+    Forecasts,
+    Modes,
+    Orbits,
+    Refinement,
+    Regions,
+    Score,
+    Scores,
+    Section,
+    SolverRow,
+    Test,
+    Tests,
+    Timing,
+    Worth,
+)
+from experiments.wording import capital, duration, is_finite, listed, words
+
+S = TypeVar("S")
+
+
+def verdict(sections: Sequence[Section]) -> str:
+    """Say what a comparison found, in a few sentences, from whichever sections there are.
+
+    Args:
+        sections: of the comparison, in any order; the sentences go from tests over distances and scores to cost.
+    """
+    said: list[str] = []
+    scores = {name: score for one in _of(sections, Scores) for name, score in one.entries.items()}
+    for orbits in _of(sections, Orbits):
+        said += orbits_sentences(orbits)
+    for tests in _of(sections, Tests):
+        said += tests_sentences(tests)
+    # A score that has a sentence of its own is not named again among those outside their bands.
+    for modes in _of(sections, Modes):
+        said += modes_sentences(modes, scores)
+        scores = {name: one for name, one in scores.items() if name not in _MODES}
+    if _of(sections, Forecasts):
+        said += crps_sentences(scores)
+        scores = {name: one for name, one in scores.items() if name not in ("crps", "energy_score")}
+    for distances in _of(sections, Distances):
+        said += distances_sentences(distances)
+    for one in _of(sections, Scores):
+        said += scores_sentences(scores, one.reference)
+    for regions in _of(sections, Regions):
+        said += regions_sentences(regions)
+    for refinement in _of(sections, Refinement):
+        said += refinement_sentences(refinement)
+    for cost in _of(sections, Cost):
+        said += cost_sentences(cost)
+    for worth in _of(sections, Worth):
+        said += worth_sentences(worth)
+    return " ".join(said)
+
+
+def _of(sections: Sequence[Section], kind: type[S]) -> list[S]:
+    return [one for one in sections if isinstance(one, kind)]
+
+
+def tests_sentences(tests: Tests) -> list[str]:
+    """Whether the joint test tells the samples from the reference, by what, and what it would have missed."""
+    joint = f"joint p = {tests.p_value:.2g}"
+    # Of the members, the strongest, and the first that has an interval: the classifier whose area is easily read.
+    first = next((name for name, one in tests.entries.items() if one.interval is not None), tests.strongest)
+    if tests.told:
+        named = [name for name in dict.fromkeys((tests.strongest, first)) if name in tests.entries]
+        by = [member_clause(name, tests.entries[name]) for name in named]
+        return [f"The samples are told from {tests.reference} ({joint}){': ' if by else ''}{'; '.join(by)}."]
+    power = {name: one for name, one in tests.entries.items() if is_finite(one.missed)}
+    name = first if first in power else next(iter(power), None)
+    found = ""
+    if name is not None:
+        found = (
+            f": {member_clause(name, power[name])}, and a value beyond {power[name].missed:.3g} would have been found "
+            "with a probability of 80%"
+        )
+    sentences = [f"The samples are not told from {tests.reference} ({joint}){found}."]
+    bounds = [one for one in tests.bounds if is_finite(one.missed)]
+    if bounds:
+        loosest = max(bounds, key=lambda one: abs(one.missed))
+        sentences.append(
+            f"Of {len(bounds)} quantities bounded, the loosest is that of {loosest.quantity}: a relative error of "
+            f"{abs(loosest.missed):.2g} would have been missed."
+        )
+    return sentences
+
+
+def member_clause(name: str, member: Test) -> str:
+    """A member of the joint test with its value, interval, null band and unit."""
+    interval = f" [{member.interval[0]:.3g}, {member.interval[1]:.3g}]" if member.interval else ""
+    unit = f" ({member.unit})" if member.unit else ""
+    chance = f"where chance gives {member.null[0]:.3g} to {member.null[1]:.3g}"
+    return f"the test “{words(name)}” finds {member.statistic:.3g}{interval}{unit}, {chance}"
+
+
+def distances_sentences(distances: Distances) -> list[str]:
+    """Which distances tell the samples from the reference, and by how much."""
+    ratios = {name: one.ratio for name, one in distances.entries.items()}
+    if not ratios:
+        return []
+    outside = sorted((n for n, one in distances.entries.items() if not one.inside), key=lambda n: -ratios[n])
+    worst = max(ratios, key=lambda name: ratios[name])
+    size = (
+        f"Between {distances.between}, the median distance is {statistics.median(ratios.values()):.2f} times its floor"
+        f", the largest {ratios[worst]:.2f} times ({words(worst)})."
+    )
+    if not outside:
+        return [f"None of the {len(ratios)} distances tells the samples from {distances.reference}.", size]
+    named = ", ".join(f"{words(name)} ({ratios[name]:.1f} times the floor)" for name in outside)
+    tell = "tells" if len(outside) == 1 else "tell"
+    return [f"{len(outside)} of {len(ratios)} distances {tell} the samples from {distances.reference}: {named}.", size]
+
+
+def scores_sentences(scores: Mapping[str, Score], reference: str) -> list[str]:
+    """The scores outside the band of the reference's own values: a sentence for each, or one for more than two."""
+    off = {name: one for name, one in scores.items() if not one.inside}
+    invalid = off.pop("invalid", None)
+    sentences = [] if invalid is None else [f"{invalid.value:.2%} of the samples were not finite and were left out."]
+    if len(off) > 2:
+        named = listed([words(name.replace("/", " of ")) for name in off])
+        return [*sentences, f"{len(off)} of {len(scores)} scores lie outside the band of {reference}: {named}."]
+    sentences += [
+        f"{capital(words(name.replace('/', ' of ')))} is {one.value:.3g}{_unit(one.unit)}; of {reference} it lies, "
+        f"95 times in 100, between {one.null[0]:.3g} and {one.null[1]:.3g}."
+        for name, one in off.items()
+    ]
+    return sentences or ([f"Every score lies within the band of {reference}."] if scores else [])
+
+
+def crps_sentences(scores: Mapping[str, Score]) -> list[str]:
+    """The ensemble's CRPS beside that of the exact posterior."""
+    if (crps := scores.get("crps")) is None or not crps.target:
+        return []
+    return [
+        f"The generator's CRPS is {crps.value:.3g}{_unit(crps.unit)} where the exact posterior has {crps.target:.3g} "
+        f"({crps.value / crps.target - 1:+.0%})."
+    ]
+
+
+def modes_sentences(modes: Modes, scores: Mapping[str, Score]) -> list[str]:
+    """Modes found, quality and weights, each beside exact samples."""
+    if not scores.keys() >= set(_MODES):
+        return []
+    found, high, weights = (scores[name] for name in _MODES)
+    return [
+        f"Over {modes.counted:,} samples, {found.value:.0f} of {modes.modes} modes are found "
+        f"({_exact(found, '.0f')}), {high.value:.1%} of the samples are of high quality ({_exact(high, '.1%')}), and "
+        f"the total variation of the weights is {weights.value:.3f} ({_exact(weights, '.3f')})."
+    ]
+
+
+_MODES = ("modes_found", "high_quality", "total_variation")
+
+
+def _exact(score: Score, form: str) -> str:
+    return "exact samples: unknown" if score.target is None else f"exact samples: {score.target:{form}}"
+
+
+def regions_sentences(regions: Regions) -> list[str]:
+    """One sentence for each region outside the range of training."""
+    sentences = []
+    for label, region in regions.regions.items():
+        entries = region.distances.entries
+        told = sum(not one.inside for one in entries.values())
+        parts = [f"{told or 'none'} of {len(entries)} distances {'tells' if told <= 1 else 'tell'} the samples apart"]
+        crps = region.scores.entries.get("crps")
+        if crps is not None and crps.target:
+            parts.insert(
+                0,
+                f"the CRPS is {crps.value:.3g}{_unit(crps.unit)} where the exact posterior has {crps.target:.3g} "
+                f"({crps.value / crps.target - 1:+.0%})",
+            )
+        sentences.append(f"Outside the range of training, at {label}, {' and '.join(parts)}.")
+    return sentences
+
+
+def refinement_sentences(refinement: Refinement) -> list[str]:
+    """From which solver time each start is told no more, and what the generator saves against the others."""
+    curves = refinement.curves
+    if not curves:
+        return []
+    parts = [
+        f"{one.label} from solver time {one.enters:g} on"
+        if one.enters is not None
+        else f"{one.label} never{f' within {one.time[-1]:g}' if one.time else ''}"
+        for one in curves.values()
+    ]
+    sentences = [f"Carried on by the solver, a start cannot be told from it any more: {'; '.join(parts)}."]
+    own = curves.get("generator")
+    others = [one for name, one in curves.items() if name != "generator"]
+    if own is None or not others:
+        return sentences
+    if own.enters is None:
+        there = [one.label for one in others if one.enters is not None]
+        if there:
+            says = f"The generator never gets there; {listed(there)} {'do' if len(there) > 1 else 'does'}."
+        else:
+            says = "Neither the generator nor any other start gets there in the time measured."
+        return [*sentences, says]
+    saved = [f"{_saved(own.enters, one)} against {one.label}" for one in others]
+    return [*sentences, f"The generator saves {'; '.join(saved)}."]
+
+
+def _saved(enters: float, other: Curve) -> str:
+    """The solver time that entering at ``enters`` saves against another start."""
+    if other.enters is None:
+        return f"more than {other.time[-1] - enters:g} of solver time" if other.time else "solver time"
+    return f"{other.enters - enters:g} of solver time" if other.enters > enters else "no solver time"
+
+
+def cost_sentences(cost: Cost) -> list[str]:
+    """The generator against the cheapest solver that is as good, and from how many samples on it pays off."""
+    theirs = cost.cheapest.timing
+    sentences = [f"A sample costs {spread(cost.generator)}."]
+    if theirs is not None:
+        searched = len(cost.search) > 1
+        solver = f"{'the cheapest solver that is as good' if searched else 'the reference'} ({setting(cost.cheapest)})"
+        factor = cost.advantage
+        says = f"{factor:.3g} times cheaper" if factor >= 1 else f"{1 / max(factor, 1e-12):.3g} times dearer"
+        sentences = [
+            f"A sample costs {spread(cost.generator)}; from {solver} it costs {spread(theirs)}: the generator is {says}"
+            f"{'' if searched else ' (nothing cheaper was searched)'}."
+        ]
+    fixed = duration(cost.data_seconds + cost.training_seconds)
+    even = cost.break_even
+    if even is None:
+        return [*sentences, f"With {fixed} of data and training on top, it never pays off."]
+    return [*sentences, f"With {fixed} of data and training counted, it pays off from {even:,} samples on."]
+
+
+def setting(row: SolverRow) -> str:
+    """What was set in a solver row, in words."""
+    parts = [
+        f"{'' if name == 'setting' else f'{words(name)} '}{f'{value:g}' if isinstance(value, float) else value}"
+        for name, value in row.setting.items()
+        if value is not None
+    ]
+    return ", ".join(parts) or "as the data were made"
+
+
+def spread(timing: Timing) -> str:
+    """A time with its smallest and largest value where it was taken more than once."""
+    if timing.repeats <= 1:
+        return duration(timing.seconds)
+    return f"{duration(timing.seconds)} ({duration(timing.low)} to {duration(timing.high)})"
+
+
+def worth_sentences(worth: Worth) -> list[str]:
+    """To how many independent solver fields the generator comes up, beside the number that it was trained on."""
+    low, high = worth.interval
+    if low is None:
+        return [f"No error of its samples' physical features was found; it was trained on {worth.trained_on:,} fields."]
+    upper = "more than can be told" if high is None else f"{high:,.0f}"
+    if worth.equals is None:
+        size = f"at least {low:,.0f} independent solver fields"
+    else:
+        size = f"{worth.equals:,.0f} independent solver fields (95% interval {low:,.0f} to {upper})"
+    than = {
+        True: "more than it was trained on",
+        False: "less than it was trained on",
+        None: "which does not tell whether it adds anything to what it was trained on",
+    }[worth.adds]
+    return [f"Its samples describe the law as well as {size}: {than}, {worth.trained_on:,}."]
+
+
+def orbits_sentences(orbits: Orbits) -> list[str]:
+    """Name the plays by what becomes of them, adaptive steps without a penalty first."""
+    sentences = []
+    for transform, penalty, what in (
+        ("adam", False, "With Adam's steps and no penalty"),
+        ("sgd", False, "With plain steps and no penalty"),
+        ("adam", True, "With Adam's steps and R1"),
+        ("sgd", True, "With plain steps and R1"),
+    ):
+        rows = [one for one in orbits.rows if one.transform == transform and bool(one.gamma) is penalty]
+        parts = []
+        for outcome in ("converges", "circles", "leaves"):
+            if plays := [words(one.play) for one in rows if one.outcome == outcome]:
+                parts.append(f"{listed(plays)} {outcome if len(plays) == 1 else outcome[:-1]}")
+        if parts:
+            sentences.append(f"{what}: {'; '.join(parts)}.")
+    return sentences
+
+
+def _unit(unit: str) -> str:
+    return f" {unit}" if unit else ""

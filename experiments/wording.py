@@ -1,0 +1,46 @@
+"""How names, numbers and durations read in plain text: in verdicts, reports and pictures alike."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeGuard
+
+_NAMES = {"wasserstein": "Wasserstein", "gaussian": "Gaussian", "crps": "CRPS", "auc": "AUC", "kl": "KL"}
+
+
+def words(name: str) -> str:
+    """Turn a key into words: ``sliced_wasserstein`` into ``sliced Wasserstein``, ``values/u`` into ``values, u``."""
+    text = name.replace("_", " ").replace("/", ", ")
+    return " ".join(_NAMES.get(word, word) for word in text.split(" "))
+
+
+def capital(text: str) -> str:
+    """Begin with a capital letter and leave the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def listed(parts: list[str]) -> str:
+    """Join parts as a sentence does: ``a, b and c``."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Whether a value that was read from JSON is a number, and finite as a float."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that suits it, with three digits."""
+    if seconds >= 7200:
+        return f"{seconds / 3600:.3g} h"
+    if seconds >= 600:
+        return f"{seconds / 60:.3g} min"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"

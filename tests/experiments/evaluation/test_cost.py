@@ -1,0 +1,135 @@
+"""Timing in turn, the search for the cheapest solver, and from how many samples a generator pays off."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.evaluation import cost as module
+from experiments.evaluation.cost import Candidate, Judged, in_turn, search, timed, timing
+from experiments.evaluation.results import Cost, SolverRow, Timing
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless a function under test moves it."""
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now.seconds))
+    return now
+
+
+@pytest.fixture
+def takes(clock):
+    """``(name, seconds, calls) -> function`` that notes its calls and takes the next of these times."""
+
+    def make(name, seconds, calls):
+        left = list(seconds)
+
+        def call():
+            calls.append(name)
+            clock.seconds += left.pop(0) if len(left) > 1 else left[0]
+            return np.ones((4, 2, 1))
+
+        return call
+
+    return make
+
+
+def test_a_function_is_timed_with_its_result(clock, takes):
+    result, seconds = timed(takes("a", [2.5], []))
+    assert result.shape == (4, 2, 1) and seconds == 2.5
+
+
+def test_seconds_per_sample_are_median_smallest_and_largest():
+    assert timing([4.0, 2.0, 12.0], 2) == Timing(2.0, 1.0, 6.0, 3)
+
+
+def test_functions_are_timed_in_turn_and_the_first_calls_do_not_count(takes):
+    calls = []
+    timings = in_turn(
+        {"a": takes("a", [100.0, 1.0, 3.0, 2.0], calls), "b": takes("b", [50.0, 10.0], calls)}, repeats=3, count=10
+    )
+    assert calls == ["a", "b"] * 4
+    assert timings == {"a": Timing(0.2, 0.1, 0.3, 3), "b": Timing(1.0, 1.0, 1.0, 3)}
+
+
+def test_candidates_are_judged_and_timed_and_failed_ones_stay_with_the_reason(takes):
+    calls, said = [], []
+
+    def unstable():
+        raise ValueError("unstable at this step")
+
+    def infinite():
+        return np.full((4, 2, 1), np.inf)
+
+    candidates = [
+        Candidate({"dt": 0.1}, takes("fine", [50.0, 2.0, 4.0, 3.0], calls)),
+        Candidate({"dt": 0.5}, unstable),
+        Candidate({"dt": 0.9}, infinite),
+        Candidate({"dt": 0.2}, takes("coarse", [50.0, 1.0], calls)),
+    ]
+
+    def judge(samples):
+        assert samples.shape == (4, 2, 1)
+        fine = calls[-1] == "fine"
+        return Judged(fine, {"auc": 0.5 if fine else 0.9}, "" if fine else "spectrum, values")
+
+    rows, generator = search(
+        candidates, judge, takes("generator", [9.0, 1.0], calls), count=4, repeats=3,
+        progress=lambda done, total, what: said.append((done, total)),
+    )  # fmt: skip
+    fine, failed, not_finite, coarse = rows
+    assert fine == SolverRow({"dt": 0.1}, Timing(0.75, 0.5, 1.0, 3), True, {"auc": 0.5})
+    assert failed == SolverRow({"dt": 0.5}, None, False, {}, "unstable at this step")
+    assert not_finite.failed == "the solver's fields are not finite" and not_finite.timing is None
+    assert coarse == SolverRow({"dt": 0.2}, Timing(0.25, 0.25, 0.25, 1), False, {"auc": 0.9}, None, "spectrum, values")
+    # The generator is timed by itself, then in turn with every candidate that is as good.
+    assert calls == ["generator"] * 4 + ["fine"] + ["fine", "generator"] * 3 + ["coarse"] * 2
+    assert generator == Timing(0.25, 0.25, 0.25, 6)
+    assert said == [(i, 4) for i in range(1, 5)]
+
+
+def test_faults_of_the_program_are_not_failures_of_a_candidate():
+    def broken():
+        raise TypeError("a mistake")
+
+    with pytest.raises(TypeError, match="a mistake"):
+        search([Candidate({}, broken)], lambda samples: Judged(True, {}), lambda: np.ones(3), count=3, repeats=1)
+
+
+def row(seconds, reaches=True):
+    each = None if seconds is None else Timing(seconds, seconds, seconds, 1)
+    return SolverRow({"seconds": seconds}, each, reaches, {})
+
+
+def cost(generator, reference, rows=(), data=0.0, training=0.0):
+    return Cost("as good", row(generator).timing, None, row(reference), tuple(rows), data, training)
+
+
+def test_the_cheapest_solver_is_the_cheapest_that_is_as_good_and_the_reference_otherwise():
+    rows = [row(3.0), row(2.0), row(1.0, reaches=False), row(None)]
+    assert cost(0.5, 4.0, rows).cheapest == rows[1]
+    assert cost(0.5, 1.5, rows).cheapest == row(1.5)
+    assert cost(0.5, 4.0, rows[2:]).cheapest == row(4.0)
+    assert cost(0.5, 4.0, rows).advantage == 4.0
+
+
+seconds = st.floats(1e-6, 1e3)
+
+
+@given(seconds, seconds, st.floats(0, 1e6), st.floats(0, 1e6))
+def test_break_even_is_the_first_number_of_samples_from_which_the_generator_costs_no_more(own, solver, data, training):
+    found = cost(own, solver, data=data, training=training)
+    assert found.advantage == pytest.approx(solver / own)
+    if solver <= own:
+        assert found.break_even is None
+        return
+
+    def behind(n):
+        return data + training + n * own - n * solver
+
+    n, slack = found.break_even, 1e-9 * (data + training + 1)
+    assert n >= 1 and behind(n) <= slack * n
+    assert n == 1 or behind(n - 1) >= -slack * n

@@ -1,0 +1,289 @@
+"""Distances between sets of fields: each sees what it is meant to see, and chance is held to its stated
+rate."""
+
+import numpy as np
+import pytest
+
+from experiments.evaluation.distances import FieldFeatures, Frame, Yardstick, holm
+
+POINTS, SET = 32, 200
+
+
+def gaussian_fields(rng, count, *, points=POINTS, width=2.0, centre=2.5, amplitude=1.0, mean=0.0):
+    """Gaussian fields of one channel with a spectral bump; unit variance at amplitude 1."""
+    k = np.fft.rfftfreq(points, 1 / points)
+    envelope = np.exp(-0.5 * ((k - centre) / width) ** 2) * (k > 0)
+    envelope /= np.sqrt((2 * envelope**2).sum() / points)
+    noise = np.fft.rfft(rng.standard_normal((count, points)))
+    return (np.fft.irfft(noise * envelope, n=points) * amplitude + mean).astype(np.float32)[..., None]
+
+
+@pytest.fixture(scope="module")
+def yardstick():
+    pool = gaussian_fields(np.random.default_rng(1), 4 * SET)
+    return Yardstick(pool, n=SET, draws=300, extent=(22.0,))
+
+
+def ratios(yardstick, fields):
+    values = yardstick.distances(fields)
+    return {name: values[name] / yardstick.floor[name] for name in yardstick.names}
+
+
+def exceeded(yardstick, fields):
+    """Distances whose value lies above every draw of the null."""
+    p = yardstick.p_values(yardstick.distances(fields))
+    return {name for name, value in p.items() if value < 1.5 / (1 + yardstick.draws)}
+
+
+def test_wasserstein_of_values_equals_the_integral_between_sorted_values():
+    rng = np.random.default_rng(2)
+    a, b = gaussian_fields(rng, 300), gaussian_fields(rng, 300, amplitude=1.2, mean=0.1)
+    yardstick = Yardstick(np.concatenate([b, b]), n=300, draws=200)
+    yardstick._reference_means = yardstick.frame(b).rows.mean(axis=0)[None]
+    exact = np.abs(np.sort(a.ravel()) - np.sort(b.ravel())).mean() / b.std()
+    assert yardstick.distances(a)["values"] == pytest.approx(exact, rel=0.01)
+
+
+def test_wasserstein_of_values_beyond_the_reference_range_keeps_its_size(yardstick):
+    far = np.full((SET, POINTS, 1), 100.0, np.float32) + gaussian_fields(np.random.default_rng(3), SET)
+    std = float(yardstick.frame.std[0])
+    mean = float(yardstick.frame.mean[0])
+    assert yardstick.distances(far)["values"] == pytest.approx((100.0 - mean) / std, rel=0.02)
+
+
+def test_kernel_statistic_is_the_v_statistic_of_its_own_kernel():
+    rng = np.random.default_rng(4)
+    a, b = gaussian_fields(rng, 60), gaussian_fields(rng, 60, amplitude=1.5)
+    frame = Frame(b, frequencies=4000, directions=4)
+    flat = [((x - frame.mean) / frame.std).reshape(len(x), -1) for x in (a, b)]
+    squared = [[((x[:, None] - y[None]) ** 2).sum(-1) for y in flat] for x in flat]
+    widths = np.array([0.5, 1.0, 2.0]) * frame.median
+    kernel = [[np.mean([np.exp(-d / (2 * w**2)).mean() for w in widths]) for d in row] for row in squared]
+    gaussian = np.sqrt(kernel[0][0] + kernel[1][1] - 2 * kernel[0][1])
+    gap = frame.part(frame(a).rows.mean(0) - frame(b).rows.mean(0), "kernel")
+    assert np.sqrt((gap**2).sum() / 4000) == pytest.approx(gaussian, rel=0.05)
+
+
+def test_energy_of_the_shells_sums_to_the_variance_of_a_two_dimensional_field():
+    rng = np.random.default_rng(5)
+    x, y = np.meshgrid(np.arange(12) / 12, np.arange(16) / 16, indexing="ij")
+    waves = [np.cos(2 * np.pi * (p * x + q * y) + rng.uniform(0, 6)) for p, q in ((1, 2), (-3, 1), (0, 4))]
+    fields = np.stack([sum(rng.normal() * w for w in waves) for _ in range(8)]).astype(np.float32)[..., None]
+    frame = Frame(fields, extent=(2.0, 2.0))
+    variance = ((fields - frame.mean) ** 2).mean(axis=(1, 2))
+    np.testing.assert_allclose(frame.energy(fields).sum(-1), variance, rtol=1e-4)
+    occupied = np.flatnonzero(frame.energy(fields).mean(axis=(0, 1)) > 1e-6)
+    # |(1, 2)| = 2.24 and |(-3, 1)| = 3.16 fall in shells 2 and 3.
+    assert set(occupied) == {2, 3, 4}
+
+
+def test_correlation_of_a_cosine_is_the_cosine_of_the_separation():
+    x = 2 * np.pi * np.arange(POINTS) / POINTS
+    phases = np.random.default_rng(6).uniform(0, 2 * np.pi, 40)
+    fields = np.cos(3 * x[None] + phases[:, None]).astype(np.float32)[..., None]
+    frame = Frame(fields)
+    covariance = frame.part(frame(fields).rows.mean(axis=0), "covariance_0")[0]
+    np.testing.assert_allclose(covariance / covariance[0], np.cos(3 * x[: POINTS // 2 + 1]), atol=1e-2)
+
+
+def test_two_sets_of_one_law_exceed_each_distance_at_the_stated_rate():
+    """P-values of fresh sets are uniform: rates at 5% and 50% within binomial error."""
+    rng = np.random.default_rng(7)
+    trials, p = 120, []
+    for trial in range(trials):
+        if trial % 6 == 0:
+            pool = gaussian_fields(rng, 4 * 60, points=16)
+            yardstick = Yardstick(pool, n=60, draws=180, separations=(1,), directions=16)
+        values = yardstick.distances(gaussian_fields(rng, 60, points=16))
+        p.append(list(yardstick.p_values(values).values()))
+    p = np.array(p)
+    # Six trials share a pool, so the error is somewhat above the binomial one.
+    for level in (0.05, 0.5):
+        sigma = np.sqrt(level * (1 - level) / trials)
+        assert np.all(np.abs((p <= level).mean(axis=0) - level) < 3.5 * sigma + 1 / 181)
+
+
+def test_holm_rejects_one_after_another_and_stops_at_the_first_it_keeps():
+    assert holm([0.01, 0.04, 0.03, 0.005], 0.05).tolist() == [False, True, True, False]
+    assert holm([0.02, 0.02, 0.02], 0.05).tolist() == [True, True, True]
+    assert holm([0.9, 0.01], 0.05).tolist() == [True, False]
+
+
+def test_solver_fields_cannot_be_told_from_the_solver(yardstick):
+    result = yardstick.compare(gaussian_fields(np.random.default_rng(8), SET))
+    assert tuple(result) == yardstick.names
+    assert all(entry.inside and entry.definition and entry.n == SET for entry in result.values())
+    assert 0.6 < np.median([entry.ratio for entry in result.values()]) < 1.6
+
+
+def test_a_tenth_more_amplitude_is_seen_by_spectrum_values_and_increments_but_not_by_correlation(yardstick):
+    fields = gaussian_fields(np.random.default_rng(9), SET)
+    base, louder = ratios(yardstick, fields), exceeded(yardstick, 1.1 * fields)
+    assert {"spectrum", "values", "increments_1"} <= louder
+    assert ratios(yardstick, 1.1 * fields)["correlation"] == pytest.approx(base["correlation"], rel=0.05)
+
+
+def test_a_shifted_mean_is_seen_by_values_and_not_by_increments(yardstick):
+    fields = gaussian_fields(np.random.default_rng(10), SET)
+    moved = exceeded(yardstick, fields + 0.2)
+    assert "values" in moved
+    assert not moved & {"increments_1", "spectrum"}
+
+
+def test_another_correlation_length_is_seen_by_correlation_and_increments_and_not_by_values(yardstick):
+    fields = exceeded(yardstick, gaussian_fields(np.random.default_rng(11), SET, centre=3.2))
+    assert {"correlation", "increments_1", "spectrum"} <= fields
+    assert "values" not in fields
+
+
+def test_heavy_tails_are_seen_by_extreme_quantiles_first(yardstick):
+    fields = gaussian_fields(np.random.default_rng(12), SET)
+    index = np.abs(fields).reshape(SET, -1).max(axis=1).argsort()[-6:]
+    fields[index] *= 1.7
+    assert max(ratios(yardstick, fields), key=ratios(yardstick, fields).get) == "quantiles"
+
+
+def test_values_on_a_ladder_are_compared_without_quantiles_and_by_all_else():
+    rng = np.random.default_rng(11)
+    pool = np.round(gaussian_fields(rng, 4 * SET)).clip(-1, 1)
+    yardstick = Yardstick(pool, n=SET, draws=200, quantiles=())
+    assert "quantiles" not in yardstick.names and "quantiles" not in yardstick.definitions()
+    fresh = np.round(gaussian_fields(rng, SET)).clip(-1, 1)
+    assert set(yardstick.distances(fresh)) == set(yardstick.names) >= {"values", "sliced", "kernel"}
+    assert all(yardstick.floor[name] > 1e-4 for name in yardstick.names)
+
+
+def test_phase_coupling_that_keeps_the_spectrum_is_seen_by_values(yardstick):
+    """Fields with the same spectrum and aligned phases: second moments agree, the law does not."""
+    rng = np.random.default_rng(13)
+    hat = np.abs(np.fft.rfft(gaussian_fields(rng, SET)[..., 0]))
+    k, shift = np.arange(hat.shape[1]), rng.uniform(0, 2 * np.pi, (SET, 1))
+    fields = np.fft.irfft(hat * np.exp(1j * k * shift), n=POINTS).astype(np.float32)[..., None]
+    seen = exceeded(yardstick, fields)
+    assert {"values", "quantiles"} <= seen and "spectrum" not in seen
+
+
+def test_fields_that_are_all_alike_are_seen_by_sliced_wasserstein_and_kernel(yardstick):
+    """One field repeated at random shifts keeps pooled statistics near, but not the law of whole fields."""
+    rng = np.random.default_rng(14)
+    few = gaussian_fields(rng, 4)
+    fields = np.stack([few[i % 4] for i in range(SET)])
+    assert {"sliced", "kernel"} <= exceeded(yardstick, fields)
+
+
+def test_ratio_grows_as_the_root_of_the_number_of_fields_for_a_fixed_error():
+    rng = np.random.default_rng(15)
+    found = []
+    for n in (100, 900):
+        yardstick = Yardstick(gaussian_fields(rng, 4 * n, points=16), n=n, draws=200, separations=(1,))
+        found.append(ratios(yardstick, gaussian_fields(rng, n, points=16, amplitude=1.5))["values"])
+    assert found[1] / found[0] == pytest.approx(3.0, rel=0.2)
+
+
+def test_interval_covers_the_mean_over_fresh_samples():
+    """Nominal 95%: near the floor wider, never much narrower; `benchmarks/coverage.py` measures it closely."""
+    rng = np.random.default_rng(16)
+    yardstick = Yardstick(gaussian_fields(rng, 480, points=16), n=120, draws=180, separations=(1,), directions=16)
+    for amplitude in (1.0, 1.25):
+        results = [
+            yardstick.compare(gaussian_fields(rng, 120, points=16, amplitude=amplitude), resamples=60)
+            for _ in range(40)
+        ]
+        for name in ("values", "spectrum", "kernel", "sliced"):
+            values, low, high = np.array([(r[name].value, *r[name].interval) for r in results]).T
+            covered = np.mean((low <= values.mean()) & (values.mean() <= high))
+            assert covered >= 0.85, (name, amplitude, covered)
+            assert np.mean(high - low) < 8 * values.std(), (name, amplitude)
+
+
+def test_far_from_the_floor_the_interval_has_the_width_of_the_spread_over_fresh_sets():
+    rng = np.random.default_rng(25)
+    yardstick = Yardstick(gaussian_fields(rng, 480, points=16), n=120, draws=180, separations=(1,), directions=16)
+    results = [yardstick.compare(gaussian_fields(rng, 120, points=16, amplitude=1.6), resamples=60) for _ in range(60)]
+    for name in ("values", "spectrum", "sliced"):
+        widths = [np.diff(r[name].interval)[0] for r in results]
+        assert np.mean(widths) == pytest.approx(2 * 1.96 * np.std([r[name].value for r in results]), rel=0.3)
+
+
+def test_resampling_whole_trajectories_widens_the_interval_of_fields_that_come_in_families(yardstick):
+    rng = np.random.default_rng(17)
+    parents = np.repeat(np.arange(SET // 10), 10)
+    fields = gaussian_fields(rng, SET // 10)[parents] * 0.95 + 0.3 * gaussian_fields(rng, SET)
+    alone = yardstick.compare(fields)["values"].interval
+    together = yardstick.compare(fields, trajectories=parents)["values"].interval
+    assert np.diff(together)[0] > 1.5 * np.diff(alone)[0]
+
+
+def test_labels_that_are_all_different_change_nothing_but_chance(yardstick):
+    fields = gaussian_fields(np.random.default_rng(18), SET)
+    plain = yardstick.compare(fields)["sliced"].interval
+    labelled = yardstick.compare(fields, trajectories=np.arange(SET))["sliced"].interval
+    np.testing.assert_allclose(plain, labelled, rtol=1e-5)
+
+
+def test_distances_are_the_same_however_the_fields_are_ordered(yardstick):
+    rng = np.random.default_rng(19)
+    fields = gaussian_fields(rng, SET)
+    one, two = yardstick.distances(fields), yardstick.distances(fields[rng.permutation(SET)])
+    for name in one:
+        assert one[name] == pytest.approx(two[name], rel=1e-4)
+
+
+def test_band_of_the_spectrum_holds_fresh_sets_of_fresh_pools_at_its_nominal_rate():
+    """Also where the pool is only twice the set, whose blocks vary least."""
+    rng, n = np.random.default_rng(20), 40
+    held = []
+    for _ in range(60):
+        pool = gaussian_fields(rng, 2 * n, points=16)
+        yardstick = Yardstick(pool, n=n, draws=180, separations=(1,), directions=2)
+        _, low, high = yardstick.band(lambda rows, y=yardstick: y.frame.part(rows, "energy")[:, 0, 1:6])
+        fresh = yardstick.frame.energy(gaussian_fields(rng, 4 * n, points=16))[:, 0, 1:6].reshape(4, n, 5).mean(axis=1)
+        held.append((fresh >= low) & (fresh <= high))
+    assert 0.91 <= np.mean(held) <= 0.985
+
+
+def test_two_channels_in_two_dimensions_are_compared_by_every_distance():
+    rng = np.random.default_rng(21)
+
+    def make(n, scale=1.0):
+        noise = np.fft.rfft2(rng.standard_normal((n, 8, 12, 2)), axes=(1, 2))
+        k = np.hypot(np.fft.fftfreq(8, 1 / 8)[:, None], np.fft.rfftfreq(12, 1 / 12)[None])
+        smooth = np.fft.irfft2(noise * np.exp(-k / 2)[None, ..., None], s=(8, 12), axes=(1, 2))
+        return (smooth * np.array([1.0, 100.0 * scale])).astype(np.float32)
+
+    yardstick = Yardstick(make(240), n=80, draws=200, extent=(1.0, 1.5))
+    assert all(entry.inside for entry in yardstick.compare(make(80)).values())
+    assert {"values", "increments_1", "spectrum"} <= exceeded(yardstick, make(80, scale=1.4))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n": SET * 3}, "disjoint"),
+        ({"draws": 60}, "too few"),
+        ({"separations": (POINTS,)}, "no distance"),
+        ({"extent": (1.0, 2.0)}, "one per axis"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_refused_in_one_sentence(change, words):
+    pool = gaussian_fields(np.random.default_rng(22), 4 * SET)
+    with pytest.raises(ValueError, match=words):
+        Yardstick(pool, **{"n": SET, "draws": 300, **change})
+
+
+def test_fields_that_do_not_fit_the_yardstick_are_refused(yardstick):
+    fields = gaussian_fields(np.random.default_rng(23), SET)
+    with pytest.raises(ValueError, match="equal n"):
+        yardstick.distances(fields[:-1])
+    with pytest.raises(ValueError, match="one grid"):
+        yardstick.distances(fields[:, :-1])
+    fields[3, 2] = np.nan
+    with pytest.raises(ValueError, match="1 of 200 fields are not finite"):
+        yardstick.distances(fields)
+
+
+def test_features_of_a_field_do_not_depend_on_the_set_it_comes_in(yardstick):
+    fields = gaussian_fields(np.random.default_rng(24), SET)
+    whole, half = yardstick.frame(fields), yardstick.frame(fields[: SET // 2])
+    assert isinstance(half, FieldFeatures)
+    np.testing.assert_allclose(whole.rows[: SET // 2], half.rows, rtol=1e-4, atol=1e-5)
