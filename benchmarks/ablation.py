@@ -4,7 +4,8 @@ Arms: plain adversarial training; the same carried on by the solver afterwards (
 through the solver at three carry times; the middle one with constant step sizes; and the middle one with one part of
 the recipe taken away at a time. Every arm trains for the same time: its steps are what a calibration, run first
 and to be run on a quiet machine, says fit in, so that the outcome does not depend on what runs beside the study. Ratios
-are distances over the solver-against-solver floor at equal n, from the last checkpoint. A run that diverges, or whose
+are distances over the solver-against-solver floor at equal n (no two-sample test takes part; those are in
+where_the_solver_belongs.py), from the last checkpoint. A run that diverges, or whose
 samples the solver refuses, is listed as lost.
 
     python benchmarks/ablation.py [--seconds 120] [--seeds 0,1,2] [--preset demo] [--arms plain ...]
@@ -42,8 +43,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from experiments import catalog
-from experiments.comparison.snapshot import RefinementInputs, Sizes, compare_snapshot
 from experiments.config import ExperimentConfig
+from experiments.evaluation.snapshot import Sizes
 from experiments.files import write_json, write_text
 from experiments.options import to_mapping
 from experiments.tasks.snapshot import refiner
@@ -126,6 +127,11 @@ def calibrate(recipes: dict[str, ExperimentConfig], problem: Callable[[Experimen
     return {name: cost[recipe.carry.tau] for name, recipe in recipes.items()}
 
 
+def ratios(yardstick: Yardstick, samples: np.ndarray) -> dict[str, float]:
+    """Every distance of samples over its floor."""
+    return {name: value / yardstick.floor[name] for name, value in yardstick.distances(samples).items()}
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Keep other processes of the study from reading and writing its results."""
@@ -152,8 +158,8 @@ def main() -> None:
     dataset = task.data(config, lambda done, total, what: None)
     system = task.system(config)
     refine = refiner(system, dataset.dt)
-    pool, fields = np.asarray(dataset.test[:, 0]), dataset.train.reshape(-1, *system.field_shape)
-    sizes = Sizes(n=config.compare.fields, draws=config.compare.draws, resamples=config.compare.resamples)
+    pool = np.asarray(dataset.test[:, 0])
+    sizes = Sizes(n=config.compare.fields, draws=config.compare.draws)
     yardstick = sizes.yardstick(pool, system.grid.extent)
     recipes = arms(config)
     study: dict[str, Any] = {"runs": [], "calibration": {}}
@@ -194,25 +200,13 @@ def main() -> None:
             try:
                 generator = trained(recipe, task.problem(recipe, dataset), steps, seed)
                 drawn, valid = generator.draw(jax.random.key(seed), sizes.n + sizes.n // 8)
-                comparison, _ = compare_snapshot(
-                    np.where(valid[:, None, None], drawn, np.nan),
-                    pool,
-                    fields,
-                    channels=system.channels,
-                    extent=system.grid.extent,
-                    symmetries=system.symmetries,
-                    carry_time=recipe.carry.tau,
-                    sizes=sizes,
-                    yardstick=yardstick,
-                    refinement=RefinementInputs(refine, (recipe.carry.tau, recipe.carry.tau + REFINED)),
-                )
+                samples, _ = finite_fields(np.where(valid[:, None, None], drawn, np.nan), sizes.n)
+                run["ratios"] = ratios(yardstick, samples)
+                run["refined"] = ratios(yardstick, finite_fields(refine(samples, REFINED), sizes.n)[0])
             except (Diverged, ValueError) as problem:
                 run["lost"] = str(problem)
                 print(f"{name}, seed {seed}: lost: {problem}", flush=True)
             else:
-                curve = comparison["refinement"]["generator"]
-                run["ratios"] = {key: entry["ratio"] for key, entry in comparison["distances"].items()}
-                run["refined"] = {key: curve[key][-1] for key in run["ratios"]}
                 near, far = list(run["ratios"].values()), list(run["refined"].values())
                 print(
                     f"{name}, seed {seed}: {steps} steps, median ratio {np.median(near):.2f}, "
@@ -242,6 +236,10 @@ def write(study: dict[str, Any], names: list[str]) -> None:
     distances = next((list(run["ratios"]) for run in study["runs"] if "ratios" in run), [])
     lines = [
         "# What each part of the recipe brings",
+        "",
+        "Distances only: no two-sample test took part, and tests see more than distances do. Whether the solver "
+        "belongs into the training is decided, with tests, sealed data and the demo's full length, in "
+        "[where_the_solver_belongs.md](where_the_solver_belongs.md).",
         "",
         f"Kuramoto-Sivashinsky, preset `{study['preset']}`, the steps that fit into {study['seconds']:g} s on a quiet "
         f"machine ({study['machine']['cores']} cores, jax {study['versions']['jax']}), n = {study['n']} fields on "

@@ -1,10 +1,14 @@
-"""The demo at several seeds, all shown: does the recipe hold, or was one run lucky?
+"""Published runs: one experiment at several training seeds, each held against sealed data, all kept.
 
-    python benchmarks/demo_seeds.py [--experiment kuramoto_sivashinsky] [--preset demo] [--seeds 3] [--runs-dir runs]
-    python benchmarks/demo_seeds.py --label tau1 --carry.tau 1 --carry.steps 5    # the same with other settings
+    python benchmarks/demo_seeds.py --experiment burgers --sealed SEED [--preset demo] [--seeds 11 12 13]
+    python benchmarks/demo_seeds.py --experiment burgers --sealed SEED --runs RUN RUN ...  # trained before
+    python benchmarks/demo_seeds.py ... --label tau1 --carry.tau 1 --carry.steps 5         # with other settings
 
-Runs the command line for every seed, one after another, and writes benchmarks/results/EXPERIMENT-PRESET-seeds.json
-(with a label: EXPERIMENT-PRESET-LABEL-seeds.json). Options that are not its own go to the command line.
+Every seed is trained by ``run`` and compared as ``compare RUN --fresh SEED`` does, with the preset's sizes; neither the
+seeds of the trainings nor that of the sealed data may have been used to choose the recipe. The comparisons are kept as
+they are in benchmarks/results/EXPERIMENT-PRESET-sealed.json (with a label: EXPERIMENT-PRESET-LABEL-sealed.json), after
+every seed; a stopped study goes on where it was. benchmarks/publish.py makes the pages' figures from these files.
+Options that are not its own go to the command line.
 """
 
 from __future__ import annotations
@@ -15,66 +19,168 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from experiments import environment
+
+environment.prepare()
 
 import jax
-import numpy as np
+from publish import PUBLISHED
 
+from experiments import catalog, pipeline, runs
+from experiments.config import ExperimentConfig
+from experiments.errors import UserError
+from experiments.evaluation.results import Comparison, Tests, to_plain
 from experiments.files import write_json
+from experiments.options import to_mapping
+from experiments.progress import Progress
+from experiments.runs import RunFolder
 
-RESULTS = Path(__file__).resolve().parent / "results"
+FREE = {
+    "training.seed",
+    "training.parallel",
+    "training.devices",
+    "training.cpu_devices",
+    "training.log_every",
+    "training.checkpoint_every",
+    "training.diagnose_every",
+    "training.keep",
+    "training.film",
+    "training.alarm_after",
+}
+"""Settings in which runs of one recipe may differ: seed, devices, and what is written along the way."""
+
+
+def changed(folder: RunFolder) -> dict[str, Any]:
+    """Return the settings of a run that make another recipe than its preset, by name."""
+    preset = preset_of(folder)
+    usual = dict(_flat(to_mapping(preset)))
+    # Without solver time the layer is not there, whatever its other settings.
+    unread = ("compare.", "carry.") if folder.config.carry.tau == preset.carry.tau == 0 else ("compare.",)
+    return {
+        name: value
+        for name, value in _flat(to_mapping(folder.config))
+        if name not in FREE and not name.startswith(unread) and usual.get(name) != value
+    }
+
+
+def preset_of(folder: RunFolder) -> ExperimentConfig:
+    """Return the preset from which a run started, as it is in this version."""
+    return catalog.load(folder.experiment).presets[folder.preset]
+
+
+def _flat(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+    return ((f"{section}.{key}", value) for section, values in sections.items() for key, value in values.items())
+
+
+def trained(experiment: str, preset: str, seed: int, settings: list[str], runs_dir: Path) -> Path:
+    """Train by the command line and return the run's folder.
+
+    Raises:
+        subprocess.CalledProcessError: the run failed; its message is on the terminal.
+    """
+    command = [sys.executable, "-m", "experiments", "run", experiment, "--preset", preset, "--seed", str(seed)]
+    subprocess.run([*command, "--runs-dir", str(runs_dir), *settings], check=True)
+    return max((runs_dir / experiment).glob("*/config.yaml"), key=lambda path: path.stat().st_mtime).parent
+
+
+def held_against_sealed(folder: RunFolder, sealed: int) -> Comparison:
+    """Compare a run's last checkpoint with sealed data; a comparison that is there already is taken as it is."""
+    if folder.comparison_file.exists():
+        try:
+            there = folder.comparison()
+        except UserError:
+            there = None
+        steps = folder.config.training.steps
+        if there is not None and there.sealed and (there.data_seed, there.step) == (sealed, steps):
+            return there
+    with Progress() as progress:
+        return pipeline.compare(folder, progress, fresh=sealed)
 
 
 def main() -> None:
-    """Run every seed and print one table."""
+    """Train or take every run, compare, and print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", default="kuramoto_sivashinsky")
     parser.add_argument("--preset", default="demo")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--runs-dir", default="runs")
+    parser.add_argument(
+        "--sealed", type=int, required=True, help="seed of the sealed data, which nothing else has used"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14, 15], help="of the trainings")
+    parser.add_argument("--runs", type=Path, nargs="+", default=[], help="finished runs, in place of training")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--results", type=Path, default=PUBLISHED, help="folder of the result file")
     parser.add_argument("--label", default="", help="part of the result file's name when settings are given")
     asked, settings = parser.parse_known_args()
-    if bool(settings) != bool(asked.label):
-        parser.error("settings and --label go together, so that one result file holds one recipe.")
-    target = RESULTS / f"{'-'.join(filter(None, (asked.experiment, asked.preset, asked.label)))}-seeds.json"
-    about = {
-        "settings": settings,
+    if settings and (asked.runs or not asked.label):
+        parser.error(
+            "settings need --label, so that one result file holds one recipe, and cannot change finished --runs."
+        )
+    target = asked.results / f"{'-'.join(filter(None, (asked.experiment, asked.preset, asked.label)))}-sealed.json"
+    about = {"experiment": asked.experiment, "preset": asked.preset, "settings": settings, "sealed": asked.sealed}
+    study = json.loads(target.read_text()) if target.exists() else {"runs": []}
+    if study["runs"] and any(study.get(name) != value for name, value in about.items()):
+        raise SystemExit(f"{target} holds runs of another recipe or sealed seed: move it away and start again.")
+    study |= {
+        **about,
         "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
-    rows = []
-    for seed in range(asked.seeds):
-        command = [sys.executable, "-m", "experiments", "run", asked.experiment, "--preset", asked.preset]
-        subprocess.run([*command, "--seed", str(seed), "--runs-dir", asked.runs_dir, *settings], check=True)
-        newest = max(Path(asked.runs_dir, asked.experiment).glob("*/comparison.json"), key=lambda p: p.stat().st_mtime)
-        comparison = json.loads(newest.read_text())
-        ratios = {name: entry["ratio"] for name, entry in comparison["distances"].items()}
-        rows.append(
+    try:
+        publish_runs(asked, settings, study, target)
+    except (UserError, subprocess.CalledProcessError) as error:
+        raise SystemExit(str(error)) from None
+
+
+def publish_runs(asked: argparse.Namespace, settings: list[str], study: dict[str, Any], target: Path) -> None:
+    """Train or take every run that the study lacks, compare it, and save the study after each.
+
+    Raises:
+        UserError: a folder is no run of this experiment and preset, is not trained to its end, or has other settings.
+        subprocess.CalledProcessError: a training failed.
+    """
+    done = {run["seed"] for run in study["runs"]}
+    for given in asked.runs or asked.seeds:
+        if not asked.runs and given in done:
+            continue
+        path = given if asked.runs else trained(asked.experiment, asked.preset, given, settings, asked.runs_dir)
+        folder = runs.open_folder(path)
+        seed = folder.config.training.seed
+        if seed in done:
+            print(f"seed {seed}: {path} is left out, the file has this seed already", flush=True)
+            continue
+        if (folder.experiment, folder.preset) != (asked.experiment, asked.preset):
+            raise UserError(f"{path} is a run of {folder.experiment}, preset {folder.preset}.")
+        if not (folder.checkpoints / str(folder.config.training.steps)).exists():
+            raise UserError(f"{path} is not trained to its end; go on with it by `{folder.resume_command()}`.")
+        other = changed(folder)
+        if other and not asked.label:
+            raise UserError(f"{path} was trained with other settings than its preset ({other}): give it a --label.")
+        if not settings:
+            # A run of an earlier version may have had other sizes.
+            folder = replace(folder, config=replace(folder.config, compare=preset_of(folder).compare))
+        comparison = held_against_sealed(folder, asked.sealed)
+        study["runs"].append(
             {
                 "seed": seed,
-                "ratios": ratios,
-                "median": float(np.median(list(ratios.values()))),
-                "worst": max(ratios.values()),
-                "inside": sum(entry["inside"] for entry in comparison["distances"].values()),
-                "scores": {name: entry["value"] for name, entry in comparison["scores"].items()},
-                "score_bands": {name: entry.get("null") for name, entry in comparison["scores"].items()},
-                "enters": {start: curve["enters_all"] for start, curve in comparison.get("refinement", {}).items()},
-                "training_seconds": comparison["cost"]["training_seconds"],
-                "data_seconds": comparison["cost"]["data_seconds"],
-                "seconds_per_sample": comparison["cost"].get("generator_seconds_per_sample"),
-                "cheapest_solver": comparison["cost"].get("cheapest"),
+                "changed": other,
+                "training_seconds": folder.training_seconds(),
+                "trained_on": {name: folder.record.get(name) for name in ("machine", "devices", "versions")},
+                "load": os.getloadavg()[0],
+                "comparison": to_plain(comparison),
             }
         )
-        RESULTS.mkdir(exist_ok=True)
-        write_json(target, {"n": comparison["n"], **about, "runs": rows})
-    names = list(rows[0]["ratios"])
-    print("seed  median  worst  inside  train s  " + "  ".join(names))
-    for row in rows:
-        single = "  ".join(f"{row['ratios'][name]:{len(name)}.2f}" for name in names)
-        print(
-            f"{row['seed']:4d}  {row['median']:6.2f}  {row['worst']:5.2f}  {row['inside']:3d}/{len(names)}  "
-            f"{row['training_seconds']:7.0f}  {single}"
-        )
+        study["runs"].sort(key=lambda run: run["seed"])
+        done.add(seed)
+        asked.results.mkdir(parents=True, exist_ok=True)
+        write_json(target, study)
+        tests = comparison.get(Tests)
+        joint = "" if tests is None else f"joint p = {tests.p_value:.2g}; "
+        print(f"seed {seed}: {joint}{comparison.verdict}", flush=True)
 
 
 if __name__ == "__main__":

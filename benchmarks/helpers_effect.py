@@ -11,8 +11,8 @@ beside the same training without it:
 - the penalties' weight from the distance of neighbouring fields instead of their count of numbers: 4096 fields;
 - a penalty on the residual, summed or joined by ConFIG: 4096 fields.
 
-The distance is the sliced Wasserstein distance of 2048 samples to held-out fields over the median of that distance
-between two sets of fields, of the averaged generator, at the last checkpoint and at worst in the last quarter.
+The distance is the validation metric (`gan.training.validation`) of 2048 samples over its median between two sets of
+fields, of the averaged generator, at the last checkpoint and at worst in the last quarter.
 
     python benchmarks/helpers_effect.py [--seeds 5]
 
@@ -176,7 +176,7 @@ def write(study: dict[str, Any]) -> None:
         "## What some of them do to one cheap training",
         "",
         f"Waves of one period on {POINTS} points, dense players, {STEPS} updates of batch 64, {seeds} seeds. "
-        "Distance: sliced Wasserstein, over that of two sets of fields. Coverage: of 1. Residual: mean square of u'' + "
+        "Distance: mean Wasserstein, over that of two sets of fields. Coverage: of 1. Residual: mean square of u'' + "
         f"u, 0 for every field of the law. Written by `python benchmarks/helpers_effect.py` (jax "
         f"{study['versions']['jax']}).",
         "",

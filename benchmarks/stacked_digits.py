@@ -20,6 +20,8 @@ from pathlib import Path
 
 import jax
 
+from experiments import runs
+from experiments.evaluation.results import Modes, Scores
 from experiments.files import write_json
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -71,13 +73,14 @@ def main() -> None:
                 row["failed"] = done.stderr.strip().splitlines()[-1]
                 shown = str(row["failed"])
             else:
-                folders = Path(asked.runs_dir, "digits").glob("*/comparison.json")
-                comparison = json.loads(max(folders, key=lambda path: path.stat().st_mtime).read_text())
-                scores = comparison["scores"]
-                row |= {"modes": comparison["modes"], "counted": comparison["counted"]}
-                row |= {name: {key: scores[name][key] for key in ("value", "target")} for name in NAMES}
-                row["training_seconds"] = comparison["cost"]["training_seconds"]
-                shown = "  ".join(f"{n} {scores[n]['value']:.4g} ({scores[n]['target']:.4g})" for n in NAMES)
+                configs = Path(asked.runs_dir, "digits").glob("*/config.yaml")
+                newest = runs.open_folder(max(configs, key=lambda path: path.stat().st_mtime).parent)
+                comparison = newest.comparison()
+                modes, scores = comparison.need(Modes), comparison.need(Scores).entries
+                row |= {"modes": modes.modes, "counted": modes.counted}
+                row |= {name: {"value": scores[name].value, "target": scores[name].target} for name in NAMES}
+                row["training_seconds"] = newest.training_seconds()
+                shown = "  ".join(f"{n} {scores[n].value:.4g} ({scores[n].target:.4g})" for n in NAMES)
             rows.append(row)
             asked.results.mkdir(exist_ok=True)
             write_json(target, {**about, "runs": rows})

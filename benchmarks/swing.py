@@ -1,11 +1,11 @@
 """How far a distance swings during training, for every play, with and without what is said to hold it still.
 
-Every run is watched at evenly spaced checkpoints: the sliced Wasserstein distance of samples to held-out data, over the
-median of that distance between two sets of data of the same size. Each is measured for the generator as it stands and
-for its exponential average, which one training gives both of. Arms are all plays, each with constant and decayed step
-sizes, each with and without transport cost; the competitive play gets the zero-sum form of the objective. On the
-Gaussians transport needs latents that are points of the plane, where the recipe's have twelve numbers and their signs:
-"plane" is the recipe with such latents and no cost, what transport must be held against. What counts is the last
+Every run is watched at evenly spaced checkpoints: the validation metric (`gan.training.validation`) of samples and
+held-out data, over its median between two sets of data of the same size. Each is measured for the generator as it
+stands and for its exponential average, which one training gives both of. Arms are all plays, each with constant and
+decayed step sizes, each with and without transport cost; the competitive play gets the zero-sum form of the objective.
+On the Gaussians transport needs latents that are points of the plane, where the recipe's have twelve numbers and their
+signs: "plane" is the recipe with such latents and no cost, what transport must be held against. What counts is the last
 quarter of the training: its median, its largest value, and the last checkpoint.
 
     python benchmarks/swing.py [--steps 4000] [--seeds 5] [--arms ...]
@@ -306,7 +306,7 @@ def write(studies: dict[str, Any]) -> None:
     for name, study in studies.items():
         machine, versions = study["machine"], study["versions"]
         lines += [
-            f"{NAMES[name]}, {study['settings']['steps']} updates, {CHECKPOINTS} checkpoints, sliced Wasserstein "
+            f"{NAMES[name]}, {study['settings']['steps']} updates, {CHECKPOINTS} checkpoints, mean Wasserstein "
             f"distance of {study['n']} samples over that of two sets of data; median, largest and last of the last "
             "quarter of the training: the median over the seeds and, in brackets, the worst of them (inf: diverged). "
             f"{machine['cores']} core(s) a run, jax {versions['jax']}.",

@@ -83,7 +83,7 @@ experiment = catalog.load("kuramoto_sivashinsky")
 config = experiment.presets["smoke"].with_overrides({"training.steps": "200", "training.checkpoint_every": "100"})
 folder = runs.create(tempfile.mkdtemp(), "kuramoto_sivashinsky", "smoke", config)
 comparison = pipeline.run(experiment, config, folder)
-print(comparison["verdict"])
+print(comparison.verdict)
 
 # %% [markdown]
 # Drawing from it, and letting the solver carry the samples on:

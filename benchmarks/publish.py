@@ -1,0 +1,406 @@
+"""Every figure that README.md and docs/results.md state, made from result files.
+
+    python benchmarks/publish.py            # fill the marked blocks of both pages
+    python benchmarks/publish.py --check    # fail where a page says something else than the files
+
+A block stands between ``<!-- figures: NAME -->`` and ``<!-- end -->``. Files: benchmarks/results/
+EXPERIMENT-PRESET-sealed.json of demo_seeds.py, and where_the_solver_belongs.json. What has no file is said to be not
+measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from experiments import catalog
+from experiments.errors import UserError
+from experiments.evaluation.results import Comparison, Cost, Distances, Modes, Refinement, Score, Scores, Test, Tests
+from experiments.evaluation.verdict import setting
+from experiments.files import write_text
+from experiments.wording import duration, listed, words
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ROOT / "benchmarks" / "results"
+SOLVER_STUDY = "where_the_solver_belongs.json"
+PAGES = ("README.md", "docs/results.md")
+MISSING = "not measured under the present tests"
+BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+S = TypeVar("S")
+REMEDY = "make it again with benchmarks/demo_seeds.py"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table of experiments: an experiment's preset, and what it is about."""
+
+    experiment: str
+    preset: str
+    about: str
+
+    @property
+    def title(self) -> str:
+        """Name and, where it is not the demo, preset."""
+        return f"`{self.experiment}`" + ("" if self.preset == "demo" else f", preset `{self.preset}`")
+
+
+ROWS = (
+    Row("kuramoto_sivashinsky", "demo", "fields from the invariant measure, L = 22"),
+    Row("kuramoto_sivashinsky", "full", "the same at L = 32 pi, five times as wide"),
+    Row("burgers", "demo", "later fields from 8 noisy points and the viscosity"),
+    Row("gaussians", "demo", "25 Gaussians in the plane"),
+    Row("gaussians", "unbalanced", "100 Gaussians of weights 1, 2, ..., 100"),
+    Row("digits", "demo", "four handwritten digits stacked: 10,000 classes"),
+    Row("digits", "long", "the same, twice the updates on four times the stacks"),
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published run: its training seed, what its training took, and its comparison with sealed data."""
+
+    seed: int
+    training_seconds: float
+    comparison: Comparison
+
+
+def published(row: Row, folder: Path = PUBLISHED) -> list[Published]:
+    """Read the runs of a row, by seed; empty where the row has no file.
+
+    Raises:
+        UserError: a comparison is not of this version, or was not made with sealed data.
+    """
+    path = folder / f"{row.experiment}-{row.preset}-sealed.json"
+    if not path.exists():
+        return []
+    from experiments.evaluation.results import from_plain
+
+    found = []
+    for run in json.loads(path.read_text())["runs"]:
+        comparison = from_plain(run["comparison"], f"{path.name}, seed {run['seed']}", REMEDY)
+        if not comparison.sealed:
+            raise UserError(f"{path.name}, seed {run['seed']}: its held-out data are not sealed; {REMEDY}.")
+        found.append(Published(run["seed"], run["training_seconds"], comparison))
+    return sorted(found, key=lambda one: one.seed)
+
+
+def sections(runs: Iterable[Published], kind: type[S]) -> list[S]:
+    """The section of a kind of every run that has one."""
+    return [one for run in runs if (one := run.comparison.get(kind)) is not None]
+
+
+def span(values: Iterable[float], form: str = ".3g") -> str:
+    """One value, or the smallest and the largest."""
+    found = sorted(values)
+    low, high = f"{found[0]:{form}}", f"{found[-1]:{form}}"
+    return low if low == high else f"{low} to {high}"
+
+
+def classifier(tests: Tests) -> Test | None:
+    """The first member with an interval: the classifier whose area is easily read."""
+    return next((one for one in tests.entries.values() if one.interval is not None), None)
+
+
+def told(runs: Sequence[Published]) -> str | None:
+    """Whether samples are told from the reference, with AUC, its intervals and the joint p over the seeds."""
+    if not (found := sections(runs, Tests)):
+        return None
+    count, p_values = sum(one.told for one in found), [one.p_value for one in found]
+    head = "told" if count == len(found) else "not told" if not count else f"told at {count} of {len(found)} seeds"
+    text = f"**{head}** from {found[0].reference} (joint p {span(p_values, '.2g')})"
+    areas = [one for one in map(classifier, found) if one is not None and one.interval is not None]
+    if areas:
+        ends = [end for one in areas for end in one.interval or ()]
+        text += (
+            f"; AUC {span((one.statistic for one in areas), '.3f')}, "
+            f"95% intervals within {min(ends):.3f} to {max(ends):.3f}"
+        )
+    return text
+
+
+def forecast(runs: Sequence[Published]) -> str | None:
+    """The CRPS beside that of the exact posterior."""
+    found = [one for scores in sections(runs, Scores) if (one := scores.entries.get("crps")) is not None]
+    if not found:
+        return None
+    exact = [one.target for one in found if one.target is not None]
+    return f"CRPS {span(one.value for one in found)}" + (f" (exact posterior {span(exact)})" if exact else "")
+
+
+def modes(runs: Sequence[Published]) -> str | None:
+    """Modes found, quality and weights beside exact samples."""
+    if not (found := sections(runs, Modes)):
+        return None
+    scores = sections(runs, Scores)
+
+    def beside(name: str, form: str) -> str:
+        here: list[Score] = [one.entries[name] for one in scores if name in one.entries]
+        exact = [one.target for one in here if one.target is not None]
+        return span((one.value for one in here), form) + (f" (exact samples {span(exact, form)})" if exact else "")
+
+    return (
+        f"{beside('modes_found', '.0f')} of {found[0].modes} modes, high quality {beside('high_quality', '.1%')}, "
+        f"total variation of the weights {beside('total_variation', '.3f')}"
+    )
+
+
+def outside(runs: Sequence[Published]) -> str | None:
+    """How many distances tell the samples, where no joint test does."""
+    found = sections(runs, Distances)
+    if not found or sections(runs, Tests):
+        return None
+    counts = [sum(not one.inside for one in distances.entries.values()) for distances in found]
+    many = len(found[0].entries)
+    return f"{span(counts, 'd')} of {many} distances {'tells' if max(counts) == 1 else 'tell'} the samples"
+
+
+def pays(runs: Sequence[Published]) -> str:
+    """Whether the generator pays against the cheapest solver that is as good."""
+    if not (found := sections(runs, Cost)):
+        return "no solver to beat"
+    rival = "the cheapest solver" if found[0].search else f"the reference ({setting(found[0].cheapest)})"
+    costs = f"a sample costs {span(1 / one.advantage for one in found)} times as much as one of {rival}"
+    samples = [one.break_even for one in found if one.break_even is not None]
+    if not samples:
+        return f"**loses**: {costs}"
+    seeds = "" if len(samples) == len(found) else f" at {len(samples)} of {len(found)} seeds"
+    return f"**pays**{seeds} from {span(samples, ',d')} samples on: {costs}"
+
+
+def measured(runs: Sequence[Published]) -> str:
+    """What was measured, in one cell: whichever sections there are."""
+    if not runs:
+        return MISSING
+    parts = [part for say in (told, forecast, modes, outside) if (part := say(runs))]
+    return f"{len(runs)} seed{'s' if len(runs) > 1 else ''}: {'; '.join(parts)}"
+
+
+def experiments_table(folder: Path) -> list[str]:
+    """The table of experiments."""
+    lines = ["| experiment | task | measured | against the cheapest solver |", "|---|---|---|---|"]
+    for row in ROWS:
+        runs, task = published(row, folder), catalog.names()[row.experiment].task
+        lines.append(f"| {row.title} | {task}: {row.about} | {measured(runs)} | {pays(runs) if runs else '–'} |")
+    return lines
+
+
+def details(folder: Path) -> list[str]:
+    """Every row, seed by seed."""
+    lines: list[str] = []
+    for row in ROWS:
+        lines += [f"### {row.title[0].upper()}{row.title[1:]}", "", f"{row.about[0].upper()}{row.about[1:]}.", ""]
+        runs, name = published(row, folder), f"{row.experiment}-{row.preset}-sealed.json"
+        if not runs:
+            lines += [f"{MISSING[0].upper()}{MISSING[1:]}.", ""]
+            continue
+        lines += [f"[Result file](../benchmarks/results/{name}), {provenance(folder / name)}", ""]
+        table = [cells(run) for run in runs]
+        lines += [f"| | {' | '.join(f'seed {run.seed}' for run in runs)} |", "|---" * (1 + len(runs)) + "|"]
+        for figure in dict.fromkeys(name for one in table for name in one):
+            lines.append(f"| {figure} | {' | '.join(one.get(figure, '') for one in table)} |")
+        lines += ["", "<details><summary>The verdict of every seed</summary>", ""]
+        lines += [*(f"- Seed {run.seed}. {run.comparison.verdict}" for run in runs), "", "</details>", ""]
+    return lines[:-1]
+
+
+def provenance(path: Path) -> str:
+    """Sealed seed, machine and versions of a result file, in words."""
+    content = json.loads(path.read_text())
+    machine = content["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
+    where = f"{machine['cores']} cores, {machine['platform']}, {versions}"
+    return f"sealed data of seed {content['sealed']}; compared on {where}."
+
+
+def cells(run: Published) -> dict[str, str]:
+    """The figures of one run by name; which there are follows from the sections that it has."""
+    comparison: Comparison = run.comparison
+    found: dict[str, str] = {}
+    if tests := comparison.get(Tests):
+        found |= {"told from the reference": "yes" if tests.told else "no", "joint p": f"{tests.p_value:.2g}"}
+        found["strongest test"] = words(tests.strongest)
+        if (area := classifier(tests)) is not None and area.interval is not None:
+            found["AUC"] = f"{area.statistic:.3f} [{area.interval[0]:.3f}, {area.interval[1]:.3f}]"
+    if distances := comparison.get(Distances):
+        ratios = [one.ratio for one in distances.entries.values()]
+        kept = sum(one.inside for one in distances.entries.values())
+        found |= {"median distance over its floor": f"{statistics.median(ratios):.2f}"}
+        found |= {"largest distance over its floor": f"{max(ratios):.2f}"}
+        found["distances inside the null band"] = f"{kept} of {len(ratios)}"
+    if scores := comparison.get(Scores):
+        for name in ("crps", "modes_found", "high_quality", "total_variation", "diversity"):
+            if (one := scores.entries.get(name)) is not None:
+                target = "" if one.target is None else f" (target {one.target:.4g})"
+                found[words(name)] = f"{one.value:.4g}{target}"
+    if refinement := comparison.get(Refinement):
+        for curve in refinement.curves.values():
+            found[f"solver time from which it is not told: {curve.label}"] = (
+                "never" if curve.enters is None else f"{curve.enters:g}"
+            )
+    if cost := comparison.get(Cost):
+        theirs = cost.cheapest
+        found["a sample"] = duration(cost.generator.seconds)
+        if theirs.timing is not None:
+            found["the cheapest solver"] = f"{duration(theirs.timing.seconds)} ({setting(theirs)})"
+        found["pays from"] = "never" if cost.break_even is None else f"{cost.break_even:,} samples"
+    found["training"] = duration(run.training_seconds)
+    return found
+
+
+def solver_study(folder: Path) -> list[str]:
+    """Where the solver belongs: one sentence for each arm."""
+    path = folder / SOLVER_STUDY
+    if not path.exists():
+        return [f"Training through the solver against plain training that the solver finishes: {MISSING}."]
+    return solver_study_sentences(json.loads(path.read_text()))
+
+
+def solver_study_title(tau: float) -> str:
+    """Name an arm by the solver time that its training goes through."""
+    return f"through the solver for {tau:g}" if tau else "plain training"
+
+
+def solver_study_points(study: Mapping[str, Any]) -> dict[float, dict[float, dict[int, Mapping[str, Any]]]]:
+    """Points of the study by solver time of the training, total solver time and seed."""
+    points: dict[float, dict[float, dict[int, Mapping[str, Any]]]] = {}
+    for run in sorted(study["runs"], key=lambda run: (run["tau"], run["seed"])):
+        for point in run["points"]:
+            points.setdefault(run["tau"], {}).setdefault(point["time"], {})[run["seed"]] = point
+    return points
+
+
+def solver_study_sentences(study: Mapping[str, Any]) -> list[str]:
+    """Each arm against plain training at the same total solver time and seed, as lines of a list."""
+    points = solver_study_points(study)
+    plain, said = points.get(0.0, {}), []
+    for tau, times in points.items():
+        pairs = {
+            time: both
+            for time, found in times.items()
+            if tau and (both := [(one["auc"], plain[time][s]["auc"]) for s, one in found.items() if s in plain[time]])
+        }
+        if not pairs:
+            continue
+        first, seeds = min(pairs), min(map(len, pairs.values()))
+        own, other = (statistics.median(pair[side] for pair in pairs[first]) for side in (0, 1))
+        better = [f"{time:g}" for time, both in pairs.items() if all(a < b for a, b in both)]
+        worse = [f"{time:g}" for time, both in pairs.items() if all(a > b for a, b in both)]
+        said.append(
+            f"- Trained {solver_study_title(tau)}, the median AUC is {own:.3f}; with plain training, carried on to the "
+            f"same solver time, {other:.3f}. Of {len(pairs)} total solver times, every seed is nearer to the solver "
+            f"than with plain training at {listed(better) if better else 'none'}, and further off at "
+            f"{listed(worse) if worse else 'none'} ({seeds} seed{'s' if seeds > 1 else ''})."
+        )
+    return said or ["Plain training or every other arm is missing, so that nothing is compared yet."]
+
+
+def solver_study_page(study: Mapping[str, Any]) -> str:
+    """The page of the study: question, picture, all figures."""
+    points, level = solver_study_points(study), study["level"]
+    times = sorted({time for arm in points.values() for time in arm})
+    machine, versions = study["machine"], study["versions"]
+    lines = [
+        "# Where the solver belongs",
+        "",
+        "Is it better to train a generator through the solver, or to train it without one and let the solver finish "
+        "its samples? Kuramoto-Sivashinsky at L = 22, the demo's recipe with the solver layer as the only difference, "
+        f"{study['steps']} updates for every arm. Samples are compared at equal *total solver time*: that of the layer "
+        f"and that of finishing together. All are held against one sealed data set (seed {study['sealed']}, "
+        f"{study['references']} fields from independent trajectories), {study['tested']} samples and as many to train "
+        f"the classifier, {study['relabellings']} relabellings for the joint test. Seeds of the trainings and of the "
+        "sealed data were used by no choice of recipe.",
+        "",
+        *solver_study_sentences(study),
+        "",
+        "![AUC against total solver time, every arm and seed](images/where_the_solver_belongs.png)",
+        "",
+        "Area under the ROC curve of the classifier on physical features: median over the seeds, and every seed with "
+        "its 95% interval. 0.5 is chance.",
+        "",
+    ]
+    seeds = sorted({run["seed"] for run in study["runs"]})
+    lines += [f"| arm | total solver time | median | {' | '.join(f'seed {seed}' for seed in seeds)} |"]
+    lines += ["|---" * (3 + len(seeds)) + "|"]
+    for tau, arm in points.items():
+        for time, found in arm.items():
+            each = [
+                f"{found[seed]['auc']:.3f} [{found[seed]['interval'][0]:.3f}, {found[seed]['interval'][1]:.3f}]"
+                if seed in found
+                else ""
+                for seed in seeds
+            ]
+            middle = statistics.median(point["auc"] for point in found.values())
+            lines.append(f"| {solver_study_title(tau)} | {time:g} | {middle:.3f} | {' | '.join(each)} |")
+    lines += ["", f"Joint p-value of all tests, every seed in order; told where it is at most {level:g}.", ""]
+    lines += [f"| arm | {' | '.join(f'{time:g}' for time in times)} | training, every seed |"]
+    lines += ["|---" * (2 + len(times)) + "|"]
+    for tau, arm in points.items():
+        p_values = [", ".join(f"{one['p_value']:.2g}" for one in arm.get(time, {}).values()) for time in times]
+        spent = [duration(run["training_seconds"]) for run in study["runs"] if run["tau"] == tau]
+        lines.append(f"| {solver_study_title(tau)} | {' | '.join(p_values)} | {', '.join(spent)} |")
+    lines += [
+        "",
+        "Training seconds are those of runs that may have shared a machine: they are no comparison of speed.",
+        "",
+        f"Written by `python benchmarks/where_the_solver_belongs.py` ({machine['cores']} cores, {machine['platform']}, "
+        f"jax {versions['jax']}).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+BLOCKS: dict[str, Callable[[Path], list[str]]] = {
+    "experiments": experiments_table,
+    "solver_study": solver_study,
+    "details": details,
+}
+
+
+def filled(text: str, folder: Path = PUBLISHED) -> str:
+    """Return a page with its blocks made anew.
+
+    Raises:
+        UserError: a block has a name that nothing makes, or the page has none.
+    """
+
+    def fill(block: re.Match[str]) -> str:
+        if block[2] not in BLOCKS:
+            raise UserError(f"no figures are called {block[2]!r}: choose among {listed(list(BLOCKS))}.")
+        return block[1] + "\n".join(["", *BLOCKS[block[2]](folder), "", block[4]])
+
+    made, count = BLOCK.subn(fill, text)
+    if not count:
+        raise UserError("the page has no block of figures (<!-- figures: NAME --> ... <!-- end -->).")
+    return made
+
+
+def differing(root: Path = ROOT) -> list[str]:
+    """The pages that say something else than the result files."""
+    folder = root / "benchmarks" / "results"
+    return [page for page in PAGES if filled((root / page).read_text(), folder) != (root / page).read_text()]
+
+
+def main() -> None:
+    """Fill the blocks, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where a page is not up to date")
+    asked = parser.parse_args()
+    try:
+        pages = differing()
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    if asked.check and pages:
+        raise SystemExit(f"{listed(pages)}: figures differ from the result files; run python benchmarks/publish.py.")
+    for page in pages:
+        write_text(ROOT / page, filled((ROOT / page).read_text()))
+    print(f"{listed(pages) if pages else 'nothing'} written" if not asked.check else "every figure is that of its file")
+
+
+if __name__ == "__main__":
+    main()
