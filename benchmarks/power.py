@@ -107,7 +107,7 @@ CASES = {
         _energy_balance,
         "feedback",
         {"spin_up": 5.0, "dt": 0.0125},
-        4096,
+        2048,
         None,
     ),
 }

@@ -31,6 +31,8 @@ Progress = Callable[[int, int, str], None]
 Refine = Callable[[np.ndarray, float], np.ndarray]
 SEARCHED = 2048
 """Stored fields that are searched at each time."""
+QUICK_DRAWS = 1000
+"""Relabellings for the starts beside the generator."""
 BANK = "bank"
 """Name of the start that holds stored training fields: other starts must not be too near to them."""
 
@@ -108,6 +110,7 @@ def refinement_curves(
     grid = sorted({float(t) for t in times} | {float(s.solver_time) for s in starts.values()})
     fields = {name: np.asarray(start.fields, np.float32) for name, start in starts.items()}
     outcomes: dict[str, list[tuple[float, Outcome, dict[str, float]]]] = {name: [] for name in starts}
+    quick = battery.quick(QUICK_DRAWS)
     ended: set[str] = set()
     banks: dict[float, Paths] = {}
     against, prepared, before, done = np.asarray(reference, np.float32), battery.reference, grid[0], 0
@@ -131,7 +134,8 @@ def refinement_curves(
                 continue
             if progress is not None:
                 progress(done, len(grid) * len(starts), f"{start.label} after {now:g}")
-            outcome = battery.outcome(fields[name], reference=prepared, bank=() if name == BANK else bank)
+            tests = battery if name == "generator" else quick
+            outcome = tests.outcome(fields[name], reference=prepared, bank=() if name == BANK else bank)
             values = yardstick.distances(fields[name][-yardstick.n :])
             ratios = {d: values[d] / yardstick.floor[d] for d in yardstick.names}
             outcomes[name].append((now, outcome, ratios))
