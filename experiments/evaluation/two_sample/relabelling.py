@@ -14,7 +14,6 @@ from copy import copy
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from scipy.sparse import csr_matrix
 
 EDGE = 0.99
 """Quantile of its own null that a standardised statistic has at 1."""
@@ -42,12 +41,15 @@ class Relabelling:
         self._labels[0, :samples] = 1
         for row in self._labels[1:]:
             row[rng.permutation(total)[:samples]] = 1
+        # The same, unit by unit, for statistics of pairs.
+        self._flags = np.ascontiguousarray(self._labels.T > 0)
 
     def fewer(self, draws: int) -> Relabelling:
         """The same relabellings, only the first ``draws`` of them: quicker, and coarser in its p-values."""
         few = copy(self)
         few.draws = min(draws, self.draws)
         few._labels = self._labels[: few.draws + 1]
+        few._flags = np.ascontiguousarray(self._flags[:, : few.draws + 1])
         return few
 
     def sums(self, rows: Float[np.ndarray, "units d"]) -> Float[np.ndarray, "draws_and_one d"]:
@@ -80,11 +82,8 @@ class Relabelling:
 
         The transformation of Anscombe (1948, Biometrika 35, 246) gives counts of rare events a variance of about 1.
         """
-        total = self.samples + self.references
-        ones = np.ones(len(pairs), np.float32)
-        graph = csr_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(total, total))
-        reached = (graph.T @ self._labels.T).T
-        return 2 * np.sqrt(np.einsum("ij,ij->i", reached, self._labels, dtype=np.float64) + 0.375)
+        both = self._flags[pairs[:, 0]] & self._flags[pairs[:, 1]]
+        return 2 * np.sqrt(both.sum(axis=0, dtype=np.int64) + 0.375)
 
 
 def p_value(statistic: Float[np.ndarray, " draws_and_one"]) -> float:
