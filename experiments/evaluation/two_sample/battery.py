@@ -11,7 +11,8 @@ The reference side is prepared once (`Battery`); every set of samples is then te
 - ``neighbours``: how often the nearest neighbours of a sample are samples (Schilling 1986; Henze 1988), modulo
   symmetries;
 - ``duplicates``: the same among the closest pairs of all, where copies show;
-- ``bank``: nearness to the training fields as stored, and to their paths when the solver carries them on.
+- ``bank_near``, ``bank_far``: too many or too few samples near the training fields, as stored and on their paths when
+  the solver carries them on.
 
 Classifiers are trained on other samples and on training fields, so that the held-out sets are exchangeable under the
 null hypothesis, and random relabellings of them (`relabelling`) make every p-value exact.
@@ -232,7 +233,7 @@ class Battery:
         statistics |= self.measures.between(*labels.means(np.concatenate([own.rows, against.rows])))
         statistics |= self._mixing(own.described, against.described)
         if bank:
-            statistics["bank"] = self._nearness(own.described, against.described, bank)
+            statistics |= self._nearness(own.described, against.described, bank)
         return Outcome(statistics, ratings, self._differences(*energies))
 
     def _energies(self, rows: np.ndarray) -> np.ndarray:
@@ -275,14 +276,17 @@ class Battery:
         near = np.unique(np.sort(pairs[closest], axis=1), axis=0)
         return {"neighbours": self.labels.pairs_within(pairs), "duplicates": self.labels.pairs_within(near)}
 
-    def _nearness(self, own: Sequence[np.ndarray], other: Sequence[np.ndarray], bank: Sequence[Paths]) -> Statistic:
-        """How near samples lie to stored fields, beside how near held-out fields do."""
+    def _nearness(
+        self, own: Sequence[np.ndarray], other: Sequence[np.ndarray], bank: Sequence[Paths]
+    ) -> dict[str, Statistic]:
+        """How near samples lie to stored fields, beside how near held-out fields do: nearer, or further off."""
         queries = np.concatenate([own[0], other[0]])
         columns: list[np.ndarray] = []
         for stored in bank:
             apart = distance_to(queries, stored)
-            columns += [rankdata(apart), *(apart <= cut for cut in np.quantile(apart, NEAR))]
-        return np.abs(self.labels.deviations(np.stack(columns, axis=1))).max(axis=1)
+            columns += [-rankdata(apart), *(apart <= cut for cut in np.quantile(apart, NEAR))]
+        nearer = self.labels.deviations(np.stack(columns, axis=1))
+        return {"bank_near": nearer.max(axis=1), "bank_far": (-nearer).max(axis=1)}
 
     def tests(self, samples: Fields, *, reference_name: str = "held-out solver fields", **given: Any) -> Tests:
         """Test samples and say what would have been missed; arguments as for `outcome`."""
@@ -355,8 +359,12 @@ def _definition(name: str) -> tuple[str, str]:
             "pairs x of samples among the closest 1% of nearest neighbours, as 2 sqrt(x + 3/8)",
             "standard deviations",
         ),
-        "bank": (
-            "largest excess or lack of samples near the training fields, as stored or somewhere on their further path",
+        "bank_near": (
+            "largest excess of samples near the training fields, as stored or on their further path: memorisation",
+            "standard errors",
+        ),
+        "bank_far": (
+            "largest lack of samples near the training fields, as stored or on their further path",
             "standard errors",
         ),
     }

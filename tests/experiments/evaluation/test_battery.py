@@ -84,8 +84,8 @@ def test_copies_of_training_fields_are_told_by_the_bank_alone(law, battery, trai
     bank = [battery.prepare_bank([training])]
     with_bank, without = battery.outcome(copies, bank=bank), battery.outcome(copies)
     assert with_bank.p_value < 0.02
-    assert set(with_bank.statistics) - set(without.statistics) == {"bank"}
-    nearness = battery.outcome(fresh, bank=bank).statistics["bank"]
+    assert set(with_bank.statistics) - set(without.statistics) == {"bank_near", "bank_far"}
+    nearness = battery.outcome(fresh, bank=bank).statistics["bank_near"]
     assert (nearness >= nearness[0]).mean() > 0.05
 
 

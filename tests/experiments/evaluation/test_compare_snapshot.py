@@ -91,7 +91,7 @@ def test_the_sections_come_in_the_order_of_the_report(comparison):
 def test_the_tests_tell_samples_that_are_partly_too_strong(comparison):
     tests = comparison.need(results.Tests)
     assert tests.told and (tests.samples, tests.references, tests.draws) == (TESTED, 240, 199)
-    assert {"bank", "classifier_fields", "duplicates"} <= set(tests.entries)
+    assert {"bank_near", "classifier_fields", "duplicates"} <= set(tests.entries)
 
 
 def test_every_distance_has_floor_band_interval_and_p_value(comparison):
