@@ -457,7 +457,7 @@ def page(study: Mapping[str, Any]) -> str:
         lines.append(
             f"- `{name}`: {case['title']}; {case['tested']} samples tested beside as many that train the classifiers, "
             f"against {2 * case['tested']} solver fields; the parameter that is 1 % off is the {case['parameter']}. "
-            f"Solver sets told by mistake: {alarms}."
+            f"Solver sets told by mistake: {alarms}.{case.get('note', '')}"
         )
     lines += ["", "| planted failure | " + " | ".join(cases) + " |", "|---" * (len(cases) + 1) + "|"]
     for failure in ("solver fields", *FAILURES):

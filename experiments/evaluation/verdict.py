@@ -214,6 +214,8 @@ def refinement_sentences(refinement: Refinement) -> list[str]:
 def _saved(enters: float, other: Curve) -> str:
     """The solver time that entering at ``enters`` saves against another start."""
     if other.enters is None:
+        if other.time and other.time[-1] <= enters:
+            return "an unknown amount of solver time, beyond what was measured,"
         return f"more than {other.time[-1] - enters:g} of solver time" if other.time else "solver time"
     return f"{other.enters - enters:g} of solver time" if other.enters > enters else "no solver time"
 
