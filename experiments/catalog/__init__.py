@@ -29,8 +29,8 @@ _SUMMARIES = {
     "kuramoto_sivashinsky": Summary(
         system="Kuramoto-Sivashinsky, 1D, periodic",
         task="snapshot",
-        line="the invariant measure of spatio-temporal chaos, learned through the solver",
-        cost="about 7 minutes on 2 cores",
+        line="the invariant measure of spatio-temporal chaos, the solver as last layer",
+        cost="about 10 minutes on 2 cores",
     ),
     "dirac": Summary(
         system="Dirac-GAN, two numbers",
