@@ -138,10 +138,10 @@ class Battery:
         seed: int = 0,
     ) -> None:
         self.features, self.symmetries, self.periodic = features, symmetries, periodic
-        self.draws, self.level, self.seed = draws, level, seed
-        self.training = np.asarray(training, np.float32)
+        self.level, self.seed = level, seed
+        training = np.asarray(training, np.float32)
         frame = Frame(
-            self.training[:8192],
+            training[:8192],
             extent=extent,
             separations=separations,
             homogeneous=homogeneous,
@@ -153,8 +153,8 @@ class Battery:
         self.measures = Measures(frame, quantiles, len(reference))
         self.labels = Relabelling(tested, len(reference), draws, seed)
         # The classifiers see as many training fields as samples, chosen once.
-        chosen = np.random.default_rng((seed, 32)).permutation(len(self.training))[:tested]
-        self._fit_fields = self.training[chosen]
+        chosen = np.random.default_rng((seed, 32)).permutation(len(training))[:tested]
+        self._fit_fields = training[chosen]
         self._fit_features = features(self._fit_fields)
         self._reference_fields = np.asarray(reference, np.float32)
         self.reference = self.prepare(self._reference_fields)
