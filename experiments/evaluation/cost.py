@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -23,6 +23,7 @@ import numpy as np
 from experiments.evaluation.results import Plain, SolverRow, Timing
 
 Progress = Callable[[int, int, str], None]
+Key = TypeVar("Key", bound=Hashable)
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float]:
@@ -38,7 +39,7 @@ def timing(seconds: Sequence[float], count: int) -> Timing:
     return Timing(statistics.median(each), min(each), max(each), len(each))
 
 
-def in_turn(functions: Mapping[str, Callable[[], Any]], *, repeats: int, count: int) -> dict[str, Timing]:
+def in_turn(functions: Mapping[Key, Callable[[], Any]], *, repeats: int, count: int) -> dict[Key, Timing]:
     """Time functions warm and in turn, so that all of them meet the same machine.
 
     Args:
@@ -51,7 +52,7 @@ def in_turn(functions: Mapping[str, Callable[[], Any]], *, repeats: int, count: 
     """
     for function in functions.values():
         jax.block_until_ready(function())
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    seconds: dict[Key, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             seconds[name].append(timed(function)[1])
@@ -79,6 +80,10 @@ class Judged(NamedTuple):
     worse: str = ""
 
 
+MARGIN = 1.25
+"""By how much a single timing may be too long: candidates up to this factor above the cheapest are judged as well."""
+
+
 def search(
     candidates: Sequence[Candidate],
     judge: Callable[[np.ndarray], Judged],
@@ -88,11 +93,13 @@ def search(
     repeats: int,
     progress: Progress | None = None,
 ) -> tuple[tuple[SolverRow, ...], Timing]:
-    """Every candidate with its cost, its quality and whether it is as good as the generator.
+    """Find the cheapest candidate that is as good as the generator.
 
-    A candidate is first run once, which compiles it, and judged. If it is as good as the generator it is timed in
-    ``repeats`` rounds, in turn with the generator; otherwise once, so that the table has its cost. A candidate that
-    fails (an error of value or arithmetic, or samples that are not finite) stays in the table with the reason.
+    Every candidate is run twice, once to compile it and once for its time. They are then judged from the cheapest
+    up until one is as good; those that cost up to `MARGIN` times as much as that one are judged too, and what is dearer
+    keeps its time without a judgement. At last all that are as good are timed in ``repeats`` rounds, in turn with the
+    generator. A candidate that fails (an error of value or arithmetic, or samples that are not finite) stays in the
+    table with the reason.
 
     Args:
         candidates: to be tried.
@@ -105,26 +112,31 @@ def search(
     Returns:
         One row per candidate, in the given order, and the generator's cost per sample over all rounds.
     """
-    rows: list[SolverRow] = []
-    jax.block_until_ready(generator())
-    spent = [timed(generator)[1] for _ in range(repeats)]
-    for done, candidate in enumerate(candidates, start=1):
+    say = progress or (lambda done, total, what: None)
+    rows: dict[int, SolverRow] = {}
+    for i, candidate in enumerate(candidates):
+        say(i, len(candidates), "timing solver settings")
         try:
-            samples = np.asarray(candidate.make())
+            candidate.make()
+            samples, seconds = timed(candidate.make)
             if not np.isfinite(samples).all():
                 raise ValueError("the solver's fields are not finite")
-            judged = judge(samples)
         except (ValueError, ArithmeticError) as error:
-            rows.append(SolverRow(candidate.setting, None, False, {}, str(error)))
+            rows[i] = SolverRow(candidate.setting, None, False, {}, str(error))
         else:
-            seconds = []
-            for _ in range(repeats if judged.reaches else 1):
-                seconds.append(timed(candidate.make)[1])
-                if judged.reaches:
-                    spent.append(timed(generator)[1])
-            rows.append(
-                SolverRow(candidate.setting, timing(seconds, count), judged.reaches, judged.values, None, judged.worse)
-            )
-        if progress is not None:
-            progress(done, len(candidates), "searching the cheapest solver")
-    return tuple(rows), timing(spent, count)
+            rows[i] = SolverRow(candidate.setting, timing([seconds], count), None, {})
+    costs = {i: row.timing.seconds for i, row in rows.items() if row.timing is not None}
+    good: list[int] = []
+    for done, i in enumerate(sorted(costs, key=lambda i: costs[i])):
+        if good and costs[i] > MARGIN * costs[good[0]]:
+            break
+        say(done, len(costs), "judging solver settings, the cheapest first")
+        judged = judge(np.asarray(candidates[i].make()))
+        rows[i] = replace(rows[i], reaches=judged.reaches, values=judged.values, worse=judged.worse)
+        good += [i] if judged.reaches else []
+    say(0, 1, "timing the generator and the solvers that are as good")
+    makers: dict[Any, Callable[[], Any]] = {"generator": generator, **{i: candidates[i].make for i in good}}
+    timings = in_turn(makers, repeats=repeats, count=count)
+    for i in good:
+        rows[i] = replace(rows[i], timing=timings[i])
+    return tuple(rows[i] for i in range(len(candidates))), timings["generator"]

@@ -1,7 +1,7 @@
 """Refinement: how far the solver has to carry a set of fields on until nothing tells it from the solver's own.
 
 The generator proposes, the solver finishes. Whether the proposal was worth anything shows only beside starts that cost
-nothing: a Gaussian field with the data's spectrum, the system's own initial condition, and stored training fields.
+nothing: a Gaussian field with the data's spectrum, and stored training fields.
 Each start is carried on along one axis of *solver time*, which counts the time that the generator's solver layer
 already contains, and every test and distance is taken along it.
 
@@ -14,8 +14,10 @@ start that is told there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -29,6 +31,7 @@ from experiments.evaluation.two_sample.relabelling import p_value
 
 Progress = Callable[[int, int, str], None]
 Refine = Callable[[np.ndarray, float], np.ndarray]
+T = TypeVar("T")
 SEARCHED = 2048
 """Stored fields that are searched at each time."""
 QUICK_DRAWS = 1000
@@ -45,11 +48,17 @@ class Start:
         label: of the start, in words.
         fields: twice as many as the battery tests, physical units.
         solver_time: that is already in them (the solver layer of a generator; 0 else).
+        until: solver time up to which it is tested; None for all. Solver fields stay solver fields however long.
     """
 
     label: str
     fields: np.ndarray
     solver_time: float = 0.0
+    until: float | None = None
+
+    def tested(self, now: float) -> bool:
+        """Whether it is tested after this solver time."""
+        return self.solver_time <= now and (self.until is None or now <= self.until)
 
 
 def gaussian_fields(fields: Float[np.ndarray, "n *grid c"], count: int, *, seed: int) -> Float[np.ndarray, "m *grid c"]:
@@ -108,46 +117,71 @@ def refinement_curves(
         raise ValueError(f"refinement times {list(times)} must be one or more times of at least 0.")
     first = starts["generator"].solver_time
     grid = sorted({float(t) for t in times} | {float(s.solver_time) for s in starts.values()})
-    fields = {name: np.asarray(start.fields, np.float32) for name, start in starts.items()}
     outcomes: dict[str, list[tuple[float, Outcome, dict[str, float]]]] = {name: [] for name in starts}
     quick = battery.quick(QUICK_DRAWS)
-    ended: set[str] = set()
     banks: dict[float, Paths] = {}
-    against, prepared, before, done = np.asarray(reference, np.float32), battery.reference, grid[0], 0
-    for now in grid:
-        # References are solver fields already; their clock runs from where that of the generator does.
-        if (moved := max(now, first) - max(before, first)) > 0:
-            against = np.asarray(refine(against, moved))
-            prepared = battery.prepare(against)
-        for name, start in starts.items():
-            if now > max(before, start.solver_time) and name not in ended:
-                fields[name] = np.asarray(refine(fields[name], now - max(before, start.solver_time)))
-                if not np.isfinite(fields[name]).all():
-                    ended.add(name)
+    against, prepared, done = np.asarray(reference, np.float32), battery.reference, 0
+    total = sum(start.tested(now) for start in starts.values() for now in grid)
+    finite = dict.fromkeys(starts, True)
+    # The solver goes on to the next time while this one is tested: the tests leave half of two cores idle.
+    for now, fields, moved in _one_ahead(_carried(starts, against, refine, grid)):
+        if moved is not against:
+            against, prepared = moved, battery.prepare(moved)
         if BANK in starts and now >= starts[BANK].solver_time:
             banks[now] = battery.prepare_bank([fields[BANK][:SEARCHED]])
         # A generator that repeats training fields does so at its own solver time.
         bank = [banks[time] for time in sorted({0.0, now - first, now}) if time in banks]
         for name, start in starts.items():
-            done += 1
-            if now < start.solver_time or name in ended:
+            finite[name] &= bool(np.isfinite(fields[name]).all())
+            if not start.tested(now) or not finite[name]:
                 continue
+            done += 1
             if progress is not None:
-                progress(done, len(grid) * len(starts), f"{start.label} after {now:g}")
+                progress(done, total, f"{start.label} after {now:g}")
             tests = battery if name == "generator" else quick
             outcome = tests.outcome(fields[name], reference=prepared, bank=() if name == BANK else bank)
             values = yardstick.distances(fields[name][-yardstick.n :])
             ratios = {d: values[d] / yardstick.floor[d] for d in yardstick.names}
             outcomes[name].append((now, outcome, ratios))
-        before = now
     curves = {
-        name: _curve(starts[name].label, taken, battery.level, name in ended)
+        name: _curve(starts[name].label, taken, battery.level, not finite[name])
         for name, taken in outcomes.items()
         if taken
     }
     null = {name: yardstick.null95[name] / yardstick.floor[name] for name in yardstick.names}
     half = 1.96 * battery.area_error
     return Refinement(battery.level, curves, null, (0.5 - half, 0.5 + half))
+
+
+def _carried(
+    starts: Mapping[str, Start], reference: np.ndarray, refine: Refine, grid: Sequence[float]
+) -> Iterator[tuple[float, Mapping[str, np.ndarray], np.ndarray]]:
+    """The fields of every start, and those of the reference, after each solver time.
+
+    References are solver fields already: their clock runs from where that of the generator does.
+    """
+    first, before = starts["generator"].solver_time, grid[0]
+    fields = {name: np.asarray(start.fields, np.float32) for name, start in starts.items()}
+    for now in grid:
+        if (further := max(now, first) - max(before, first)) > 0:
+            reference = np.asarray(refine(reference, further))
+        for name, start in starts.items():
+            if name == BANK and not start.tested(now):
+                fields[name] = fields[name][:SEARCHED]
+            own = now - max(before, start.solver_time)
+            if own > 0 and np.isfinite(fields[name]).all():
+                fields[name] = np.asarray(refine(fields[name], own))
+        yield now, dict(fields), reference
+        before = now
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items; each is made by a thread of its own while the one before is in use."""
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = maker.submit(next, items, None)
+            yield item
 
 
 def _curve(label: str, taken: Sequence[tuple[float, Outcome, dict[str, float]]], level: float, ended: bool) -> Curve:

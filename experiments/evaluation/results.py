@@ -175,7 +175,8 @@ class SolverRow:
     Attributes:
         setting: what was set, in plain values.
         timing: per sample; None where it failed.
-        reaches: whether it is at least as good as the generator, as the section says.
+        reaches: whether it is at least as good as the generator, as the section says; None where that was not asked,
+            because it costs more than one that is.
         values: figures of merit by name, for the table (for example "auc", "median ratio").
         failed: the reason why there are no figures; None where there are.
         worse: the tests in which it is worse than the generator, as a list in words.
@@ -183,7 +184,7 @@ class SolverRow:
 
     setting: Mapping[str, Plain]
     timing: Timing | None
-    reaches: bool
+    reaches: bool | None
     values: Mapping[str, float]
     failed: str | None = None
     worse: str = ""

@@ -37,7 +37,7 @@ def search(cost: Cost, generator: Mapping[str, float] | None = None) -> list[Pic
         if is_finite(own):
             axes.plot(1e3 * cost.generator.seconds, own, "^", color=GENERATOR, markersize=9)
         for reaches, face, label in ((False, "white", "solver"), (True, SOLVER, "solver, as good as the generator")):
-            chosen = [pair for pair in rows if pair[0].reaches is reaches]
+            chosen = [pair for pair in rows if bool(pair[0].reaches) is reaches]
             if chosen:
                 _settings(axes, chosen, name, face, label)
         best = cost.cheapest
@@ -56,7 +56,7 @@ def search(cost: Cost, generator: Mapping[str, float] | None = None) -> list[Pic
         ratio_ticks(axes.xaxis, *axes.get_xlim())
         figure.legend(loc="outside lower center", ncols=2)
     caption = (
-        f"{capital(words(name))} and time of every solver setting that was tried, with the range over repeats; "
+        f"{capital(words(name))} and time of every solver setting that was judged, with the range over repeats; "
         "the line is the generator's time."
     )
     return [Picture(figure, caption)]

@@ -76,6 +76,8 @@ def _search(cost: Cost) -> str:
 def _as_good(row: SolverRow) -> str:
     if row.failed is not None:
         return f"failed: {html.escape(row.failed)}"
+    if row.reaches is None:
+        return "not judged: dearer than one that is"
     if row.reaches:
         return "yes"
     return f"no, worse in: {html.escape(words(row.worse))}" if row.worse else "no"

@@ -141,7 +141,6 @@ class Snapshot(Task):
             layer_time=config.carry.tau,
             sizes=sizes,
             times=asked.refine,
-            initial=initial_fields(system, 2 * asked.refined, jax.random.fold_in(key, 1)),
             cost=self._cost(config, dataset, trained, seconds),
             evolve=lambda start: _evolve(refine, start, system),
             baselines=baselines,

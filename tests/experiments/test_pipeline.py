@@ -46,7 +46,7 @@ def test_a_run_leaves_everything_behind(finished):
     for entry in comparison.need(Distances).entries.values():
         assert entry.value > 0
         assert entry.ratio == pytest.approx(entry.value / entry.floor)
-    assert set(comparison.need(Refinement).curves) == {"generator", "gaussian", "bank", "initial"}
+    assert set(comparison.need(Refinement).curves) == {"generator", "gaussian", "bank"}
     assert comparison.need(Worth).trained_on == 128
     cost = comparison.need(Cost)
     assert cost.generator.seconds > 0 and cost.layer is not None and cost.data_seconds > 0

@@ -14,7 +14,9 @@ blind to shifts, bound it from below: ``d(u, v) >= | |u^| - |v^| |``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +28,8 @@ from gan.augmentation import Symmetries
 Progress = Callable[[int, int, str], None]
 MEMORISED = 0.05
 """Share of held-out solver fields that count as near to the training data, by definition."""
+MOST_NEIGHBOURS = 5
+"""Neighbours that are searched."""
 
 
 def mirrored(fields: np.ndarray, symmetries: Any) -> list[np.ndarray]:
@@ -257,7 +261,8 @@ def memorising(
     )
 
 
-class Neighbourhoods(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Neighbourhoods:
     """Squared Euclidean distances within and between two sets of descriptors, and what k-th neighbours say of them.
 
     The ball of a member reaches to its k-th nearest other member of its own set.
@@ -290,25 +295,33 @@ class Neighbourhoods(NamedTuple):
             squared_distances(samples, reference),
         )
 
+    @cached_property
+    def _near_samples(self) -> np.ndarray:
+        return _nearest_others(self.samples)
+
+    @cached_property
+    def _near_reference(self) -> np.ndarray:
+        return _nearest_others(self.reference)
+
     def precision(self, neighbours: int = 3) -> float:
         """Share of samples within the ball of a reference member (Kynkäänniemi et al. 2019, arXiv:1904.06991)."""
-        return float((self.between <= _radius(self.reference, neighbours)[None, :]).any(axis=1).mean())
+        return float((self.between <= _radius(self._near_reference, neighbours)[None, :]).any(axis=1).mean())
 
     def recall(self, neighbours: int = 3) -> float:
         """Share of reference members within the ball of a sample (Kynkäänniemi et al. 2019, arXiv:1904.06991)."""
-        return float((self.between <= _radius(self.samples, neighbours)[:, None]).any(axis=0).mean())
+        return float((self.between <= _radius(self._near_samples, neighbours)[:, None]).any(axis=0).mean())
 
     def density(self, neighbours: int = 5) -> float:
         """Number of reference balls around a sample, over k, on average (Naeem et al. 2020, arXiv:2002.09797).
 
         About 1 for sets of one law and size; it may exceed 1.
         """
-        inside = self.between <= _radius(self.reference, neighbours)[None, :]
+        inside = self.between <= _radius(self._near_reference, neighbours)[None, :]
         return float(inside.sum(axis=1).mean() / neighbours)
 
     def coverage(self, neighbours: int = 5) -> float:
         """Share of reference balls with a sample inside (Naeem et al. 2020, arXiv:2002.09797)."""
-        return float((self.between <= _radius(self.reference, neighbours)[None, :]).any(axis=0).mean())
+        return float((self.between <= _radius(self._near_reference, neighbours)[None, :]).any(axis=0).mean())
 
 
 def squared_distances(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
@@ -319,10 +332,16 @@ def squared_distances(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) 
     return np.maximum(_squared(first - centre, second - centre), 0.0)
 
 
-def _radius(within: np.ndarray, neighbours: int) -> np.ndarray:
-    """Squared distance of every member to its k-th nearest other member."""
-    if not 1 <= neighbours < len(within):
-        raise ValueError(f"{len(within)} members have no {neighbours}-th neighbours; use 1 to {len(within) - 1}.")
+def _nearest_others(within: np.ndarray) -> np.ndarray:
+    """Squared distances of every member to its `MOST_NEIGHBOURS` nearest other members, in order."""
     others = within.copy()
     np.fill_diagonal(others, np.inf)
-    return np.partition(others, neighbours - 1, axis=1)[:, neighbours - 1]
+    count = min(MOST_NEIGHBOURS, len(within) - 1)
+    return np.sort(np.partition(others, count - 1, axis=1)[:, :count], axis=1)
+
+
+def _radius(near: np.ndarray, neighbours: int) -> np.ndarray:
+    """Squared distance of every member to its k-th nearest other member."""
+    if not 1 <= neighbours <= near.shape[1]:
+        raise ValueError(f"no {neighbours}-th neighbours were searched; use 1 to {near.shape[1]}.")
+    return near[:, neighbours - 1]

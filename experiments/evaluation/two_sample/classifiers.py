@@ -56,6 +56,7 @@ def boosted_scores(
         max_iter=rounds,
         learning_rate=0.1,
         max_leaf_nodes=15,
+        max_bins=63,
         min_samples_leaf=min(40, max(2, count // 20)),
         l2_regularization=1.0,
         early_stopping=False,

@@ -308,9 +308,9 @@ class PhysicalFeatures:
         derived["laplacian"] = -inverse(self._k_square[..., None] * hat)
         for axis, points in enumerate(self.shape):
             for step in dict.fromkeys(max(1, points // part) for part in (32, 16, 8, 4)):
-                cubes = (np.roll(standard, -step, axis=1 + axis) - standard) ** 3
+                change = np.roll(standard, -step, axis=1 + axis) - standard
                 where = f"{step} points" if len(self.shape) == 1 else f"{step} points of axis {axis}"
-                add(f"third-order structure function over {where}", cubes.mean(axis=axes))
+                add(f"third-order structure function over {where}", (change * change * change).mean(axis=axes))
         return {name: value.astype(np.float32) for name, value in derived.items()}
 
 
@@ -326,11 +326,13 @@ def _moments(values: np.ndarray) -> dict[str, np.ndarray]:
     """Spread and shape of the values of each field and channel."""
     axes = tuple(range(1, values.ndim - 1))
     centred = values - values.mean(axis=axes, keepdims=True)
-    variance = np.maximum((centred**2).mean(axis=axes), 1e-12)
+    squares = centred * centred
+    variance = np.maximum(squares.mean(axis=axes), 1e-12)
     return {
         "log standard deviation": 0.5 * np.log(variance),
-        "skewness": (centred**3).mean(axis=axes) / variance**1.5,
-        "kurtosis": (centred**4).mean(axis=axes) / variance**2,
+        # Products: powers of float32 arrays are ten times slower.
+        "skewness": (squares * centred).mean(axis=axes) / variance**1.5,
+        "kurtosis": (squares * squares).mean(axis=axes) / variance**2,
         "minimum": values.min(axis=axes),
         "maximum": values.max(axis=axes),
     }

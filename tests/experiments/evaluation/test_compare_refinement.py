@@ -33,8 +33,8 @@ def _few_trees():
 
 
 @pytest.fixture(scope="module")
-def solver(law):
-    """Reference fields, the tests and the yardstick made of them, and ``draw(count)``."""
+def judges(law):
+    """The tests, the yardstick, and the reference fields that they are made of."""
     rng = np.random.default_rng(0)
     training, reference = law.draw(rng, 300), law.draw(rng, 2 * TESTED)
     battery = Battery(
@@ -47,7 +47,13 @@ def solver(law):
         draws=199,
     )
     yardstick = Yardstick(law.draw(rng, 200), n=50, draws=180, separations=(1,), extent=law.extent, directions=8)
-    return battery, yardstick, reference, partial(law.draw, rng)
+    return battery, yardstick, reference
+
+
+@pytest.fixture
+def solver(law, judges):
+    """The judges, and ``draw(count)``, which no other test draws from."""
+    return *judges, partial(law.draw, np.random.default_rng(2))
 
 
 def relaxing(draw, calls=None):
@@ -79,7 +85,7 @@ def test_starts_meet_at_equal_solver_times_and_enter_where_nothing_tells_them_an
     assert generator.time == (0.5, 2.0, 9.0) and initial.time == bank.time == (0.0, 0.5, 2.0, 9.0)
     # To 0.5: the two others alone, since references move with the generator's clock.
     assert [duration for _, duration in calls] == [0.5] * 2 + [1.5] * 4 + [7.0] * 4
-    assert said[-1] == (12, 12)
+    assert said[-1] == (11, 11)
     assert generator.p_value[0] < 0.05
     # By then the solver has replaced all of them but one in eight thousand.
     assert initial.enters == 9.0 and generator.enters is not None
@@ -94,6 +100,18 @@ def test_starts_meet_at_equal_solver_times_and_enter_where_nothing_tells_them_an
     assert found.saved("initial") == 9.0 - generator.enters and found.saved("elsewhere") is None
     assert all(1 < edge < 10 for edge in found.null.values())
     assert found.auc_null[0] < 0.5 < found.auc_null[1]
+
+
+def test_a_start_is_tested_up_to_its_last_time_and_the_stored_fields_go_on_as_the_bank_of_the_others(solver):
+    battery, yardstick, reference, draw = solver
+    fields, calls = draw(4 * TESTED), []
+    starts = {
+        "generator": Start("the generator", fields[: 2 * TESTED]),
+        BANK: Start("stored fields", fields[2 * TESTED :], until=1.0),
+    }
+    found = refinement_curves(battery, yardstick, starts, reference, relaxing(draw, calls), (0.0, 1.0, 2.0))
+    assert found.curves["generator"].time == (0.0, 1.0, 2.0) and found.curves[BANK].time == (0.0, 1.0)
+    assert len(calls) == 2 * len([*starts, "reference"])
 
 
 def test_a_copy_of_the_stored_fields_is_told_until_the_solver_has_replaced_it(solver):

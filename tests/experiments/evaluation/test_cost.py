@@ -55,40 +55,55 @@ def test_functions_are_timed_in_turn_and_the_first_calls_do_not_count(takes):
     assert timings == {"a": Timing(0.2, 0.1, 0.3, 3), "b": Timing(1.0, 1.0, 1.0, 3)}
 
 
-def test_candidates_are_judged_and_timed_and_failed_ones_stay_with_the_reason(takes):
+def unstable():
+    raise ValueError("unstable at this step")
+
+
+def infinite():
+    return np.full((4, 2, 1), np.inf)
+
+
+def test_candidates_are_judged_from_the_cheapest_up_and_failed_ones_stay_with_the_reason(takes):
     calls, said = [], []
-
-    def unstable():
-        raise ValueError("unstable at this step")
-
-    def infinite():
-        return np.full((4, 2, 1), np.inf)
-
     candidates = [
-        Candidate({"dt": 0.1}, takes("fine", [50.0, 2.0, 4.0, 3.0], calls)),
+        Candidate({"dt": 0.1}, takes("fine", [50.0, 4.0, 5.0, 2.0], calls)),
         Candidate({"dt": 0.5}, unstable),
         Candidate({"dt": 0.9}, infinite),
         Candidate({"dt": 0.2}, takes("coarse", [50.0, 1.0], calls)),
+        Candidate({"dt": 0.01}, takes("finer", [50.0, 4.9, 5.0], calls)),
+        Candidate({"dt": 0.001}, takes("finest", [50.0, 40.0], calls)),
     ]
 
     def judge(samples):
         assert samples.shape == (4, 2, 1)
-        fine = calls[-1] == "fine"
-        return Judged(fine, {"auc": 0.5 if fine else 0.9}, "" if fine else "spectrum, values")
+        good = calls[-1] != "coarse"
+        return Judged(good, {"auc": 0.5 if good else 0.9}, "" if good else "spectrum, values")
 
     rows, generator = search(
         candidates, judge, takes("generator", [9.0, 1.0], calls), count=4, repeats=3,
-        progress=lambda done, total, what: said.append((done, total)),
+        progress=lambda done, total, what: said.append(what),
     )  # fmt: skip
-    fine, failed, not_finite, coarse = rows
-    assert fine == SolverRow({"dt": 0.1}, Timing(0.75, 0.5, 1.0, 3), True, {"auc": 0.5})
+    fine, failed, not_finite, coarse, finer, finest = rows
+    # Those that are as good are timed again, warm and in turn with the generator; the others keep their one timing.
+    assert fine == SolverRow({"dt": 0.1}, Timing(0.5, 0.5, 0.5, 3), True, {"auc": 0.5})
     assert failed == SolverRow({"dt": 0.5}, None, False, {}, "unstable at this step")
     assert not_finite.failed == "the solver's fields are not finite" and not_finite.timing is None
     assert coarse == SolverRow({"dt": 0.2}, Timing(0.25, 0.25, 0.25, 1), False, {"auc": 0.9}, None, "spectrum, values")
-    # The generator is timed by itself, then in turn with every candidate that is as good.
-    assert calls == ["generator"] * 4 + ["fine"] + ["fine", "generator"] * 3 + ["coarse"] * 2
-    assert generator == Timing(0.25, 0.25, 0.25, 6)
-    assert said == [(i, 4) for i in range(1, 5)]
+    # Within the error of one timing of the cheapest that is as good.
+    assert finer.reaches and finer.timing.repeats == 3
+    # Dearer than one that is as good: its quality was not looked at.
+    assert finest == SolverRow({"dt": 0.001}, Timing(10.0, 10.0, 10.0, 1), None, {})
+    each = ["fine", "coarse", "finer", "finest"]
+    assert calls[:11] == [name for name in each for _ in range(2)] + ["coarse", "fine", "finer"]
+    assert calls[11:] == ["generator", "fine", "finer"] * 4
+    assert generator == Timing(0.25, 0.25, 0.25, 3)
+    assert len(set(said)) == 3
+
+
+def test_every_candidate_is_judged_where_none_is_as_good(takes):
+    candidates = [Candidate({"dt": dt}, takes(str(dt), [1.0], [])) for dt in (0.1, 0.2, 0.4)]
+    rows, generator = search(candidates, lambda samples: Judged(False, {"auc": 1.0}), lambda: 0, count=4, repeats=2)
+    assert [row.reaches for row in rows] == [False] * 3 and generator.repeats == 2
 
 
 def test_faults_of_the_program_are_not_failures_of_a_candidate():
