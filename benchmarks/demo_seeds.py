@@ -3,6 +3,7 @@
     python benchmarks/demo_seeds.py --experiment burgers --sealed SEED [--preset demo] [--seeds 11 12 13]
     python benchmarks/demo_seeds.py --experiment burgers --sealed SEED --runs RUN RUN ...  # trained before
     python benchmarks/demo_seeds.py ... --label tau1 --carry.tau 1 --carry.steps 5         # with other settings
+    python benchmarks/demo_seeds.py ... --baselines      # autoencoders, flow matching, regression, ... beside each
 
 Every seed is trained by ``run`` and compared as ``compare RUN --fresh SEED`` does, with the preset's sizes; neither the
 seeds of the trainings nor that of the sealed data may have been used to choose the recipe. The comparisons are kept as
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, nargs="+", default=[], help="finished runs, in place of training")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--results", type=Path, default=PUBLISHED, help="folder of the result file")
+    parser.add_argument("--baselines", action="store_true", help="train the baselines beside every run too")
     parser.add_argument("--label", default="", help="part of the result file's name when settings are given")
     asked, settings = parser.parse_known_args()
     if settings and (asked.runs or not asked.label):
@@ -152,9 +154,10 @@ def publish_runs(asked: argparse.Namespace, settings: list[str], study: dict[str
         other = changed(folder)
         if other and not asked.label:
             raise UserError(f"{path} was trained with other settings than its preset ({other}): give it a --label.")
-        if not settings:
-            # A run of an earlier version may have had other sizes.
-            folder = replace(folder, config=replace(folder.config, compare=preset_of(folder).compare))
+        # A run of an earlier version may have had other sizes.
+        sizes = folder.config.compare if settings else preset_of(folder).compare
+        sizes = replace(sizes, baselines=sizes.baselines or asked.baselines)
+        folder = replace(folder, config=replace(folder.config, compare=sizes))
         comparison = held_against_sealed(folder, asked.sealed)
         study["runs"].append(
             {

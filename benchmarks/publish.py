@@ -21,7 +21,18 @@ from typing import Any, TypeVar
 
 from experiments import catalog
 from experiments.errors import UserError
-from experiments.evaluation.results import Comparison, Cost, Distances, Modes, Refinement, Score, Scores, Test, Tests
+from experiments.evaluation.results import (
+    Baselines,
+    Comparison,
+    Cost,
+    Distances,
+    Modes,
+    Refinement,
+    Score,
+    Scores,
+    Test,
+    Tests,
+)
 from experiments.evaluation.verdict import setting
 from experiments.files import write_text
 from experiments.wording import duration, listed, words
@@ -33,6 +44,7 @@ PAGES = ("README.md", "docs/results.md")
 MISSING = "not measured under the present tests"
 BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 S = TypeVar("S")
+NAMES = {"crps": "CRPS", "auc": "AUC"}
 REMEDY = "make it again with benchmarks/demo_seeds.py"
 
 
@@ -130,7 +142,16 @@ def forecast(runs: Sequence[Published]) -> str | None:
     if not found:
         return None
     exact = [one.target for one in found if one.target is not None]
-    return f"CRPS {span(one.value for one in found)}" + (f" (exact posterior {span(exact)})" if exact else "")
+    text = f"CRPS {span(one.value for one in found)}" + (f" (exact posterior {span(exact)})" if exact else "")
+    learnt: dict[str, list[float]] = {}
+    for section in sections(runs, Baselines):
+        for name, row in section.rows.items():
+            if row.training_seconds is not None and "crps" in row.values:
+                learnt.setdefault(name, []).append(row.values["crps"])
+    if not learnt:
+        return text
+    best = min(learnt, key=lambda name: statistics.median(learnt[name]))
+    return f"{text}; best of {len(learnt)} learned baselines: {words(best)}, {span(learnt[best])}"
 
 
 def modes(runs: Sequence[Published]) -> str | None:
@@ -238,6 +259,12 @@ def cells(run: Published) -> dict[str, str]:
             if (one := scores.entries.get(name)) is not None:
                 target = "" if one.target is None else f" (target {one.target:.4g})"
                 found[words(name)] = f"{one.value:.4g}{target}"
+    if baselines := comparison.get(Baselines):
+        for name, row in baselines.rows.items():
+            for merit in ("crps", "auc"):
+                if merit in row.values:
+                    spent = "" if row.training_seconds is None else f" (training {duration(row.training_seconds)})"
+                    found[f"{NAMES[merit]} of a baseline: {words(name)}"] = f"{row.values[merit]:.4g}{spent}"
     if refinement := comparison.get(Refinement):
         for curve in refinement.curves.values():
             found[f"solver time from which it is not told: {curve.label}"] = (
