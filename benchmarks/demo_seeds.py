@@ -32,7 +32,7 @@ environment.prepare()
 import jax
 from publish import PUBLISHED
 
-from experiments import catalog, pipeline, runs
+from experiments import pipeline, runs
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.evaluation.results import Comparison, Tests, to_plain
@@ -71,7 +71,7 @@ def changed(folder: RunFolder) -> dict[str, Any]:
 
 def preset_of(folder: RunFolder) -> ExperimentConfig:
     """Return the preset from which a run started, as it is in this version."""
-    return catalog.load(folder.experiment).presets[folder.preset]
+    return folder.definition().presets[folder.preset]
 
 
 def _flat(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -143,12 +143,7 @@ class Material:
 
     def gaussian(self) -> Fields:
         """As many Gaussian fields with the spectrum, or the covariance, of the training fields."""
-        if self.homogeneous:
-            return gaussian_fields(self.stored, len(self.fresh), seed=self.seed)
-        flat = (self.stored - self.mean()).reshape(len(self.stored), -1)
-        root = np.linalg.cholesky(np.cov(flat.T) + 1e-9 * np.eye(flat.shape[1]))
-        noise = self.rng().standard_normal((len(self.fresh), flat.shape[1]))
-        return self.mean() + (noise @ root.T).reshape(self.fresh.shape)
+        return gaussian_fields(self.stored, len(self.fresh), seed=self.seed, homogeneous=self.homogeneous)
 
     def rng(self) -> np.random.Generator:
         """A stream of its own."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from experiments.catalog import Summary
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.options import settings, show
@@ -50,6 +51,7 @@ class Experiment:
         presets: "smoke" (seconds, for tests), "demo" (minutes on two cores), "full" (a GPU).
         task: what a generator learns, set up with the system.
         study: what is looked into without a training.
+        summary: what ``list`` shows of an experiment outside this package; None for what its task tells.
 
     Raises:
         ValueError: both a task and a study, or neither.
@@ -59,10 +61,16 @@ class Experiment:
     presets: Mapping[str, ExperimentConfig]
     task: Task | None = None
     study: Study | None = None
+    summary: Summary | None = None
 
     def __post_init__(self) -> None:
         if (self.task is None) == (self.study is None):
             raise ValueError(f"experiment {self.name} needs either a task or a study.")
+
+    @property
+    def kind(self) -> str:
+        """Return the task's name, or "study"."""
+        return "study" if self.task is None else type(self.task).__name__.lower()
 
     def learnt(self) -> Task:
         """Return the task.

@@ -39,6 +39,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a small file atomically, byte by byte as given."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; arrays become lists, numbers that are not finite become null."""
     write_text(path, json.dumps(_jsonable(content), indent=2, allow_nan=False) + "\n")

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from experiments import catalog, export, files
+from experiments import export, files
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.evaluation import results
@@ -39,7 +39,7 @@ def run(
     """Do everything that is not done yet, and return the comparison.
 
     Args:
-        experiment: from ``experiments.catalog``.
+        experiment: as ``experiments.catalog.load`` returns it.
         config: one of its presets, perhaps with changes.
         folder: an existing run folder.
         resume: whether the folder may hold a training to go on with.
@@ -98,7 +98,7 @@ def compare(folder: RunFolder, progress: Progress | None = None, *, fresh: int |
         UserError: the run has no checkpoint or is a study, or the seed is that of its own data.
     """
     progress = progress or Progress(silent=True)
-    experiment = catalog.load(folder.experiment)
+    experiment = folder.definition()
     if experiment.study is not None:
         if fresh is not None:
             raise UserError(f"--fresh {fresh}: {experiment.name} is a study without data; leave it out.")
@@ -115,7 +115,7 @@ def compare(folder: RunFolder, progress: Progress | None = None, *, fresh: int |
 
 def open_sampler(folder: RunFolder) -> Callable[..., Fields]:
     """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint."""
-    experiment = catalog.load(folder.experiment)
+    experiment = folder.definition()
     task = experiment.learnt()
     _need_checkpoint(folder)
     # Not described in the folder, which may be read-only.

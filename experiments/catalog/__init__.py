@@ -1,17 +1,29 @@
-"""The experiments, one file each; this table is the one line of registration that a new one needs.
+"""The experiments: those of this package, one file each, those of installed packages, and files of users.
 
-Each module ``experiments.catalog.<name>`` defines ``EXPERIMENT``, an object with ``name`` and ``presets``
-(``{"smoke": ..., "demo": ..., "full": ...}``, each an ``ExperimentConfig``), and whatever the pipeline calls.
-The table is kept light so that ``list`` and ``--help`` answer without importing jax.
+Each module ``experiments.catalog.<name>`` defines ``EXPERIMENT``, an `experiments.experiment.Experiment`; the table
+below is the one line of registration that a new one needs, kept light so that ``list`` and ``--help`` answer without
+importing jax. Another package registers its own by an entry point of the group ``solvergan.experiments``::
+
+    [project.entry-points."solvergan.experiments"]
+    my_flow = "my_package.my_flow:EXPERIMENT"
 """
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from experiments.errors import UserError, nearest
+from experiments.experiment_file import experiment_of, is_file_name, load_file
+
+if TYPE_CHECKING:
+    from experiments.experiment import Experiment
+
+GROUP = "solvergan.experiments"
+"""Entry points by which installed packages offer experiments."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +72,62 @@ _SUMMARIES = {
 
 
 def names() -> dict[str, Summary]:
-    """Return every experiment's name and summary, in the order to read them."""
-    return dict(_SUMMARIES)
+    """Return every installed experiment's name and summary, in the order to read them; plug-ins come last."""
+    return _SUMMARIES | {name: described(name) for name in _plugins()}
 
 
-def load(name: str) -> Any:
-    """Import experiment ``name`` and return its ``EXPERIMENT``.
+def described(name: str) -> Summary:
+    """Return what ``list`` shows of an experiment: its summary, or why it cannot be used."""
+    try:
+        return summary(name)
+    except UserError as error:
+        return Summary(system=name, task="not usable", line=str(error), cost="")
+
+
+def summary(name: str) -> Summary:
+    """Return what is said of an experiment: its own summary, or what can be told from its task.
+
+    Args:
+        name: as for `load`.
 
     Raises:
-        UserError: no experiment has this name; the nearest one is suggested.
+        UserError: as `load`.
     """
-    if name not in _SUMMARIES:
-        known = ", ".join(_SUMMARIES)
-        raise UserError(
-            f"experiment {name!r} is unknown{nearest(name, _SUMMARIES) or f'; the known ones are {known}.'}"
-        )
-    return importlib.import_module(f"experiments.catalog.{name}").EXPERIMENT
+    if name in _SUMMARIES:
+        return _SUMMARIES[name]
+    experiment = load(name)
+    return experiment.summary or Summary(experiment.name, experiment.kind, "an experiment of your own", "")
+
+
+def load(name: str) -> Experiment:
+    """Return an experiment.
+
+    Args:
+        name: of an experiment of this package or of a plug-in, or the path of a Python file that defines one.
+
+    Raises:
+        UserError: no experiment has this name (the nearest one is suggested), or the file or plug-in is not usable.
+    """
+    if is_file_name(name):
+        found = load_file(name)
+        if found.name in _SUMMARIES:
+            raise UserError(f"{name} calls its experiment {found.name}, as one of this package: choose another name.")
+        return found
+    if name in _SUMMARIES:
+        return importlib.import_module(f"experiments.catalog.{name}").EXPERIMENT
+    plugins = _plugins()
+    if name not in plugins:
+        known = [*_SUMMARIES, *plugins]
+        hint = nearest(name, known) or f"; the known ones are {', '.join(known)}."
+        raise UserError(f"experiment {name!r} is unknown{hint}")
+    where = f"{plugins[name].value}, which an installed package offers as experiment {name}"
+    try:
+        module = importlib.import_module(plugins[name].module)
+    except ImportError as error:
+        raise UserError(f"{where}, cannot be imported: {error}") from error
+    return experiment_of(SimpleNamespace(EXPERIMENT=getattr(module, plugins[name].attr, None)), where)
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    """Experiments of installed packages, by name; those of this package cannot be replaced."""
+    return {one.name: one for one in entry_points(group=GROUP) if one.name not in _SUMMARIES}

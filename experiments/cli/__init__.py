@@ -1,4 +1,4 @@
-"""The command line: ``list | run | sample | compare | report | cache``.
+"""The command line: ``list | new | run | sample | compare | report | cache``.
 
 ``main(argv)`` returns the exit code: 0; 2 after one sentence on stderr for anything the user can mend; 130
 after Ctrl-C, with the command that resumes. What answers quickly (help, ``list``, wrong options) imports no
@@ -72,6 +72,7 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
         return run(arguments, rest, argv, resumable, known["run"])
     return {
         "list": commands.show_experiments,
+        "new": commands.new,
         "sample": commands.sample,
         "compare": commands.compare,
         "report": commands.report,

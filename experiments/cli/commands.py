@@ -7,19 +7,47 @@ import dataclasses
 import time
 from pathlib import Path
 
+from rich.markup import escape
+
 from experiments import catalog, environment
 from experiments.cli.console import show_verdict, terminal
+from experiments.cli.parsers import PROGRAM
 from experiments.cli.settings import number
 from experiments.errors import UserError
+from experiments.experiment_file import OBJECT, is_file_name
 
 
 def show_experiments(arguments: argparse.Namespace) -> int:
-    """Print every experiment with its system, task, line and cost."""
+    """Print every experiment with its system, task, line and cost: the installed ones, or those of a folder."""
     out = terminal()
-    for name, summary in catalog.names().items():
-        out.print(f"[bold]{name}[/bold]  {summary.system}; {summary.task}")
-        out.print(f"    {summary.line}")
-        out.print(f"    [dim]{summary.cost}[/dim]")
+    found = catalog.names() if arguments.folder is None else _of_folder(Path(arguments.folder))
+    for name, summary in found.items():
+        out.print(f"[bold]{escape(name)}[/bold]  {escape(f'{summary.system}; {summary.task}')}")
+        out.print(f"    {escape(summary.line)}")
+        if summary.cost:
+            out.print(f"    [dim]{summary.cost}[/dim]")
+    return 0
+
+
+def _of_folder(folder: Path) -> dict[str, catalog.Summary]:
+    """Every file of a folder that defines an experiment, with its summary, or why it cannot be used."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; list takes one that holds files of experiments.")
+    files = [path for path in sorted(folder.glob("*.py")) if OBJECT in path.read_text(errors="replace")]
+    if not files:
+        raise UserError(f"{folder} holds no experiments; `python -m experiments new NAME` writes one.")
+    return {str(path): catalog.described(str(path)) for path in files}
+
+
+def new(arguments: argparse.Namespace) -> int:
+    """Write a file that defines an experiment, to begin with."""
+    from experiments import new_experiment
+
+    path = Path(arguments.name if is_file_name(arguments.name) else f"{arguments.name}.py")
+    new_experiment.write(path.with_suffix(".py"), arguments.system, arguments.task, arguments.parameter)
+    terminal().print(
+        f"{path}: an experiment of {arguments.system}; try it by\n  {PROGRAM} run {path} --preset smoke", markup=False
+    )
     return 0
 
 

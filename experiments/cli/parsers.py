@@ -55,10 +55,13 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
             allow_abbrev=False,
         )
 
-    command("list", "show every experiment: its system, its task, what it is about and what it costs")
+    listing = command("list", "show every experiment: its system, its task, what it is about and what it costs")
+    listing.add_argument("folder", metavar="FOLDER", nargs="?", help="a folder with experiments of your own")
 
     run = command("run", "make the data, train, compare with the solver, write the report; resumable at any moment")
-    run.add_argument("name", metavar="NAME", help="an experiment, as `list` names it")
+    run.add_argument(
+        "name", metavar="NAME", help="an experiment, as `list` names it, or a Python file that defines one"
+    )
     run.add_argument("--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)")
     run.add_argument("--seed", metavar="N", help="seed of players, latents and batches (training.seed)")
     run.add_argument("--runs-dir", metavar="DIR", default="runs", help="where run folders go (default: runs)")
@@ -66,6 +69,20 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         "--baselines", action="store_true", help="train baselines too, on the same data (compare.baselines)"
     )
     run.add_argument("--resume", metavar="RUN", help="go on with this run folder where it stopped")
+
+    new = command(
+        "new",
+        "write a file that defines an experiment of your own, with comments and values that work",
+        "example:\n"
+        "  python -m experiments new my_waves --system SwiftHohenberg\n"
+        "  python -m experiments run my_waves.py --preset smoke",
+    )
+    new.add_argument("name", metavar="NAME", help="of the experiment and, with .py, of the file")
+    new.add_argument(
+        "--system", metavar="SYSTEM", required=True, help="a system of `physics`, as docs/physics.md names it"
+    )
+    new.add_argument("--task", metavar="TASK", default="snapshot", help="snapshot (the default) or forecast")
+    new.add_argument("--parameter", metavar="NAME", help="parameter of the system that a forecast varies")
 
     sample = command(
         "sample",

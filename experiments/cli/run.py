@@ -10,6 +10,7 @@ from experiments import catalog, environment
 from experiments.cli.console import show_verdict
 from experiments.cli.settings import chosen_preset, known_options, number, read_overrides
 from experiments.errors import UserError
+from experiments.experiment_file import digest, is_file_name
 
 
 def run(
@@ -22,6 +23,9 @@ def run(
     """Run from data to report; once there is a folder, the command that goes on with it is put on ``resumable``."""
     environment.prepare()
     experiment = catalog.load(arguments.name)
+    source = arguments.name if is_file_name(arguments.name) else None
+    # An installed experiment goes by the name that finds it again.
+    name = experiment.name if source else arguments.name
     preset = chosen_preset(experiment, arguments.preset)
     overrides = read_overrides(rest, known_options(experiment.presets[preset], parser))
     if arguments.seed is not None:
@@ -33,7 +37,7 @@ def run(
     from experiments import pipeline, runs
 
     if arguments.resume is not None:
-        folder = _resumed(runs.open_folder(arguments.resume), arguments, overrides)
+        folder = _resumed(runs.open_folder(arguments.resume), name, arguments, overrides)
         environment.split_cpu(folder.config.training.cpu_devices)
         pipeline.check(experiment, folder.config)
     else:
@@ -41,7 +45,8 @@ def run(
         environment.split_cpu(config.training.cpu_devices)
         # Before the folder is made: what cannot work leaves nothing behind.
         pipeline.check(experiment, config)
-        folder = runs.create(arguments.runs_dir, arguments.name, preset, config, ["python", "-m", "experiments", *argv])
+        command = ["python", "-m", "experiments", *argv]
+        folder = runs.create(arguments.runs_dir, name, preset, config, command, source)
     resumable.append(folder.resume_command())
 
     from experiments import report
@@ -57,12 +62,17 @@ def run(
     return 0
 
 
-def _resumed(folder: Any, arguments: argparse.Namespace, overrides: dict[str, str]) -> Any:
+def _resumed(folder: Any, name: str, arguments: argparse.Namespace, overrides: dict[str, str]) -> Any:
     """Check that nothing on the command line contradicts the run to go on with."""
-    if folder.experiment != arguments.name:
+    if folder.experiment != name or (folder.source is None) is is_file_name(arguments.name):
         raise UserError(
             f"--resume {folder.path} is a run of {folder.experiment}, not of {arguments.name}; "
             f"go on with `{folder.resume_command()}`."
+        )
+    if folder.source is not None and digest(arguments.name) != digest(folder.source):
+        raise UserError(
+            f"{arguments.name} has changed since --resume {folder.path} was started with it; start a new run, "
+            f"or go on with the copy that the run kept: `{folder.resume_command()}`."
         )
     if arguments.preset not in (None, folder.preset):
         raise UserError(

@@ -75,7 +75,10 @@ def help_of_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
     asked, _ = parser.parse_known_args([*words, "none"])
     if asked.name == "none":
         names = ", ".join(catalog.names())
-        parser.epilog = f"With NAME given, --help shows every setting of that experiment. NAME is one of:\n{names}."
+        parser.epilog = (
+            "With NAME given, --help shows every setting of that experiment. NAME is a Python file that defines an\n"
+            f"experiment, or one of: {names}."
+        )
         parser.print_help()
         return 0
     experiment = catalog.load(asked.name)
@@ -84,7 +87,7 @@ def help_of_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
         f"{PROGRAM} run {asked.name} [--preset PRESET] [--seed N] [--runs-dir DIR] [--resume RUN]\n"
         "           [--section.key value ...]"
     )
-    summary = catalog.names()[asked.name]
+    summary = catalog.summary(asked.name)
     parser.description = f"{summary.system}; {summary.task}: {summary.line}."
     parser.epilog = describe(experiment.presets[preset], asked.name, preset)
     parser.print_help()

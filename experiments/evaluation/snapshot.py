@@ -337,11 +337,10 @@ def _starts(
 ) -> dict[str, Start]:
     # The classifiers' other class and the bank itself are the first stored fields: the start takes the last ones.
     bank = moved(stored[-count:], equation.symmetries, seed)
+    gaussian = gaussian_fields(stored[:GAUSSIAN_FROM], count, seed=seed, homogeneous=equation.homogeneous)
     return {
         "generator": Start("the generator", samples[-count:], layer_time),
-        "gaussian": Start(
-            "a Gaussian field with the data's spectrum", gaussian_fields(stored[:GAUSSIAN_FROM], count, seed=seed)
-        ),
+        "gaussian": Start("a Gaussian field with the data's spectrum", gaussian),
         BANK: Start("training fields moved by a random symmetry", bank, until=layer_time),
     }
 

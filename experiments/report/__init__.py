@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments import catalog, plots
+from experiments import plots
 from experiments.evaluation import results
 from experiments.files import write_text
 from experiments.report import pictured, tables
@@ -56,7 +56,7 @@ def build(folder: RunFolder) -> str:
     """Return the page as text."""
     comparison = folder.comparison() if folder.comparison_file.exists() else None
     metrics = folder.metrics()
-    system = catalog.names()[folder.experiment].system.partition(",")[0]
+    system = folder.summary().system.partition(",")[0]
     title = (comparison.title if comparison else "") or f"{capital(system)}: generator against solver"
     sections = [head_section(folder, comparison, metrics, title)]
     if comparison is not None:

@@ -1,6 +1,7 @@
 """A run's folder, ``runs/NAME/STAMP/``: what a training leaves behind, and how to come back to it.
 
     config.yaml        everything needed to repeat the run
+    experiment.py      the experiment, where it is a file of the user
     data.json          where the training fields lie in the cache, and their certificate
     checkpoints/       the players
     gan.json           what the checkpoints belong to
@@ -12,7 +13,7 @@
     report.html        the report
     preview.png        the run at a glance
 
-``config.yaml`` is written first and whole, so a folder with it is a run and a folder without it is none.
+``config.yaml`` is written whole before anything is made, so a folder with it is a run and a folder without it is none.
 """
 
 from __future__ import annotations
@@ -36,15 +37,19 @@ from filelock import FileLock, Timeout
 from experiments import catalog
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
-from experiments.files import write_text
+from experiments.experiment_file import digest
+from experiments.files import write_bytes, write_text
 from experiments.options import to_mapping
 from experiments.runs.provenance import provenance
 from experiments.wording import is_finite
 
 if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
+    from experiments.experiment import Experiment
 
 FORMAT_VERSION = 1
+SOURCE = "experiment.py"
+"""Name of the copy of a user's file."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,19 @@ class RunFolder:
     preset: str
     config: ExperimentConfig
     record: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
+
+    @property
+    def source(self) -> Path | None:
+        """The copy of the user's file that defines the experiment; None for an installed experiment."""
+        return self.path / SOURCE if self.record.get("source") else None
+
+    def definition(self) -> Experiment:
+        """Load the experiment: from the copy in the folder where it is a user's file."""
+        return catalog.load(str(self.source or self.experiment))
+
+    def summary(self) -> catalog.Summary:
+        """What is said of the experiment."""
+        return catalog.summary(str(self.source or self.experiment))
 
     @property
     def checkpoints(self) -> Path:
@@ -163,7 +181,8 @@ class RunFolder:
 
     def resume_command(self) -> str:
         """Return the command that goes on with this run where it stopped."""
-        return f"python -m experiments run {self.experiment} --resume {shlex.quote(str(self.path))}"
+        name = shlex.quote(str(self.source)) if self.source else self.experiment
+        return f"python -m experiments run {name} --resume {shlex.quote(str(self.path))}"
 
     @contextmanager
     def claimed(self) -> Iterator[None]:
@@ -220,10 +239,24 @@ def _arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
 
 
 def create(
-    runs_dir: str | Path, experiment: str, preset: str, config: ExperimentConfig, command: Sequence[str] = ()
+    runs_dir: str | Path,
+    experiment: str,
+    preset: str,
+    config: ExperimentConfig,
+    command: Sequence[str] = (),
+    source: str | Path | None = None,
 ) -> RunFolder:
-    """Make ``runs_dir/experiment/STAMP`` with its ``config.yaml``; the stamp is the time, numbered where it
-    is taken."""
+    """Make ``runs_dir/experiment/STAMP`` with its ``config.yaml``; the stamp is the time, numbered where it is taken.
+
+    Args:
+        runs_dir: where run folders go.
+        experiment: its name.
+        preset: that the configuration started from.
+        config: of the run.
+        command: that started it.
+        source: the user's file that defines the experiment, of which the folder keeps a copy.
+    """
+    content = None if source is None else Path(source).read_bytes()
     record = {
         "format": FORMAT_VERSION,
         "experiment": experiment,
@@ -231,6 +264,7 @@ def create(
         "created": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(command),
         **provenance(),
+        **({} if source is None else {"source": {"file": str(Path(source).resolve()), "sha256": digest(source)}}),
         "config": to_mapping(config),
     }
     parent = Path(runs_dir) / experiment
@@ -248,8 +282,11 @@ def create(
             number += 1
             path = parent / f"{stamp}-{number}"
     try:
+        if content is not None:
+            write_bytes(path / SOURCE, content)
         write_text(path / "config.yaml", yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=110))
     except BaseException:
+        (path / SOURCE).unlink(missing_ok=True)
         path.rmdir()
         raise
     return RunFolder(path, experiment, preset, config, record)
@@ -282,7 +319,7 @@ def open_folder(path: str | Path) -> RunFolder:
             f"{path} has run format {record['format']} and this version reads {FORMAT_VERSION}; "
             "use the version of solvergan that config.yaml names, or run it again."
         )
-    experiment = catalog.load(record["experiment"])
+    experiment = _experiment(path, record)
     if record["preset"] not in experiment.presets:
         known = ", ".join(experiment.presets)
         raise UserError(f"{file}: preset {record['preset']!r} is not one of {known}; start the run again.")
@@ -291,6 +328,19 @@ def open_folder(path: str | Path) -> RunFolder:
     except UserError as error:
         raise UserError(f"{file} does not fit this version's settings: {error}") from error
     return RunFolder(path, record["experiment"], record["preset"], config, record)
+
+
+def _experiment(path: Path, record: Mapping[str, Any]) -> Experiment:
+    """Load the experiment of a run, and refuse another file than the run was started with."""
+    source = record.get("source")
+    if not source:
+        return catalog.load(record["experiment"])
+    copy = path / SOURCE
+    if not copy.is_file():
+        raise UserError(f"{path} lacks {SOURCE}, its copy of the experiment's file; copy it there again.")
+    if not isinstance(source, dict) or digest(copy) != source.get("sha256"):
+        raise UserError(f"{copy} is not the file that this run was started with; put that one there, or run it anew.")
+    return catalog.load(str(copy))
 
 
 def _suggest_run(path: Path) -> str:

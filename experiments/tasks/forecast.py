@@ -150,7 +150,7 @@ class Forecast(Task):
         told = self.told(config)
         system = self.system(config, told.parameter[0])
         sampler = VaryingParameters(system, {self.parameter: LogUniform(*told.parameter)}, initial=self.prior(config))
-        return generate(sampler, dataset_spec(system.name, config.data, keep_initial=True), progress=report)
+        return generate(sampler, dataset_spec(config.data, system, keep_initial=True), progress=report)
 
     def problem(self, config: ExperimentConfig, dataset: Any) -> Any:
         """A sample is a trajectory, its condition the observations as a field and the parameter's logarithm."""

@@ -6,6 +6,7 @@ asks whether a set of samples can be told from a set of solver fields.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -37,13 +38,13 @@ class Snapshot(Task):
     Attributes:
         system: ``(config, points=None) -> physics.System`` on the configured grid, or on a coarser or finer one.
         settings: ``config -> settings`` of the solvers among which the cheapest that does as well is searched; see
-            `Solvers` for what they say.
+            `Solvers` for what they say. `along_trajectories`, which any system has, where left out.
     """
 
     unread: ClassVar[tuple[str, ...]] = ("compare.members", "compare.cases")
 
     system: Callable[..., Any]
-    settings: Callable[[ExperimentConfig], Sequence[Mapping[str, Any]]]
+    settings: Callable[[ExperimentConfig], Sequence[Mapping[str, Any]]] | None = None
 
     def samples_per_trajectory(self, config: ExperimentConfig) -> int:
         """Every kept field."""
@@ -51,8 +52,14 @@ class Snapshot(Task):
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse also what the comparison could not use."""
+        from physics import StochasticSystem
+
         super().check(config)
-        self.system(config)
+        if isinstance(self.system(config), StochasticSystem) and config.carry.tau > 0:
+            raise UserError(
+                f"--carry.tau {config.carry.tau:g}: the solver of a stochastic system is no layer, since its noise is "
+                "no function of the sample; give 0."
+            )
         asked, made = config.compare, config.data.trajectories
         least = max(2 * asked.fields, 2 * asked.refined)
         if made[2] < least:
@@ -71,7 +78,7 @@ class Snapshot(Task):
                 f"--compare.fields {asked.fields} is more than twice --compare.refined {asked.refined}: "
                 "compare fewer fields, or refine more."
             )
-        shortest = min(config.data.points)
+        shortest = min(config.data.points, default=1)
         if max(asked.separations, default=0) >= shortest:
             raise UserError(
                 f"--compare.separations {max(asked.separations)} is no distance on {shortest} points; use at most "
@@ -93,7 +100,7 @@ class Snapshot(Task):
         from physics import FixedSystem, generate
 
         system = self.system(config)
-        return generate(FixedSystem(system), dataset_spec(system.name, config.data), progress=report)
+        return generate(FixedSystem(system), dataset_spec(config.data, system), progress=report)
 
     def problem(self, config: ExperimentConfig, dataset: Any) -> Any:
         """Every kept field is a training sample; shifts and reflections are the system's own."""
@@ -171,7 +178,7 @@ class Snapshot(Task):
         system = self.system(config)
         refine = refiner(system, dataset.dt)
         solvers = Solvers(self, config, dataset)
-        offered = self.settings(config) if asked.search else ()
+        offered = (self.settings or along_trajectories)(config) if asked.search else ()
         return CostInputs(
             draw=lambda n: trained.draw(key, n).fields,
             draw_bare=(lambda n: trained.draw_uncarried(key, n).fields) if config.carry.tau > 0 else None,
@@ -213,10 +220,11 @@ class Snapshot(Task):
 class Solvers:
     """Makes fields by solver settings that are cheaper than the reference.
 
-    A setting has ``start``: "gaussian" (fields with the data's spectrum) or "bank" (training fields moved by a random
-    symmetry); ``points``, ``dt`` and ``order`` of the solver; ``spin_up``; ``stride``, or None: the solver time
-    between fields of one trajectory, of which there are then few; and ``finish``, solver time on the reference grid
-    with the reference step at the end.
+    A setting has ``start``: "gaussian" (fields with the data's spectrum), "initial" (the system's own initial fields)
+    or "bank" (training fields moved by a random symmetry); ``points``, ``dt`` and ``order`` of the solver, None for
+    those that made the data (orders are those of exponential Runge-Kutta methods); ``spin_up``; ``stride``, or None:
+    the solver time between fields of one trajectory, of which there are then few; and ``finish``, solver time on the
+    reference grid with the reference step at the end.
     """
 
     task: Snapshot
@@ -228,12 +236,13 @@ class Solvers:
         from physics import ETDRK2, ETDRK4
 
         config, system = self.config, self.task.system(self.config)
-        coarse = self.task.system(config, setting["points"])
-        solver = {2: ETDRK2(), 4: ETDRK4()}[setting["order"]]
+        coarse = system if setting["points"] is None else self.task.system(config, setting["points"])
+        solver = {None: None, 2: ETDRK2(), 4: ETDRK4()}[setting["order"]]
+        dt = self.dataset.dt if setting["dt"] is None else setting["dt"]
         stride = setting["stride"]
         members = min(n, _TRAJECTORIES) if stride else n
         begin = on_grid(self._begin(setting["start"], members), system.grid, coarse.grid)
-        carry_on = _shared_refiner(coarse, setting["dt"], solver, min(members, _CHUNK))
+        carry_on = _shared_refiner(coarse, dt, solver, min(members, _CHUNK))
         taken = [carry_on(begin, setting["spin_up"]) if setting["spin_up"] > 0 else begin]
         while len(taken) * members < n:
             taken.append(carry_on(taken[-1], stride))
@@ -251,8 +260,31 @@ class Solvers:
         if start == "bank":
             chosen = np.random.default_rng((seed, 7)).choice(len(training), count, replace=count > len(training))
             return moved(np.asarray(training[chosen]), self.task.system(self.config).symmetries, seed)
+        if start == "initial":
+            import jax
+
+            return initial_fields(self.task.system(self.config), count, jax.random.key(seed))
         known = training[np.linspace(0, len(training) - 1, min(len(training), 4096)).astype(int)]
-        return gaussian_fields(known, count, seed=seed)
+        return gaussian_fields(known, count, seed=seed, homogeneous=_homogeneous(self.task.system(self.config)))
+
+
+def along_trajectories(config: ExperimentConfig) -> list[dict[str, Any]]:
+    """Return solvers that any system has: stored fields carried on, and fields taken along few trajectories.
+
+    Beside them Gaussian fields, carried on for a while. For systems whose fields come from one invariant measure the
+    fields along trajectories are the strong ones: after the spin-up a field costs a stride. Where the law changes with
+    time only the stored fields can be as good.
+    """
+    names = ("start", "points", "dt", "order", "spin_up", "stride", "finish")
+    dt, tau = config.data.dt, config.carry.tau
+    spin_up, stride = config.data.spin_up or 200 * dt, config.data.stride or 50 * dt
+    bank = [("bank", None, step, None, tau or 10 * dt, None, 0.0) for step in (dt, 2 * dt)]
+    strides = [
+        ("initial", None, step, None, spin_up, share * stride, 0.0) for step in (dt, 2 * dt) for share in (0.25, 1.0)
+    ]
+    # What is told easily is no rival of a good generator, and the rival of a bad one.
+    gaussian = [("gaussian", None, dt, None, steps * dt, None, 0.0) for steps in (0, 20, 100)]
+    return [dict(zip(names, one)) for one in [*gaussian, *bank, *strides]]
 
 
 @lru_cache(maxsize=64)
@@ -288,8 +320,6 @@ def equation(system: Any, refine: Callable[[np.ndarray, float], np.ndarray]) -> 
     from experiments.evaluation.snapshot import Equation
     from physics.system import StochasticSystem
 
-    periodic = bool(system.grid.shape) and all(one == "periodic" for one in system.grid.boundary)
-    shifted = set(system.symmetries.shift_axes) == set(range(system.grid.ndim))
     tendency = jax.jit(jax.vmap(lambda u: system.vector_field(0.0, u)))
     stochastic = isinstance(system, StochasticSystem)
     return Equation(
@@ -297,13 +327,19 @@ def equation(system: Any, refine: Callable[[np.ndarray, float], np.ndarray]) -> 
         extent=system.grid.extent,
         refine=refine,
         symmetries=system.symmetries,
-        homogeneous=periodic and shifted,
-        periodic=periodic,
+        homogeneous=_homogeneous(system),
+        periodic=bool(system.grid.shape) and system.grid.periodic,
         tendency=lambda fields: np.asarray(tendency(fields)),
         # With noise, a short solve says more of the noise than of the field.
         later=None if stochastic else lambda fields: refine(fields, _LATER * system.recommended_dt),
         budgets=_budgets(system),
     )
+
+
+def _homogeneous(system: Any) -> bool:
+    """Whether the law is the same everywhere on a periodic grid."""
+    every = set(range(system.grid.ndim))
+    return bool(every) and system.grid.periodic and set(system.symmetries.shift_axes) == every
 
 
 def carry(system: Any, steps: int) -> Callable[..., Any]:
@@ -354,15 +390,22 @@ def refiner(
 ) -> Callable[[np.ndarray, float], np.ndarray]:
     """Return ``(fields, duration) -> fields``: the solver, by default the one that made the data, in fixed chunks.
 
-    Steps are of the length ``dt``, or the next shorter one that divides the duration.
+    Steps are of the length ``dt``, or the next shorter one that divides the duration. Every field of every call of a
+    stochastic system has noise of its own.
     """
     import jax
 
-    from physics import advance
+    from physics import NoisePath, StochasticSystem, advance
+
+    calls = itertools.count()
+    stochastic = isinstance(system, StochasticSystem)
 
     @lru_cache
     def program(length: float, steps: int) -> Any:
-        return jax.jit(jax.vmap(lambda u: advance(system, u, length, steps, solver=solver)))
+        def one(u: Any, key: Any) -> Any:
+            return advance(system, u, length, steps, solver=solver, noise=NoisePath(key) if stochastic else None)
+
+        return jax.jit(jax.vmap(one, in_axes=(0, 0 if stochastic else None)))
 
     def run(fields: np.ndarray, duration: float) -> np.ndarray:
         steps = max(1, int(np.ceil(duration / dt - 1e-6)))
@@ -377,7 +420,8 @@ def refiner(
             part = np.asarray(fields[start : start + chunk], np.float32)
             carried = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
             for block in blocks:
-                carried = block(carried)
+                keys = jax.random.split(jax.random.key(next(calls)), chunk) if stochastic else None
+                carried = block(carried, keys)
             out.append(np.asarray(carried)[: len(part)])
         return np.concatenate(out)
 

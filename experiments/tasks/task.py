@@ -36,7 +36,7 @@ class Task(abc.ABC):
         Raises:
             UserError: one sentence with the option, its value and the mend.
         """
-        dataset_spec("checked", config.data)
+        dataset_spec(config.data)
         taken = config.training.batch * config.game.critic_steps
         have = config.data.trajectories[0] * self.samples_per_trajectory(config)
         if have < taken:
@@ -132,21 +132,17 @@ class FreshTest:
         return {**kept, "test": self._fresh.initial["test"]} if kept else {}
 
 
-def dataset_spec(name: str, data: DataConfig, *, keep_initial: bool = False) -> Any:
-    """Return the ``physics.DatasetSpec`` of the section ``data``."""
-    from physics import DatasetSpec
+def dataset_spec(data: DataConfig, system: Any = None, *, keep_initial: bool = False) -> Any:
+    """Return the ``physics.DatasetSpec`` of the section ``data``, with the name and the limits of a system."""
+    from physics import DatasetSpec, default_dataset
 
-    return DatasetSpec(
-        name=name,
-        trajectories=data.trajectories,
-        snapshots=data.snapshots,
-        spin_up=data.spin_up,
-        stride=data.stride,
-        dt=data.dt,
-        seed=data.seed,
-        chunk=data.chunk,
-        keep_initial=keep_initial,
-    )
+    wanted: dict[str, Any] = {
+        name: getattr(data, name) for name in ("snapshots", "spin_up", "stride", "dt", "seed", "chunk")
+    }
+    wanted |= {"keep_initial": keep_initial}
+    if system is None:
+        return DatasetSpec("checked", data.trajectories, **wanted)
+    return default_dataset(system, data.trajectories, **wanted)[1]
 
 
 def check_draws(config: ExperimentConfig, least: int, why: str) -> None:

@@ -105,7 +105,7 @@ def test_help_of_run_shows_every_setting_with_the_presets_value_and_unit(toy, ca
     assert main(["run", "--preset", "smoke", "toy", "--help"]) == 0
     assert capsys.readouterr().out == said
     assert main(["run", "--help"]) == 0
-    assert "NAME is one of" in capsys.readouterr().out
+    assert "kuramoto_sivashinsky" in capsys.readouterr().out
 
 
 def test_a_run_ends_with_the_verdict_and_the_place_of_the_report(toy, pipeline, capsys):

@@ -14,6 +14,7 @@ from experiments.options import settings
 from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.posterior import Posterior
 from experiments.tasks.task import dataset_spec
+from physics import Lorenz96
 
 
 @pytest.mark.parametrize("name", list(catalog.names()))
@@ -100,10 +101,13 @@ def test_a_recipe_that_cannot_be_trained_is_refused_before_there_are_data(name, 
 
 def test_the_data_sets_specification_is_the_section_of_the_configuration():
     data = DataConfig(trajectories=(5, 2, 3), snapshots=7, spin_up=1.5, stride=0.5, dt=0.25, chunk=4, seed=9)
-    spec = dataset_spec("waves", data, keep_initial=True)
+    system = Lorenz96.example()
+    spec = dataset_spec(data, system, keep_initial=True)
     for name in ("trajectories", "snapshots", "spin_up", "stride", "dt", "chunk", "seed"):
         assert getattr(spec, name) == getattr(data, name)
-    assert spec.name == "waves" and spec.keep_initial
+    assert spec.name == system.name and spec.keep_initial
+    # What a system states of its own certificate holds for every data set of it.
+    assert spec.limits.horizon == system.default_dataset["horizon"]
 
 
 def test_observations_are_the_field_at_different_points_with_noise_of_the_given_size():

@@ -1,0 +1,243 @@
+"""A file to begin with: an experiment of one's own for any system of ``physics``, with values that work.
+
+``python -m experiments new NAME --system KuramotoSivashinsky --task snapshot`` writes it. Everything in it is meant to
+be changed: the system may be one's own class (docs/physics.md), the sizes are those of a first try.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from experiments.catalog import names
+from experiments.errors import UserError, nearest
+from experiments.experiment_file import is_usable
+from experiments.files import write_text
+
+
+def systems() -> dict[str, type]:
+    """Return every system of ``physics`` that moves, by name."""
+    import physics
+
+    found = {name: getattr(physics, name) for name in physics.__all__ if name[0].isupper()}
+    return {
+        name: one
+        for name, one in found.items()
+        if inspect.isclass(one) and issubclass(one, physics.System) and not inspect.isabstract(one)
+    }
+
+
+def write(path: Path, system: str, task: str, parameter: str | None = None) -> None:
+    """Write the file of a new experiment, which is named as the file is.
+
+    Raises:
+        UserError: as `source`; or the file exists, or its name is none for an experiment.
+    """
+    if path.exists():
+        raise UserError(f"{path} exists; choose another name, or remove it.")
+    text = source(path.stem, system, task, parameter)
+    if path.stem in names() or not is_usable(path.stem):
+        raise UserError(
+            f"{path.stem!r} is no name for a new experiment: begin with a letter, go on with letters, digits, _ or -, "
+            "and take none that `list` shows."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def source(name: str, system: str, task: str, parameter: str | None = None) -> str:
+    """Return the text of a file that defines an experiment.
+
+    Args:
+        name: of the experiment.
+        system: name of a system of ``physics`` that moves.
+        task: one of `TASKS`.
+        parameter: of the system, for tasks that vary one; its first number where left out.
+
+    Raises:
+        UserError: an unknown system or task, or a task that makes no sense for the system.
+    """
+    known = systems()
+    if system not in known:
+        hint = nearest(system, known) or f"; choose from {', '.join(known)}."
+        raise UserError(f"--system {system!r} is unknown{hint}")
+    if task not in TASKS:
+        hint = nearest(task, TASKS) or f"; choose from {', '.join(TASKS)}."
+        raise UserError(f"--task {task!r} is unknown{hint}")
+    example: Any = known[system].example()  # type: ignore[attr-defined]
+    return TASKS[task](name, _Facts.of(system, example), parameter)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a file says of a system: values that are certified, as text."""
+
+    system: str
+    example: Any
+    points: tuple[int, ...]
+    extent: tuple[float, ...]
+    dt: float
+    spin_up: float
+    stride: float
+
+    @classmethod
+    def of(cls, system: str, example: Any) -> _Facts:
+        from physics import StochasticSystem, default_dataset
+
+        spec = default_dataset(example)[1]
+        stochastic = isinstance(example, StochasticSystem)
+        # Certified on a few trajectories; the worst of many needs half the step where noise drives them.
+        dt = float(f"{spec.dt / (2 if stochastic else 1):.3g}")
+        # A chaotic system forgets its initial field; another one is looked at while it moves.
+        spin_up = spec.spin_up if spec.spin_up is not None else 400 * dt
+        return cls(
+            system,
+            example,
+            tuple(example.grid.shape),
+            tuple(float(one) for one in example.grid.extent),
+            dt,
+            float(f"{spin_up or 25 * dt:.3g}"),
+            float(f"{spec.stride if spec.stride is not None else 50 * dt:.3g}"),
+        )
+
+    def parameters(self) -> dict[str, float]:
+        """The system's numbers by name."""
+        found = {one.name: getattr(self.example, one.name, None) for one in fields(self.example)}
+        return {
+            name: float(value)
+            for name, value in found.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+
+    def network(self, width: int, latent: int) -> str:
+        """The networks: convolutional where there is a grid that can be halved, dense elsewhere."""
+        if (
+            not self.points
+            or min(self.points) < 8
+            or self.example.grid.periodic_axes != tuple(range(self.example.grid.ndim))
+        ):
+            return f'NetworkConfig(kind="mlp", width={4 * width}, blocks=2, latent={latent})'
+        levels = 1
+        while levels < 5 and all(size % 2**levels == 0 and size // 2**levels >= 4 for size in self.points):
+            levels += 1
+        return f"NetworkConfig(width={width}, levels={levels}, blocks=1, latent={latent})"
+
+
+_HEAD = '''"""{title}
+
+    python -m experiments run {name}.py --preset smoke    # everything once, in seconds to minutes
+    python -m experiments run {name}.py                   # a first generator
+    python -m experiments run {name}.py --help            # every setting
+
+Values are those with which the system's example is certified: change them, and the run says whether its data hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from experiments.config import CompareConfig, DataConfig, ExperimentConfig
+from experiments.experiment import Experiment
+{imports}
+from gan.config import GameConfig, NetworkConfig, TrainingConfig
+
+
+{system}
+
+
+# Fields of independent trajectories: how many for training, validation and test, and which moments of each.
+DATA = DataConfig(
+    points={points},
+    extent={extent},
+    dt={dt:g},  # time step of the solver
+    trajectories=({train}, {validation}, {test}),
+    snapshots={snapshots},  # fields kept of each trajectory
+    spin_up={spin_up:g},  # solver time before the first of them
+    stride={stride:g},  # solver time between them
+)
+'''
+
+_SNAPSHOT = """
+DEMO = ExperimentConfig(
+    data=DATA,
+    network={network},
+    game=GameConfig(r1=0.002, r2=0.002),  # gradient penalties of the discriminator, on data and on samples
+    training=TrainingConfig(steps=3000, batch=64, log_every=25, checkpoint_every=500, diagnose_every=1000),
+    compare=CompareConfig(
+        fields=1024, tested=1024, refined=512, refine=(0.0, {short:g}, {long:g}), separations={separations}
+    ),
+)
+
+SMOKE = replace(
+    DEMO,
+    data=replace(DATA, trajectories=(128, 64, 256), snapshots=2),
+    network={smoke_network},
+    training=TrainingConfig(
+        steps=20, batch=16, log_every=5, checkpoint_every=10, validation_samples=32, sample_chunk=64
+    ),
+    compare=CompareConfig(
+        fields=64, draws=180, tested=64, refined=32, relabellings=200, resamples=20, refine=(0.0, {short:g}),
+        separations={separations}, repeats=1,
+    ),
+)  # fmt: skip
+
+EXPERIMENT = Experiment(name="{name}", task=Snapshot(system), presets={{"smoke": SMOKE, "demo": DEMO}})
+"""
+
+
+def _snapshot(name: str, facts: _Facts, parameter: str | None) -> str:
+    """Single fields of the system, at random times after the spin-up."""
+    if parameter is not None:
+        raise UserError(f"--parameter {parameter}: the task snapshot varies none; leave it out.")
+    if facts.points:
+        system = (
+            "def system(config: ExperimentConfig, points: Any = None) -> Any:\n"
+            '    """Return the system on the configured grid, or on another one for cheaper solvers."""\n'
+            f"    from physics import Grid, {facts.system}\n\n"
+            f"    example = {facts.system}.example()  # its parameters: {_numbers(facts.parameters())}\n"
+            "    shape = points or config.data.points\n"
+            "    return replace(example, grid=Grid(shape, config.data.extent, example.grid.boundary))"
+        )
+    else:
+        system = (
+            "def system(config: ExperimentConfig, points: Any = None) -> Any:\n"
+            '    """Return the system, which is a point without a grid."""\n'
+            f"    from physics import {facts.system}\n\n"
+            f"    return {facts.system}.example()  # its parameters: {_numbers(facts.parameters())}"
+        )
+    reach = max(facts.points, default=4) // 4
+    separations = tuple(one for one in (1, 4, 16) if one < min(facts.points, default=0) and one <= reach)
+    values = {
+        "name": name,
+        "title": f"Snapshots of {facts.system}: single fields, drawn by a generator and held against the solver.",
+        "imports": "from experiments.tasks.snapshot import Snapshot",
+        "system": system,
+        "points": facts.points,
+        "extent": facts.extent,
+        "dt": facts.dt,
+        "train": 1024 if prod(facts.points) > 1024 else 4096,
+        "validation": 256,
+        "test": 2048,
+        "snapshots": 4,
+        "spin_up": facts.spin_up,
+        "stride": facts.stride,
+        "network": facts.network(32, 32),
+        "smoke_network": facts.network(8, 8),
+        "short": 10 * facts.dt,
+        "long": 100 * facts.dt,
+        "separations": separations,
+    }
+    return (_HEAD + _SNAPSHOT).format(**values)
+
+
+def _numbers(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in values.items()) or "none"
+
+
+TASKS: dict[str, Callable[[str, _Facts, str | None], str]] = {"snapshot": _snapshot}
+"""What writes the file of a task, by the task's name."""
