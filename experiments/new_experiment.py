@@ -91,7 +91,7 @@ class _Facts:
         spec = default_dataset(example)[1]
         stochastic = isinstance(example, StochasticSystem)
         # Certified on a few trajectories; the worst of many needs half the step where noise drives them.
-        dt = float(f"{spec.dt / (2 if stochastic else 1):.3g}")
+        dt = _rounded(spec.dt / (2 if stochastic else 1))
         # A chaotic system forgets its initial field; another one is looked at while it moves.
         spin_up = spec.spin_up if spec.spin_up is not None else 400 * dt
         return cls(
@@ -100,8 +100,8 @@ class _Facts:
             tuple(example.grid.shape),
             tuple(float(one) for one in example.grid.extent),
             dt,
-            float(f"{spin_up or 25 * dt:.3g}"),
-            float(f"{spec.stride if spec.stride is not None else 50 * dt:.3g}"),
+            _rounded(spin_up or 25 * dt),
+            _rounded(spec.stride if spec.stride is not None else 50 * dt),
         )
 
     def parameters(self) -> dict[str, float]:
@@ -154,11 +154,11 @@ from gan.config import GameConfig, NetworkConfig, TrainingConfig
 DATA = DataConfig(
     points={points},
     extent={extent},
-    dt={dt:g},  # time step of the solver
+    dt={dt!r},  # time step of the solver
     trajectories=({train}, {validation}, {test}),
     snapshots={snapshots},  # fields kept of each trajectory
-    spin_up={spin_up:g},  # solver time before the first of them
-    stride={stride:g},  # solver time between them
+    spin_up={spin_up!r},  # solver time before the first of them
+    stride={stride!r},  # solver time between them
 )
 '''
 
@@ -169,7 +169,7 @@ DEMO = ExperimentConfig(
     game=GameConfig(r1=0.002, r2=0.002),  # gradient penalties of the discriminator, on data and on samples
     training=TrainingConfig(steps=3000, batch=64, log_every=25, checkpoint_every=500, diagnose_every=1000),
     compare=CompareConfig(
-        fields=1024, tested=1024, refined=512, refine=(0.0, {short:g}, {long:g}), separations={separations}
+        fields=1024, tested=1024, refined=512, refine=(0.0, {short!r}, {long!r}), separations={separations}
     ),
 )
 
@@ -181,7 +181,7 @@ SMOKE = replace(
         steps=20, batch=16, log_every=5, checkpoint_every=10, validation_samples=32, sample_chunk=64
     ),
     compare=CompareConfig(
-        fields=64, draws=180, tested=64, refined=32, relabellings=200, resamples=20, refine=(0.0, {short:g}),
+        fields=64, draws=180, tested=64, refined=32, relabellings=200, resamples=20, refine=(0.0, {short!r}),
         separations={separations}, repeats=1,
     ),
 )  # fmt: skip
@@ -217,27 +217,109 @@ def _snapshot(name: str, facts: _Facts, parameter: str | None) -> str:
         "title": f"Snapshots of {facts.system}: single fields, drawn by a generator and held against the solver.",
         "imports": "from experiments.tasks.snapshot import Snapshot",
         "system": system,
-        "points": facts.points,
-        "extent": facts.extent,
-        "dt": facts.dt,
-        "train": 1024 if prod(facts.points) > 1024 else 4096,
-        "validation": 256,
-        "test": 2048,
-        "snapshots": 4,
-        "spin_up": facts.spin_up,
-        "stride": facts.stride,
+        **_data(facts, train=1024 if prod(facts.points) > 1024 else 4096, test=2048, snapshots=4),
         "network": facts.network(32, 32),
         "smoke_network": facts.network(8, 8),
-        "short": 10 * facts.dt,
-        "long": 100 * facts.dt,
+        "short": _rounded(10 * facts.dt),
+        "long": _rounded(100 * facts.dt),
         "separations": separations,
     }
     return (_HEAD + _SNAPSHOT).format(**values)
+
+
+_FORECAST = """
+DEMO = ExperimentConfig(
+    data=DATA,
+    # What is observed of the initial field, and over which range of the parameter; more in `--help`.
+    system=ForecastConfig(parameter=({low!r}, {high!r}), outside=({outside!r},)),
+    network={network},
+    game=GameConfig(r1=0.002, r2=0.002, ensemble_weight=1.0),  # gradient penalties; ensemble score
+    training=TrainingConfig(steps=2500, batch=64, log_every=25, checkpoint_every=500, diagnose_every=500),
+    compare=CompareConfig(cases=128, members=32),
+)
+
+SMOKE = replace(
+    DEMO,
+    data=replace(DATA, trajectories=(128, 32, 32), snapshots=2),
+    network={smoke_network},
+    training=TrainingConfig(
+        steps=20, batch=16, log_every=5, checkpoint_every=10, validation_samples=32, sample_chunk=64
+    ),
+    compare=CompareConfig(draws=60, resamples=20, cases=8, members=8, repeats=1),
+)
+
+EXPERIMENT = Experiment(name="{name}", task=Forecast(system, "{parameter}"), presets={{"smoke": SMOKE, "demo": DEMO}})
+"""
+
+
+def _forecast(name: str, facts: _Facts, parameter: str | None) -> str:
+    """Later fields, given a few noisy points of the initial field and a parameter."""
+    if facts.system not in FORECASTS:
+        raise UserError(
+            f"--task forecast: the example of {facts.system} does not start from any Gaussian field on a line; choose "
+            f"from {', '.join(FORECASTS)}."
+        )
+    known = facts.parameters()
+    chosen = parameter or FORECASTS[facts.system]
+    if chosen not in known:
+        raise UserError(f"--parameter {chosen}: {facts.system} has {_numbers(known)}; choose one of these.")
+    system = (
+        "def system(config: ExperimentConfig, value: Any, points: Any = None) -> Any:\n"
+        f'    """Return the system with a value of its {chosen}, on the configured grid or on another one."""\n'
+        f"    from physics import Grid, {facts.system}\n\n"
+        f"    example = {facts.system}.example()  # its parameters: {_numbers(known)}\n"
+        "    shape = config.data.points if points is None else (points,)\n"
+        f"    return replace(example, grid=Grid(shape, config.data.extent), {chosen}=value)"
+    )
+    values = {
+        **_data(facts, train=4096, test=512, snapshots=4),
+        "name": name,
+        "title": f"Forecasts of {facts.system}: later fields from a few noisy points, beside the exact posterior.",
+        "imports": "from experiments.tasks.forecast import Forecast, ForecastConfig",
+        "system": system,
+        "spin_up": facts.stride,
+        "low": _rounded(0.7 * known[chosen]),
+        "high": _rounded(1.4 * known[chosen]),
+        "outside": _rounded(2.0 * known[chosen]),
+        "network": facts.network(32, 32),
+        "smoke_network": facts.network(8, 8),
+        "parameter": chosen,
+    }
+    return (_HEAD + _FORECAST).format(**values)
+
+
+def _data(facts: _Facts, *, train: int, test: int, snapshots: int) -> dict[str, Any]:
+    """What the section of the data says."""
+    return {
+        "points": facts.points,
+        "extent": facts.extent,
+        "dt": facts.dt,
+        "train": train,
+        "validation": 256,
+        "test": test,
+        "snapshots": snapshots,
+        "spin_up": facts.spin_up,
+        "stride": facts.stride,
+    }
+
+
+def _rounded(value: float) -> float:
+    """Three digits, so that a file reads well."""
+    return float(f"{value:.3g}")
 
 
 def _numbers(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in values.items()) or "none"
 
 
-TASKS: dict[str, Callable[[str, _Facts, str | None], str]] = {"snapshot": _snapshot}
+FORECASTS = {
+    "Advection": "velocity",
+    "AllenCahn": "interface_width",
+    "Burgers": "viscosity",
+    "CahnHilliard": "interface_width",
+    "Heat": "diffusivity",
+    "SwiftHohenberg": "control",
+}
+"""Systems on a line that may start from any Gaussian field, with the parameter that a forecast varies."""
+TASKS: dict[str, Callable[[str, _Facts, str | None], str]] = {"snapshot": _snapshot, "forecast": _forecast}
 """What writes the file of a task, by the task's name."""

@@ -1,0 +1,82 @@
+"""Files that ``new`` writes: every pair of system and task passes its checks, and runs (slow)."""
+
+import pytest
+
+from experiments import catalog, cli, pipeline, runs
+from experiments.new_experiment import FORECASTS, TASKS, source, systems
+
+PAIRS = [*((name, "snapshot") for name in systems()), *((name, "forecast") for name in FORECASTS)]
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """``written(system, task) -> path`` of a new file in an empty folder, in which the test runs."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(system, task):
+        assert cli.main(["new", "mine", "--system", system, "--task", task]) == 0
+        return tmp_path / "mine.py"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("system", "task"),
+    [
+        ("Heat", "forecast"),
+        ("Lorenz63", "snapshot"),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in PAIRS if pair[0] not in ("Heat", "Lorenz63")),
+    ],
+)
+def test_a_new_file_is_short_and_passes_every_check(written, system, task):
+    path = written(system, task)
+    experiment = catalog.load(str(path))
+    assert experiment.name == "mine" and experiment.kind == task
+    assert len(path.read_text().splitlines()) < 75
+    for config in experiment.presets.values():
+        pipeline.check(experiment, config)
+    assert experiment.learnt().spec(experiment.presets["smoke"]).shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("system", "task"), PAIRS)
+def test_a_new_file_runs_at_once(written, system, task, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path / "cache"))
+    path = written(system, task)
+    assert cli.main(["run", path.name, "--preset", "smoke"]) == 0
+    (folder,) = (tmp_path / "runs" / "mine").iterdir()
+    assert runs.open_folder(folder).comparison().verdict and (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["mine", "--system", "Burger"], "Burgers"),
+        (["mine", "--system", "Poisson"], "Poisson"),
+        (["mine", "--system", "Heat", "--task", "modes"], "modes"),
+        (["mine", "--system", "Lorenz63", "--task", "forecast"], "Lorenz63"),
+        (["mine", "--system", "Heat", "--task", "forecast", "--parameter", "viscosity"], "diffusivity"),
+        (["mine", "--system", "Heat", "--parameter", "diffusivity"], "diffusivity"),
+        (["dirac", "--system", "Heat"], "dirac"),
+        (["3", "--system", "Heat"], "'3'"),
+        (["mine"], "--system"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_written(words, named, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["new", *words]) == 2
+    said = capsys.readouterr().err
+    assert named in said and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_exists_stays(tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text("precious")
+    assert cli.main(["new", str(path), "--system", "Heat"]) == 2
+    assert path.read_text() == "precious"
+
+
+def test_every_task_has_a_system():
+    assert {task for _, task in PAIRS} == set(TASKS)
+    assert "forecast" in source("mine", "Heat", "forecast").lower()
