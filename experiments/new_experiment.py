@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from importlib.metadata import entry_points
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,35 @@ from experiments.errors import UserError, nearest
 from experiments.experiment_file import is_usable
 from experiments.files import write_text
 
+GROUP = "solvergan.systems"
+"""Entry points by which installed packages offer systems."""
+
 
 def systems() -> dict[str, type]:
-    """Return every system of ``physics`` that moves, by name."""
+    """Return every system that moves, by name: those of ``physics``, and those that installed packages offer.
+
+    A package offers a class by an entry point of the group ``solvergan.systems``.
+
+    Raises:
+        UserError: what a package offers cannot be imported, or is no `physics.System`.
+    """
     import physics
 
     found = {name: getattr(physics, name) for name in physics.__all__ if name[0].isupper()}
-    return {
+    own = {
         name: one
         for name, one in found.items()
         if inspect.isclass(one) and issubclass(one, physics.System) and not inspect.isabstract(one)
     }
+    for offer in entry_points(group=GROUP):
+        try:
+            one = offer.load()
+        except (ImportError, AttributeError) as error:
+            raise UserError(f"{offer.value}, which an installed package offers as a system, fails: {error}") from error
+        if not (inspect.isclass(one) and issubclass(one, physics.System)):
+            raise UserError(f"{offer.value}, which an installed package offers as a system, is no physics.System.")
+        own.setdefault(offer.name, one)
+    return own
 
 
 def write(path: Path, system: str, task: str, parameter: str | None = None) -> None:
@@ -69,7 +88,7 @@ def source(name: str, system: str, task: str, parameter: str | None = None) -> s
         hint = nearest(task, TASKS) or f"; choose from {', '.join(TASKS)}."
         raise UserError(f"--task {task!r} is unknown{hint}")
     example: Any = known[system].example()  # type: ignore[attr-defined]
-    return TASKS[task](name, _Facts.of(system, example), parameter)
+    return TASKS[task](name, _Facts.of(example), parameter)
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,7 @@ class _Facts:
     """What a file says of a system: values that are certified, as text."""
 
     system: str
+    module: str
     example: Any
     points: tuple[int, ...]
     extent: tuple[float, ...]
@@ -85,7 +105,7 @@ class _Facts:
     stride: float
 
     @classmethod
-    def of(cls, system: str, example: Any) -> _Facts:
+    def of(cls, example: Any) -> _Facts:
         from physics import StochasticSystem, default_dataset
 
         spec = default_dataset(example)[1]
@@ -94,8 +114,10 @@ class _Facts:
         dt = _rounded(spec.dt / (2 if stochastic else 1))
         # A chaotic system forgets its initial field; another one is looked at while it moves.
         spin_up = spec.spin_up if spec.spin_up is not None else 400 * dt
+        kind = type(example)
         return cls(
-            system,
+            kind.__name__,
+            "physics" if kind.__module__.partition(".")[0] == "physics" else kind.__module__,
             example,
             tuple(example.grid.shape),
             tuple(float(one) for one in example.grid.extent),
@@ -103,6 +125,13 @@ class _Facts:
             _rounded(spin_up or 25 * dt),
             _rounded(spec.stride if spec.stride is not None else 50 * dt),
         )
+
+    def imports(self, *, grid: bool) -> str:
+        """The lines that import the system."""
+        if self.module == "physics":
+            return f"    from physics import {'Grid, ' if grid else ''}{self.system}"
+        own = f"    from {self.module} import {self.system}"
+        return f"{own}\n    from physics import Grid" if grid else own
 
     def parameters(self) -> dict[str, float]:
         """The system's numbers by name."""
@@ -198,7 +227,7 @@ def _snapshot(name: str, facts: _Facts, parameter: str | None) -> str:
         system = (
             "def system(config: ExperimentConfig, points: Any = None) -> Any:\n"
             '    """Return the system on the configured grid, or on another one for cheaper solvers."""\n'
-            f"    from physics import Grid, {facts.system}\n\n"
+            f"{facts.imports(grid=True)}\n\n"
             f"    example = {facts.system}.example()  # its parameters: {_numbers(facts.parameters())}\n"
             "    shape = points or config.data.points\n"
             "    return replace(example, grid=Grid(shape, config.data.extent, example.grid.boundary))"
@@ -207,7 +236,7 @@ def _snapshot(name: str, facts: _Facts, parameter: str | None) -> str:
         system = (
             "def system(config: ExperimentConfig, points: Any = None) -> Any:\n"
             '    """Return the system, which is a point without a grid."""\n'
-            f"    from physics import {facts.system}\n\n"
+            f"{facts.imports(grid=False)}\n\n"
             f"    return {facts.system}.example()  # its parameters: {_numbers(facts.parameters())}"
         )
     reach = max(facts.points, default=4) // 4
@@ -266,7 +295,7 @@ def _forecast(name: str, facts: _Facts, parameter: str | None) -> str:
     system = (
         "def system(config: ExperimentConfig, value: Any, points: Any = None) -> Any:\n"
         f'    """Return the system with a value of its {chosen}, on the configured grid or on another one."""\n'
-        f"    from physics import Grid, {facts.system}\n\n"
+        f"{facts.imports(grid=True)}\n\n"
         f"    example = {facts.system}.example()  # its parameters: {_numbers(known)}\n"
         "    shape = config.data.points if points is None else (points,)\n"
         f"    return replace(example, grid=Grid(shape, config.data.extent), {chosen}=value)"

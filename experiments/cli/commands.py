@@ -20,6 +20,12 @@ from experiments.experiment_file import OBJECT, is_file_name
 def show_experiments(arguments: argparse.Namespace) -> int:
     """Print every experiment with its system, task, line and cost: the installed ones, or those of a folder."""
     out = terminal()
+    if arguments.systems:
+        from experiments.new_experiment import systems
+
+        for name, system in systems().items():
+            out.print(f"[bold]{name}[/bold]  {escape((system.__doc__ or '').strip().splitlines()[0])}")
+        return 0
     found = catalog.names() if arguments.folder is None else _of_folder(Path(arguments.folder))
     for name, summary in found.items():
         out.print(f"[bold]{escape(name)}[/bold]  {escape(f'{summary.system}; {summary.task}')}")

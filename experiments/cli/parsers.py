@@ -56,6 +56,9 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         )
 
     listing = command("list", "show every experiment: its system, its task, what it is about and what it costs")
+    listing.add_argument(
+        "--systems", action="store_true", help="show the systems for which `new` writes a file instead"
+    )
     listing.add_argument("folder", metavar="FOLDER", nargs="?", help="a folder with experiments of your own")
 
     run = command("run", "make the data, train, compare with the solver, write the report; resumable at any moment")

@@ -1,8 +1,10 @@
 """Files that ``new`` writes: every pair of system and task passes its checks, and runs (slow)."""
 
+from importlib.metadata import EntryPoint
+
 import pytest
 
-from experiments import catalog, cli, pipeline, runs
+from experiments import catalog, cli, new_experiment, pipeline, runs
 from experiments.new_experiment import FORECASTS, TASKS, source, systems
 
 PAIRS = [*((name, "snapshot") for name in systems()), *((name, "forecast") for name in FORECASTS)]
@@ -75,6 +77,16 @@ def test_a_file_that_exists_stays(tmp_path, capsys):
     path.write_text("precious")
     assert cli.main(["new", str(path), "--system", "Heat"]) == 2
     assert path.read_text() == "precious"
+
+
+def test_an_installed_package_offers_a_system(monkeypatch, capsys):
+    offers = [EntryPoint("OtherHeat", "physics.systems.heat:Heat", new_experiment.GROUP)]
+    monkeypatch.setattr(new_experiment, "entry_points", lambda group: offers)
+    assert "Heat" in source("mine", "OtherHeat", "snapshot")
+    assert cli.main(["list", "--systems"]) == 0
+    assert "OtherHeat" in capsys.readouterr().out
+    offers[0] = EntryPoint("Nothing", "physics.systems.heat:nothing", new_experiment.GROUP)
+    assert cli.main(["list", "--systems"]) == 2
 
 
 def test_every_task_has_a_system():
