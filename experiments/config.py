@@ -83,7 +83,7 @@ class CompareConfig:
     )
     refined: int = setting(2048, "the same, after each solver time of the refinement", minimum=16)
     relabellings: int = setting(5000, "random relabellings of samples and solver fields in each test", minimum=100)
-    resamples: int = setting(200, "resamplings of trajectories for the interval of each ratio", minimum=10)
+    resamples: int = setting(200, "resamplings of the cases for the interval of each score (forecast)", minimum=10)
     level: float = setting(
         0.05, "level of the joint test, and of the Holm-corrected test over all distances", above=0, below=0.5
     )

@@ -99,7 +99,7 @@ SMOKE = ExperimentConfig(
         steps=20, batch=16, log_every=5, checkpoint_every=10, validation_samples=32, sample_chunk=64
     ),
     compare=CompareConfig(
-        fields=64, draws=180, tested=64, refined=32, relabellings=200, resamples=20, refine=(0.0, 1.0, 2.0), repeats=1
+        fields=64, draws=180, tested=64, refined=32, relabellings=200, refine=(0.0, 1.0, 2.0), repeats=1
     ),
 )
 

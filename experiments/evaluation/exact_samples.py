@@ -20,6 +20,7 @@ from experiments.config import CompareConfig
 from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
 from experiments.evaluation.cost import Progress, in_turn
 from experiments.evaluation.distances import Yardstick
+from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.results import (
     BaselineRow,
     Baselines,
@@ -111,7 +112,8 @@ def compare_exact_samples(
     Returns:
         The sections, and the arrays behind the pictures.
     """
-    key, count = jax.random.key(asked.seed), max(counted, asked.fields)
+    key, count = jax.random.key(asked.seed), max(counted, 2 * asked.fields)
+    sets = min(SETS, count // asked.fields)
     samples = sample(key, count)
     yardstick = Yardstick(
         test,
@@ -165,7 +167,7 @@ def compare_exact_samples(
     )
     generator = BaselineRow("the generator", own, 1, timings["generator"], seconds["training"])
     sections = (
-        _distances(yardstick, samples[: asked.fields], asked),
+        _distances(yardstick, samples[: sets * asked.fields], sets),
         Scores("exact samples", _scores(own, held_out, law.weights, counted, rng)),
         Modes(law.name, len(law.weights), counted),
         Baselines("Scores as defined above; of every distance, the ratio to its floor.", generator, rows),
@@ -214,14 +216,14 @@ def _scores(
     return scores
 
 
-def _distances(yardstick: Yardstick, samples: np.ndarray, asked: CompareConfig) -> Distances:
+def _distances(yardstick: Yardstick, samples: np.ndarray, sets: int) -> Distances:
     return Distances(
-        between=f"{asked.fields} samples and as many exact ones",
+        between=f"{yardstick.n} samples and as many exact ones, a mean over {sets} sets of samples",
         against="disjoint sets of exact samples",
         reference="exact samples",
         draws=yardstick.draws,
         level=yardstick.level,
-        entries=yardstick.compare(samples, resamples=asked.resamples, seed=asked.seed),
+        entries=yardstick.compare(samples),
     )
 
 

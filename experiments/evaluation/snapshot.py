@@ -18,6 +18,7 @@ from jaxtyping import Float
 from experiments.evaluation.baselines import baseline_rows
 from experiments.evaluation.cost import Candidate, Judged, in_turn, search, timed, timing
 from experiments.evaluation.distances import FieldFeatures, Yardstick
+from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
 from experiments.evaluation.figures import snapshot_figures
 from experiments.evaluation.refinement import BANK, Refine, Start, gaussian_fields, refinement_curves
@@ -100,7 +101,6 @@ class Sizes:
         tested: samples that the tests look at, beside as many that train their classifiers.
         refined: the same along the refinement curves.
         relabellings: of the tests.
-        resamples: for the interval of each distance.
         level: of every test.
         separations, quantiles, directions, resolved: see `experiments.evaluation.distances`.
         seed: of all draws.
@@ -112,7 +112,6 @@ class Sizes:
     tested: int = 4096
     refined: int = 2048
     relabellings: int = 5000
-    resamples: int = 200
     level: float = 0.05
     separations: tuple[int, ...] | None = None
     quantiles: tuple[float, ...] = (0.001, 0.01, 0.99, 0.999)
@@ -124,7 +123,7 @@ class Sizes:
     @property
     def drawn(self) -> int:
         """Samples that a comparison takes."""
-        return max(self.n, 2 * self.tested, 2 * self.refined)
+        return max(SETS * self.n, 2 * self.tested, 2 * self.refined)
 
     def yardstick(self, pool: np.ndarray, extent: tuple[float, ...], progress: Progress | None = None) -> Yardstick:
         """The yardstick of these sizes for a pool of solver fields."""
@@ -260,7 +259,7 @@ def compare_snapshot(
         battery.described(outcome),
         refinement,
         Fields(),
-        _distances(yardstick, held, sizes),
+        _distances(yardstick, samples[: SETS * sizes.n], sizes),
         Statistics(),
         _scores(samples, held, pool, yardstick, described, equation, invalid, sizes, say),
     ]
@@ -345,14 +344,14 @@ def _starts(
     }
 
 
-def _distances(yardstick: Yardstick, held: FieldFeatures, sizes: Sizes) -> Distances:
+def _distances(yardstick: Yardstick, samples: np.ndarray, sizes: Sizes) -> Distances:
     return Distances(
-        between=f"two sets of {sizes.n} fields from independent trajectories",
+        between=f"sets of {sizes.n} fields from independent trajectories, a mean over {SETS} sets of samples",
         against="solver sets against solver sets",
         reference="the solver",
         draws=yardstick.draws,
         level=yardstick.level,
-        entries=yardstick.compare(held, resamples=sizes.resamples, seed=sizes.seed),
+        entries=yardstick.compare(samples),
     )
 
 

@@ -29,7 +29,7 @@ AXES = ("y", "x")
 DISTANCES = 3
 """Values, sliced and kernel, what means something without a place in space; quantiles are one more if asked for."""
 COMPARE = CompareConfig(fields=2048, draws=200)
-SMOKE_COMPARE = CompareConfig(fields=128, draws=80, resamples=20, repeats=1)
+SMOKE_COMPARE = CompareConfig(fields=128, draws=80, repeats=1)
 SMOKE_TRAINING = TrainingConfig(
     steps=40,
     batch=16,

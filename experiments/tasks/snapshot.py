@@ -41,7 +41,7 @@ class Snapshot(Task):
             `Solvers` for what they say. `along_trajectories`, which any system has, where left out.
     """
 
-    unread: ClassVar[tuple[str, ...]] = ("compare.members", "compare.cases")
+    unread: ClassVar[tuple[str, ...]] = ("compare.members", "compare.cases", "compare.resamples")
 
     system: Callable[..., Any]
     settings: Callable[[ExperimentConfig], Sequence[Mapping[str, Any]]] | None = None
@@ -303,7 +303,6 @@ def comparison_sizes(asked: Any) -> Any:
         tested=asked.tested,
         refined=asked.refined,
         relabellings=asked.relabellings,
-        resamples=asked.resamples,
         level=asked.level,
         separations=asked.separations,
         quantiles=asked.quantiles,

@@ -30,15 +30,10 @@ choice of one reference would add, without changing what is estimated (both side
 finite pool does not narrow the band: two *disjoint* blocks differ by exactly as much as two independent sets
 do (variance ``S^2/n + S^2/n``).
 
-**Interval.** Of a value, 95%, over fresh samples against these same references: it is about the expected value of
-the distance, what the mean over many sets of ``n`` samples would come to. The trajectories of the measured set are
-resampled, and the deviation of a distance is taken in its linearisation about the measured set, because the distance
-of a whole resampled set contains the resampling's own noise once more. The lower end lies 1.96 deviations of the mean
-over the references below the value. The upper end uses the root mean square of the deviations against single
-references instead: where the set happens to lie between the references, the slopes of the single distances cancel in
-the mean, and its deviation says nothing about larger distances. Against one reference both ends agree. Near the floor,
-where a distance varies less than its linearisation, the interval is wider than it need be. ``benchmarks/coverage.py``
-measures how often it holds what it should.
+**Interval.** The value that is reported is the mean over several disjoint sets of ``n`` samples, each against the same
+references; its interval, 95%, is Student's for that mean. It is about the expected value of the distance, what the mean
+over many sets of samples would come to. p-values hold the mean against draws of single sets, which vary more: a set of
+the law is told in at most the stated share of cases.
 """
 
 from __future__ import annotations
@@ -47,17 +42,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import t as student
 
 from experiments.evaluation.distances.features import DIRECTIONS, RESOLVED, FieldFeatures, Frame
 from experiments.evaluation.distances.measures import QUANTILES, Measures
 from experiments.evaluation.results import Distance
 
 Progress = Callable[[int, int, str], None]
-Z95 = 1.96
+SETS = 8
+"""Sets of samples over which a reported distance is averaged, where there are so many."""
 BAND_BLOCKS = 600
 """Blocks of solver fields from which the bands of curves are taken."""
-STEP = 0.2
-"""Share of a resampling's deviation that a distance is moved by in its linearisation."""
 UNITS = dict.fromkeys(("values", "increments", "quantiles", "sliced"), "standard deviations")
 """Unit of each distance that has one, by the first word of its name."""
 
@@ -221,47 +216,45 @@ class Yardstick:
         values["sliced"] = np.abs(ordered[None] - self._reference_sorted).mean(axis=(1, 2))
         return {name: float(values[name].mean()) for name in self.names}
 
-    def compare(
-        self,
-        fields: Float[np.ndarray, "n *grid c"] | FieldFeatures,
-        *,
-        resamples: int = 200,
-        trajectories: np.ndarray | None = None,
-        seed: int = 0,
-    ) -> dict[str, Distance]:
+    def compare(self, fields: Float[np.ndarray, "m *grid c"] | FieldFeatures) -> dict[str, Distance]:
         """Every distance with its floor, null band, interval, p-value and Holm's verdict.
 
         Args:
-            fields: ``n`` fields in physical units, or their features.
-            resamples: of the trajectories, for the interval (95%).
-            trajectories: label of the trajectory each field comes from; every field its own if left out.
-            seed: of the resampling.
+            fields: two or more sets of ``n`` independent fields, one after the other, in physical units; or their
+                features.
 
         Returns:
-            the distances by name, in the order of ``names``.
+            the distances by name, in the order of ``names``; each is the mean over the sets.
 
         Raises:
-            ValueError: as `distances`.
+            ValueError: another number of fields, another grid, or non-finite values.
         """
-        features = self._features(fields)
-        values = self.distances(features)
-        below, above = self._deviations(features, resamples, trajectories, seed)
+        features = fields if isinstance(fields, FieldFeatures) else self.frame(fields)
+        sets = len(features) // self.n
+        if sets < 2 or len(features) != sets * self.n:
+            raise ValueError(
+                f"{len(features)} fields are no two or more sets of {self.n}, over which a distance has its interval."
+            )
+        each = [self.distances(features.part(i * self.n, (i + 1) * self.n)) for i in range(sets)]
+        values = {name: float(np.mean([one[name] for one in each])) for name in self.names}
         p_values, definitions = self.p_values(values), self.definitions()
         inside = holm(list(p_values.values()), self.level)
-        return {
-            name: Distance(
+        quantile = float(student.ppf(0.975, sets - 1))
+        entries = {}
+        for name, kept in zip(self.names, inside):
+            half = quantile * float(np.std([one[name] for one in each], ddof=1)) / np.sqrt(sets)
+            entries[name] = Distance(
                 definition=definitions[name],
                 unit=UNITS.get(name.split("_")[0], ""),
                 value=values[name],
                 floor=self.floor[name],
                 null95=self.null95[name],
-                interval=(max(values[name] - Z95 * below[i], 0.0), values[name] + Z95 * above[i]),
+                interval=(max(values[name] - half, 0.0), values[name] + half),
                 n=self.n,
                 p_value=p_values[name],
-                inside=bool(inside[i]),
+                inside=bool(kept),
             )
-            for i, name in enumerate(self.names)
-        }
+        return entries
 
     def p_values(self, values: dict[str, float]) -> dict[str, float]:
         """Share of the draws at or above each value, counting the value itself as one draw."""
@@ -269,40 +262,6 @@ class Yardstick:
             name: float((1 + (self.null[:, i] >= values[name]).sum()) / (1 + self.draws))
             for i, name in enumerate(self.names)
         }
-
-    def _deviations(
-        self, features: FieldFeatures, resamples: int, trajectories: np.ndarray | None, seed: int
-    ) -> tuple[list[float], list[float]]:
-        """Linearised standard deviations of every distance over fresh sets.
-
-        Of the mean over the references, and the root mean square over the references of those against each alone.
-        """
-        rng = np.random.default_rng((seed, 3))
-        labels = np.arange(self.n) if trajectories is None else np.unique(trajectories, return_inverse=True)[1]
-        size = int(labels.max()) + 1
-        chosen = rng.multinomial(size, np.full(size, 1 / size), size=resamples)[:, labels]
-        own = features.rows.mean(axis=0)
-        means = chosen.astype(np.float32) @ features.rows / chosen.sum(axis=1, keepdims=True)
-        values = self.measures.between((own + STEP * (means - own))[:, None], self._reference_means[None])
-        order = np.argsort(features.projections, axis=1)
-        ordered = np.take_along_axis(features.projections, order, axis=1)
-        positions = (np.arange(self.n) + 0.5) / self.n
-        sliced = np.empty((resamples, self.references))
-        for i, counts in enumerate(chosen):
-            if trajectories is None:
-                # Repeating the ordered values keeps them ordered: no sort per resampling.
-                copies = np.repeat(ordered.ravel(), counts[order].ravel()).reshape(ordered.shape)
-            else:
-                repeated = np.repeat(np.arange(self.n), counts)
-                take = np.minimum((positions * len(repeated)).astype(int), len(repeated) - 1)
-                copies = np.sort(features.projections[:, repeated], axis=1)[:, take]
-            moved = ordered + STEP * (copies - ordered)
-            sliced[i] = np.abs(moved[None] - self._reference_sorted).mean(axis=(1, 2))
-        values["sliced"] = sliced
-        by_name = [values[name] / STEP for name in self.names]
-        together = [float(one.mean(axis=-1).std(ddof=1)) for one in by_name]
-        single = [float(np.sqrt((one.var(axis=0, ddof=1)).mean())) for one in by_name]
-        return together, single
 
     def _features(self, fields: np.ndarray | FieldFeatures) -> FieldFeatures:
         features = fields if isinstance(fields, FieldFeatures) else self.frame(fields)

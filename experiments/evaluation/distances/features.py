@@ -43,6 +43,10 @@ class FieldFeatures:
     def __len__(self) -> int:
         return self.rows.shape[0]
 
+    def part(self, start: int, stop: int) -> FieldFeatures:
+        """The features of some of the fields."""
+        return FieldFeatures(self.rows[start:stop], self.projections[:, start:stop])
+
 
 class Frame:
     """The ruler: everything that turns a field into features, fixed by reference fields alone.

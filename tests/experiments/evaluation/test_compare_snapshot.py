@@ -14,7 +14,7 @@ from experiments.evaluation.verdict import verdict
 from experiments.files import write_arrays
 
 TESTED, REFINED, LAYER = 60, 50, 0.5
-DRAWN = 2 * TESTED
+DRAWN = 8 * 60
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def compared(law):
         trained_on=400,
         layer_time=LAYER,
         sizes=Sizes(
-            n=60, draws=180, tested=TESTED, refined=REFINED, relabellings=199, resamples=20, separations=(1, 4),
+            n=60, draws=180, tested=TESTED, refined=REFINED, relabellings=199, separations=(1, 4),
             directions=8,
         ),
         times=(1.0, 8.0),
