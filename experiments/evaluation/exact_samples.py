@@ -21,6 +21,7 @@ from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
 from experiments.evaluation.cost import Progress, in_turn
 from experiments.evaluation.distances import Yardstick
 from experiments.evaluation.distances.distribution import SETS
+from experiments.evaluation.intervals import central
 from experiments.evaluation.results import (
     BaselineRow,
     Baselines,
@@ -211,7 +212,7 @@ def _scores(
     scores = {}
     for name, (definition, unit) in SCORES.items():
         drawn = [one[name] for one in (held_out if name == "high_quality" else perfect)]
-        low, high = np.quantile(drawn, [0.025, 0.975])
+        low, high = central(np.array(drawn))
         scores[name] = Score(definition, unit, own[name], float(np.median(drawn)), (float(low), float(high)))
     return scores
 

@@ -35,6 +35,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from experiments.evaluation.distances import Frame, holm, resolved_shells
+from experiments.evaluation.intervals import CENTRAL, central, over_cases
 from experiments.evaluation.results import Distance, Distances, Interval, Score, Scores
 from experiments.evaluation.scores import coverage, rank_flatness, rank_histogram
 
@@ -261,7 +262,7 @@ class PosteriorYardstick:
         Raises:
             ValueError: another shape than the reference's, or values that are not finite.
         """
-        measured = _Measured(self, ensembles)
+        measured, cases = _Measured(self, ensembles), len(self.truths)
         values = measured.scores(None)
         copies = [measured.scores(chosen) for chosen in self._chosen]
         entries = {
@@ -270,15 +271,15 @@ class PosteriorYardstick:
                 values[name],
                 self._targets[name],
                 self.band(name),
-                _interval(np.array([one[name] for one in copies]), values[name]),
+                over_cases(np.array([one[name] for one in copies]), values[name], cases),
             )
             for name in SCORES
             if name in values
         }
         for name, (definition, unit, own, reference) in (residuals or {}).items():
             mine, theirs = (np.asarray(one, np.float64).mean(axis=1) for one in (own, reference))
-            low, high = np.quantile(theirs[self._chosen].mean(axis=1), [0.025, 0.975])
-            interval = _interval(mine[self._chosen].mean(axis=1), float(mine.mean()))
+            low, high = np.quantile(theirs[self._chosen].mean(axis=1), CENTRAL)
+            interval = over_cases(mine[self._chosen].mean(axis=1), float(mine.mean()), cases)
             band = (float(low), float(high))
             entries[name] = Score(definition, unit, float(mine.mean()), float(theirs.mean()), band, interval)
         picked = self._parts(self._thinned(self._flat(self.reference[:, self._picked])))
@@ -307,7 +308,7 @@ class PosteriorYardstick:
                     values[name],
                     self.floor[name],
                     self.null95[name],
-                    _interval(np.array([one[name] for one in copies]), values[name], least=0.0),
+                    over_cases(np.array([one[name] for one in copies]), values[name], len(self.truths), least=0.0),
                     self.members,
                     p_values[name],
                     bool(inside[name]),
@@ -395,11 +396,5 @@ def _root(squared: np.ndarray | float) -> float:
 
 def _widened(drawn: np.ndarray, factor: float) -> Interval:
     middle = float(np.median(drawn))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = central(drawn)
     return float(middle + factor * (low - middle)), float(middle + factor * (high - middle))
-
-
-def _interval(copies: np.ndarray, value: float, least: float = -np.inf) -> Interval:
-    """95% interval from resampled values, shifted by the inflation that resampling itself brings."""
-    low, high = np.quantile(copies, [0.025, 0.975]) - copies.mean() + value
-    return max(float(low), least), float(high)

@@ -46,6 +46,7 @@ from scipy.stats import t as student
 
 from experiments.evaluation.distances.features import DIRECTIONS, RESOLVED, FieldFeatures, Frame
 from experiments.evaluation.distances.measures import QUANTILES, Measures
+from experiments.evaluation.intervals import central
 from experiments.evaluation.results import Distance
 
 Progress = Callable[[int, int, str], None]
@@ -283,7 +284,7 @@ class Yardstick:
         """
         curves = curve(self._block_means.reshape(-1, self.frame.columns))
         middle = np.median(curves, axis=0)
-        low, high = np.quantile(curves, [0.025, 0.975], axis=0)
+        low, high = central(curves)
         share = self.n / len(self.pool)
         widen = np.sqrt((1 + share) / (1 - share))
         return middle, middle + (low - middle) * widen, middle + (high - middle) * widen

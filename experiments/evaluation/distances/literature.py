@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 
 from experiments.evaluation.distances.features import Frame
+from experiments.evaluation.intervals import central
 from experiments.evaluation.results import Score
 from experiments.evaluation.scores.neighbours import Neighbourhoods, squared_distances
 
@@ -277,7 +278,7 @@ def literature(
     scores = {}
     for name, value in values.items():
         drawn = np.array([one[name] for one in null])
-        low, high = np.quantile(drawn, [0.025, 0.975])
+        low, high = central(drawn)
         definition, unit = DEFINITIONS[name]
         scores[name] = Score(definition, unit, value, float(np.median(drawn)), (float(low), float(high)))
     return scores

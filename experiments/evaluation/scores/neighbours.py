@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from experiments.evaluation.intervals import central
 from experiments.evaluation.results import Score
 from gan.augmentation import Symmetries
 
@@ -190,7 +191,7 @@ def diversity(
     halves = np.array([_within(reference, rng.permutation(2 * fields)[:fields]) for _ in range(draws)])
     middle = float(halves.mean())
     # A half of 2 n fields varies about their mean with the variance V/n (1 - 1/2), a fresh set with V/n (1 + 1/2).
-    low, high = (1 + (np.quantile(halves, [0.025, 0.975]) / middle - 1) * np.sqrt(3)).tolist()
+    low, high = (1 + (central(np.asarray(halves)) / middle - 1) * np.sqrt(3)).tolist()
     value = _within(own, np.arange(fields)) / middle
     return Score(
         f"mean distance of {fields} fields to the nearest other one, modulo symmetries, over the same of solver fields",

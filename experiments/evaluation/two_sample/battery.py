@@ -32,6 +32,7 @@ from scipy.stats import rankdata
 
 from experiments.evaluation.distances.features import Frame
 from experiments.evaluation.distances.measures import QUANTILES, Measures
+from experiments.evaluation.intervals import central
 from experiments.evaluation.results import Bound, Interval, Test, Tests
 from experiments.evaluation.two_sample.classifiers import (
     Scores,
@@ -319,7 +320,7 @@ class Battery:
         )
 
     def _entry(self, name: str, statistic: Statistic, scores: Scores | None, threshold: float) -> Test:
-        low, high = (float(q) for q in np.quantile(statistic, [0.025, 0.975]))
+        low, high = (float(q) for q in central(statistic))
         definition, unit = _definition(name)
         if scores is None:
             return Test(definition, unit, float(statistic[0]), None, (low, high), p_value(statistic))
