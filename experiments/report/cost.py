@@ -56,7 +56,10 @@ def _search(cost: Cost) -> str:
     """Every setting that was tried, failed ones with their reason; nothing where none was."""
     if not cost.search:
         return ""
-    keys = list(dict.fromkeys(key for row in cost.search for key in row.setting))
+    named = list(dict.fromkeys(key for row in cost.search for key in row.setting))
+    # What all settings share is said once, so that the table fits the page.
+    shared = {key for key in named if len(cost.search) > 1 and len({row.setting.get(key) for row in cost.search}) == 1}
+    keys = [key for key in named if key not in shared]
     merits = list(dict.fromkeys(key for row in cost.search for key in row.values))
     rows = [
         [
@@ -70,7 +73,9 @@ def _search(cost: Cost) -> str:
     head = [*map(name, keys), "per sample", *map(name, merits), "as good"]
     marked = [row is cost.cheapest for row in cost.search]
     listing = table(head, rows, marked, text=[len(head) - 1])
-    return folded(f"The search, {len(rows)} solver settings", listing, shown=True)
+    common = setting(SolverRow({key: cost.search[0].setting[key] for key in named if key in shared}, None, None, {}))
+    about = f" (all: {html.escape(common)})" if shared else ""
+    return folded(f"The search, {len(rows)} solver settings{about}", listing, shown=True)
 
 
 def _as_good(row: SolverRow) -> str:
