@@ -27,7 +27,7 @@ environment.prepare()
 import jax
 import numpy as np
 
-from experiments.evaluation.refinement import gaussian_fields
+from experiments.evaluation.gaussian_fields import gaussian_fields
 from experiments.evaluation.snapshot import FOLLOWED, path
 from experiments.evaluation.two_sample.battery import Battery
 from experiments.evaluation.two_sample.classifiers import auc

@@ -21,7 +21,8 @@ from experiments.evaluation.distances import FieldFeatures, Yardstick
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
 from experiments.evaluation.figures import snapshot_figures
-from experiments.evaluation.refinement import BANK, Refine, Start, gaussian_fields, refinement_curves
+from experiments.evaluation.gaussian_fields import gaussian_fields
+from experiments.evaluation.refinement import BANK, Refine, Start, refinement_curves
 from experiments.evaluation.results import (
     BaselineRow,
     Baselines,

@@ -252,7 +252,7 @@ class Solvers:
         return fields
 
     def _begin(self, start: str, count: int) -> np.ndarray:
-        from experiments.evaluation.refinement import gaussian_fields
+        from experiments.evaluation.gaussian_fields import gaussian_fields
         from experiments.evaluation.snapshot import moved
 
         training = self.dataset.train.reshape(-1, *self.task.system(self.config).field_shape)

@@ -4,6 +4,8 @@ The reference side is prepared once (`Battery`); every set of samples is then te
 
 - ``classifier_features``: area under the ROC curve of gradient boosting on physical features;
 - ``classifier_extremes``: its most and least sample-like ratings, where few wrong samples among many right ones show;
+- ``classifier_gaussian``: ratings by gradient boosting that was trained to tell training fields from Gaussian fields of
+  their second moments. A few Gaussian fields among many right ones teach a classifier of samples too little;
 - ``classifier_fields``: area under the ROC curve of a small convolutional network;
 - ``features``: means, spreads and quantiles of every physical feature;
 - ``spectrum``, ``values``, ``increments_S``, ``quantiles``, ``correlation``, ``kernel``: the distances of
@@ -32,12 +34,14 @@ from scipy.stats import rankdata
 
 from experiments.evaluation.distances.features import Frame
 from experiments.evaluation.distances.measures import QUANTILES, Measures
+from experiments.evaluation.gaussian_fields import gaussian_fields
 from experiments.evaluation.intervals import central
 from experiments.evaluation.results import Bound, Interval, Test, Tests
 from experiments.evaluation.two_sample.classifiers import (
     Scores,
     auc,
     auc_interval,
+    boosted_rating,
     boosted_scores,
     convolutional_scores,
 )
@@ -157,6 +161,8 @@ class Battery:
         chosen = np.random.default_rng((seed, 32)).permutation(len(training))[:tested]
         self._fit_fields = training[chosen]
         self._fit_features = features(self._fit_fields)
+        gaussian = gaussian_fields(training, tested, seed=seed, homogeneous=homogeneous and periodic)
+        self._rate_gaussian = boosted_rating((features(gaussian), self._fit_features), seed=seed)
         self._reference_fields = np.asarray(reference, np.float32)
         self.reference = self.prepare(self._reference_fields)
 
@@ -223,10 +229,10 @@ class Battery:
         statistics = {
             name: labels.deviations(rankdata(np.concatenate(scores))[:, None])[:, 0] for name, scores in ratings.items()
         }
-        rated = np.concatenate(ratings["classifier_features"])
-        cuts = [*EXTREMES, *(1 - share for share in EXTREMES)]
-        beyond = np.stack([rated <= c for c in np.quantile(rated, cuts)], axis=1)
-        statistics["classifier_extremes"] = np.abs(labels.deviations(beyond)).max(axis=1)
+        statistics["classifier_extremes"] = self._extremes(np.concatenate(ratings["classifier_features"]))
+        rated = self._rate_gaussian(np.concatenate([own.features, against.features]))
+        middle = np.abs(labels.deviations(rankdata(rated)[:, None])[:, 0])
+        statistics["classifier_gaussian"] = np.maximum(middle, self._extremes(rated))
         energies = [self._energies(one.rows) for one in (own, against)]
         pooled = np.concatenate([np.concatenate([own.features, against.features]), np.concatenate(energies)], axis=1)
         moved = [labels.deviations(rows) for rows in (pooled, *self._spreads(pooled))]
@@ -236,6 +242,12 @@ class Battery:
         if bank:
             statistics |= self._nearness(own.described, against.described, bank)
         return Outcome(statistics, ratings, self._differences(*energies))
+
+    def _extremes(self, rated: np.ndarray) -> Statistic:
+        """Largest excess or lack of samples among the highest and among the lowest ratings."""
+        cuts = [*EXTREMES, *(1 - share for share in EXTREMES)]
+        beyond = np.stack([rated <= c for c in np.quantile(rated, cuts)], axis=1)
+        return np.abs(self.labels.deviations(beyond)).max(axis=1)
 
     def _energies(self, rows: np.ndarray) -> np.ndarray:
         """Energy of each field: in all, then of each resolved shell of each channel."""
@@ -345,6 +357,10 @@ def _definition(name: str) -> tuple[str, str]:
         ),
         "classifier_extremes": (
             "largest excess or lack of samples among the fields that this classifier rates most or least sample-like",
+            "standard errors",
+        ),
+        "classifier_gaussian": (
+            "largest difference in the ratings by a classifier that tells training fields from Gaussian fields",
             "standard errors",
         ),
         "classifier_fields": (

@@ -8,6 +8,7 @@ small convolutional network on the fields themselves, moved at random by the sys
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -40,11 +41,25 @@ def boosted_scores(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Scores:
-    """Rate held-out features by gradient boosting (scikit-learn's histogram trees), trained on ``fit``.
+    """Rate held-out features by gradient boosting trained on ``fit``; arguments as of `boosted_rating`.
 
     Args:
-        fit: features of samples and of reference fields to train on; the larger set is cut to the smaller.
+        fit: features of samples and of reference fields to train on.
         held: features of samples and of reference fields to rate.
+        rounds: trees.
+        seed: of the trees.
+    """
+    rate = boosted_rating(fit, rounds=rounds, seed=seed)
+    return Scores(*map(rate, held))
+
+
+def boosted_rating(
+    fit: tuple[Float[np.ndarray, "a d"], Float[np.ndarray, "b d"]], *, rounds: int = ROUNDS, seed: int = 0
+) -> Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, " n"]]:
+    """Train gradient boosting (scikit-learn's histogram trees) and return what rates features by it.
+
+    Args:
+        fit: features of both classes; the larger set is cut to the smaller. The first class is rated high.
         rounds: trees.
         seed: of the trees.
     """
@@ -66,7 +81,12 @@ def boosted_scores(
     # One thread: where others share the cores, threads that wait for one another take a hundred times as long.
     with threadpool_limits(1):
         model.fit(np.concatenate([one[:count] for one in fit]), labels)
-        return Scores(*(model.decision_function(one) for one in held))
+
+    def rate(features: np.ndarray) -> np.ndarray:
+        with threadpool_limits(1):
+            return model.decision_function(features)
+
+    return rate
 
 
 def convolutional_scores(

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.evaluation.two_sample import battery as module
 from experiments.evaluation.two_sample.battery import Battery
-from experiments.evaluation.two_sample.classifiers import boosted_scores
+from experiments.evaluation.two_sample.classifiers import boosted_rating, boosted_scores
 from experiments.evaluation.two_sample.physical_features import PhysicalFeatures
 
 TESTED = 400
@@ -17,7 +17,8 @@ TESTED = 400
 def _few_trees():
     """Enough for sets of this size, in a fifth of the time."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(module, "boosted_scores", partial(boosted_scores, rounds=25))
+    for one in (boosted_rating, boosted_scores):
+        patch.setattr(module, one.__name__, partial(one, rounds=25))
     yield
     patch.undo()
 

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.evaluation.distances import Yardstick
-from experiments.evaluation.refinement import BANK, Start, enters, gaussian_fields, refinement_curves
+from experiments.evaluation.gaussian_fields import gaussian_fields
+from experiments.evaluation.refinement import BANK, Start, enters, refinement_curves
 from experiments.evaluation.two_sample import battery as module
 from experiments.evaluation.two_sample.battery import Battery
-from experiments.evaluation.two_sample.classifiers import boosted_scores
+from experiments.evaluation.two_sample.classifiers import boosted_rating, boosted_scores
 from experiments.evaluation.two_sample.physical_features import PhysicalFeatures
 
 TESTED = 60
@@ -27,7 +28,8 @@ def test_a_curve_enters_at_the_first_time_at_which_nothing_tells_it_and_never_wh
 def _few_trees():
     """Enough for sets of this size."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(module, "boosted_scores", partial(boosted_scores, rounds=15))
+    for one in (boosted_rating, boosted_scores):
+        patch.setattr(module, one.__name__, partial(one, rounds=15))
     yield
     patch.undo()
 

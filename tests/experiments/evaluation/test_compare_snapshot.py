@@ -21,7 +21,8 @@ DRAWN = 8 * 60
 def compared(law):
     """Sections and figures of samples of which a sixth are three times too strong and one is not finite."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(battery, "boosted_scores", partial(classifiers.boosted_scores, rounds=15))
+    for one in (classifiers.boosted_rating, classifiers.boosted_scores):
+        patch.setattr(battery, one.__name__, partial(one, rounds=15))
     patch.setattr(battery, "convolutional_scores", partial(classifiers.convolutional_scores, steps=5))
     rng = np.random.default_rng(0)
     draw = partial(law.draw, rng)

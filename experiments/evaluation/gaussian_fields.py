@@ -1,0 +1,45 @@
+"""Gaussian fields with the second moments of given ones: the closest law that knows nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+COMBINED = 4096
+"""Fields whose deviations are combined into Gaussian ones."""
+
+
+def gaussian_fields(
+    fields: Float[np.ndarray, "n *grid c"], count: int, *, seed: int, homogeneous: bool = True
+) -> Float[np.ndarray, "m *grid c"]:
+    """Gaussian fields ``(count, *grid, channels)`` with the mean and the covariance of the given ones.
+
+    The closest start that knows the second moments and nothing else. Where the law is the same everywhere on a periodic
+    grid, white noise is coloured by the Cholesky factor of the cross-spectral matrix ``<u_c^ u_d^*>`` of each
+    wavenumber; elsewhere a sample is the mean plus a random combination of the fields' deviations from it.
+
+    Args:
+        fields: of which the moments are taken.
+        count: of the new fields.
+        seed: of the noise.
+        homogeneous: whether the law is the same everywhere on a periodic grid.
+    """
+    fields, rng = np.asarray(fields, np.float32), np.random.default_rng((seed, 6))
+    if not (homogeneous and fields.ndim > 2):
+        some = fields[:COMBINED]
+        weights = rng.standard_normal((count, len(some)), dtype=np.float32) / np.float32(np.sqrt(len(some)))
+        middle = some.mean(axis=0)
+        return middle + np.tensordot(weights, some - middle, axes=1)
+    axes = tuple(range(1, fields.ndim - 1))
+    shape, channels = fields.shape[1:-1], fields.shape[-1]
+    mean = fields.mean(axis=(0, *axes), dtype=np.float64).astype(np.float32)
+    cross: np.ndarray | float = 0.0
+    for start in range(0, len(fields), 1024):
+        hat = np.fft.rfftn(fields[start : start + 1024] - mean, axes=axes)
+        cross = cross + np.einsum("n...c,n...d->...cd", hat, np.conj(hat), dtype=np.complex128)
+    cross = np.asarray(cross) / len(fields) / np.prod(shape)
+    scale = np.trace(cross, axis1=-2, axis2=-1).real[..., None, None]
+    factor = np.linalg.cholesky(cross + (1e-12 * scale + 1e-30) * np.eye(channels))
+    noise = rng.standard_normal((count, *shape, channels), dtype=np.float32)
+    coloured = np.einsum("...cd,n...d->n...c", factor, np.fft.rfftn(noise, axes=axes))
+    return (np.fft.irfftn(coloured, s=shape, axes=axes) + mean).astype(np.float32)
