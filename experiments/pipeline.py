@@ -63,7 +63,7 @@ def _run(
     dataset = make_data(experiment, config, folder, progress)
     problem = experiment.learnt().problem(config, dataset)
     describe_networks(config, problem, folder, progress)
-    trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
+    trained = train(problem, config, folder.path, resume=resume, progress=progress.training(), note=progress.note)
     if resume and folder.comparison_file.exists():
         with suppress(UserError):
             comparison = folder.comparison()
@@ -155,9 +155,17 @@ def load_trained(experiment: Experiment, folder: RunFolder, dataset: Any) -> Any
 
 
 def _need_checkpoint(folder: RunFolder) -> None:
-    """Refuse a run without checkpoints before its training fields are looked for, which may take minutes."""
-    if not any(one.name.isdigit() for one in folder.checkpoints.glob("*")):
+    """Refuse a run without a whole checkpoint before its training fields are looked for, which may take minutes."""
+    from gan.training.checkpoint import Checkpoints, DamagedCheckpointError
+
+    checkpoints = Checkpoints(folder.path, folder.config.training.keep)
+    latest = checkpoints.latest()
+    if latest is None:
         raise UserError(f"{folder.path} holds no checkpoint yet; go on with it by `{folder.resume_command()}`.")
+    try:
+        checkpoints.check(latest)
+    except DamagedCheckpointError as error:
+        raise UserError(f"{error} Go on from that by `{folder.resume_command()}`.") from None
 
 
 def _study(study: Study, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Comparison:
