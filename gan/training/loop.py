@@ -13,6 +13,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -274,7 +275,9 @@ class Trainer:
         found = checkpoints.restore_newest(self.state, note) if resume else None
         kept = rewind(self.folder, found and found[0])
         for line in kept:
-            self.alarms.see(line)
+            # A line that somebody else wrote may lack what the alarms read.
+            with suppress(KeyError):
+                self.alarms.see(line)
         if found is None:
             return self.state, 0.0, None
         last = kept[-1] if kept else {}

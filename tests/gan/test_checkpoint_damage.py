@@ -181,3 +181,17 @@ def test_checksums_are_of_all_files_below(tmp_path):
     assert damage(tmp_path) is None
     (tmp_path / "a" / "b").write_text("Content")
     assert "a/b has changed" in damage(tmp_path)
+
+
+def test_a_record_with_odd_lines_does_not_hinder_the_training(toy, whole, copied):
+    odd = ['{"step": 7, "seconds": null}', '{"step": 8}', '{"step": "9", "a": [1]}', "3", "[" * 10**5, '{"step": true}']
+    shutil.rmtree(copied / "checkpoints" / "15")
+    record = copied / "metrics.jsonl"
+    *own, last = record.read_text().splitlines()
+    odd.append(json.dumps({**json.loads(own[-1]), "seconds": None}))
+    record.write_text("\n".join([*own[:1], *odd]))
+    trained, _ = resumed(toy, copied)
+    for ours, theirs in zip(leaves_of(trained), leaves_of(whole[0])):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [json.loads(line)["step"] for line in record.read_text().splitlines()] == [5, 8, 15]
+    assert json.loads(record.read_text().splitlines()[-1])["validation"] == json.loads(last)["validation"]
