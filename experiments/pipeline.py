@@ -17,6 +17,7 @@ from typing import Any
 from experiments import catalog, export, files
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
+from experiments.estimate import check_cost
 from experiments.evaluation import results
 from experiments.evaluation.results import Comparison
 from experiments.experiment import Experiment, Study
@@ -77,8 +78,9 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
 
     Raises:
         ValueError: devices that do not divide the batch, networks that do not fit the grid, a play that does not fit
-            the objective, too little data for the batch or for the comparison.
+            the objective, too little data for the batch or for the comparison, or far too much of anything.
     """
+    check_cost(config)
     experiment.check(config)
     if experiment.task is not None:
         from gan import check_recipe

@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
+from experiments.estimate import check_refinement
 from experiments.export import Fields
 from experiments.runs import RunFolder, open_folder
 
@@ -58,12 +59,13 @@ class Run:
             and attributes.
 
         Raises:
-            UserError: count below 1, refine below 0, or a run without a checkpoint.
+            UserError: count below 1, refine below 0 or far too long, or a run without a whole checkpoint.
         """
         if count < 1:
             raise UserError(f"count must be at least 1, found {count}.")
         if not (np.isfinite(refine) and refine >= 0):
             raise UserError(f"refine must be a solver time of at least 0, found {refine}.")
+        check_refinement("refine", refine, self.config)
         if key is None:
             import jax
 
