@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from experiments import catalog, export, files
@@ -115,23 +116,35 @@ def compare(folder: RunFolder, progress: Progress | None = None, *, fresh: int |
         return _compare(experiment, folder.config, folder, dataset, trained, progress, fresh)
 
 
-def open_sampler(folder: RunFolder) -> Callable[..., Fields]:
-    """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint."""
+def open_sampler(folder: RunFolder, progress: Progress | None = None) -> Callable[..., Fields]:
+    """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint.
+
+    The training fields are made again where they are no longer in the cache, which ``progress`` tells.
+    """
+    progress = progress or Progress(silent=True)
     experiment = catalog.load(folder.experiment)
     task = experiment.learnt()
     _need_checkpoint(folder)
     # Not described in the folder, which may be read-only.
-    dataset = task.data(folder.config, Progress(silent=True).data())
+    _tell_what_is_made_again(folder, progress)
+    dataset = task.data(folder.config, progress.data())
     return task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
 
 def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Any:
     """Make or find the data set, and say in ``data.json`` where it lies."""
+    _tell_what_is_made_again(folder, progress)
     dataset = experiment.learnt().data(config, progress.data())
     described = {"path": str(dataset.path), **dataset.description}
     if folder.data() != json.loads(json.dumps(described)):
         files.write_json(folder.data_file, described)
     return dataset
+
+
+def _tell_what_is_made_again(folder: RunFolder, progress: Progress) -> None:
+    path = folder.data().get("path")
+    if isinstance(path, str) and not Path(path).exists():
+        progress.note(f"the training fields of this run are no longer in {path}: they are made again")
 
 
 def describe_networks(config: ExperimentConfig, problem: Any, folder: RunFolder, progress: Progress) -> None:

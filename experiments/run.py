@@ -16,6 +16,7 @@ from experiments.runs import RunFolder, open_folder
 
 if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
+    from experiments.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Run:
     refine=2.0)``."""
 
     folder: RunFolder
+    progress: Progress | None = field(default=None, repr=False, hash=False, compare=False)
     _opened: list[Any] = field(default_factory=list, repr=False, hash=False, compare=False)
 
     @property
@@ -73,12 +75,17 @@ class Run:
         if not self._opened:
             from experiments import pipeline
 
-            self._opened.append(pipeline.open_sampler(self.folder))
+            self._opened.append(pipeline.open_sampler(self.folder, self.progress))
         return self._opened[0](count, key=key, refine=refine, **condition)
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, progress: Progress | None = None) -> Run:
     """Open a run from Python.
+
+    Args:
+        path: of its folder.
+        progress: told of what takes long, as making training fields again that are no longer in the cache; silent by
+            default.
 
     Example:
         >>> run = experiments.load_run("runs/kuramoto_sivashinsky/20260101-120000")
@@ -87,4 +94,4 @@ def load_run(path: str | Path) -> Run:
     Raises:
         UserError: as ``open_folder``.
     """
-    return Run(open_folder(path))
+    return Run(open_folder(path), progress)

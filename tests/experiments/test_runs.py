@@ -245,7 +245,7 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
 def test_sampling_from_python_reaches_the_sampler_with_key_and_refinement(run_path, monkeypatch, key):
     asked = []
 
-    def open_sampler(run):
+    def open_sampler(run, progress):
         def sample(count, *, key, refine, **condition):
             asked.append((run.path, count, key, refine, condition))
             return Fields(np.zeros((count, 4, 1)), ("sample", "x", "channel"), {}, ("u",))
