@@ -16,18 +16,21 @@ from experiments.errors import UserError
 from experiments.options import check_limits, from_mapping, override, setting, to_mapping
 from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
 
+LARGEST_SEED = 2**32 - 1
+MOST_SAMPLES = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class DataConfig:
     """The training fields: how the solver makes them and how they are split, by trajectory."""
 
-    points: tuple[int, ...] = setting((64,), "grid points along each axis", minimum=4)
+    points: tuple[int, ...] = setting((64,), "grid points along each axis", minimum=4, maximum=2**20)
     extent: tuple[float, ...] = setting((22.0,), "length of the periodic box along each axis", "length", above=0)
     dt: float = setting(0.1, "time step of the solver", "time", above=0)
     trajectories: tuple[int, int, int] = setting(
-        (256, 32, 64), "independent trajectories for training, validation and test", minimum=1
+        (256, 32, 64), "independent trajectories for training, validation and test", minimum=1, maximum=MOST_SAMPLES
     )
-    snapshots: int = setting(64, "fields kept of each trajectory", minimum=1)
+    snapshots: int = setting(64, "fields kept of each trajectory", minimum=1, maximum=10**6)
     spin_up: float | None = setting(
         None,
         "solver time before the first field is kept; none: from the measured decorrelation",
@@ -38,7 +41,9 @@ class DataConfig:
         None, "solver time between kept fields; none: from the measured decorrelation", "time", above=0
     )
     chunk: int = setting(64, "trajectories solved at once; bounds the memory, not the result", minimum=1)
-    seed: int = setting(0, "seed of the data alone, so that runs with other --seed share them", minimum=0)
+    seed: int = setting(
+        0, "seed of the data alone, so that runs with other --seed share them", minimum=0, maximum=LARGEST_SEED
+    )
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -54,9 +59,11 @@ class SamplesConfig:
     """Training samples of a law that is sampled exactly, or of a file: no solver makes them."""
 
     samples: tuple[int, int, int] = setting(
-        (2**19, 20_000, 8192), "independent samples for training, validation and test", minimum=1
+        (2**19, 20_000, 8192), "independent samples for training, validation and test", minimum=1, maximum=MOST_SAMPLES
     )
-    seed: int = setting(0, "seed of the data alone, so that runs with other --seed share them", minimum=0)
+    seed: int = setting(
+        0, "seed of the data alone, so that runs with other --seed share them", minimum=0, maximum=LARGEST_SEED
+    )
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -76,14 +83,23 @@ class CompareConfig:
     """The comparison with the solver: sizes of the sets, of the null distribution and of the refinement
     study."""
 
-    fields: int = setting(2048, "fields compared on each side, from independent trajectories", minimum=2)
-    draws: int = setting(200, "draws of solver against solver for floor and null band of each distance", minimum=50)
-    tested: int = setting(
-        4096, "samples that the two-sample tests look at; as many again train their classifiers", minimum=16
+    fields: int = setting(2048, "fields compared on each side, from independent trajectories", minimum=2, maximum=2**24)
+    draws: int = setting(
+        200, "draws of solver against solver for floor and null band of each distance", minimum=50, maximum=10**6
     )
-    refined: int = setting(2048, "the same, after each solver time of the refinement", minimum=16)
-    relabellings: int = setting(5000, "random relabellings of samples and solver fields in each test", minimum=100)
-    resamples: int = setting(200, "resamplings of the cases for the interval of each score (forecast)", minimum=10)
+    tested: int = setting(
+        4096,
+        "samples that the two-sample tests look at; as many again train their classifiers",
+        minimum=16,
+        maximum=2**24,
+    )
+    refined: int = setting(2048, "the same, after each solver time of the refinement", minimum=16, maximum=2**24)
+    relabellings: int = setting(
+        5000, "random relabellings of samples and solver fields in each test", minimum=100, maximum=10**7
+    )
+    resamples: int = setting(
+        200, "resamplings of the cases for the interval of each score (forecast)", minimum=10, maximum=10**6
+    )
     level: float = setting(
         0.05, "level of the joint test, and of the Holm-corrected test over all distances", above=0, below=0.5
     )
@@ -100,19 +116,19 @@ class CompareConfig:
         above=0,
         below=1,
     )
-    projections: int = setting(128, "directions of the sliced Wasserstein distance", minimum=1)
+    projections: int = setting(128, "directions of the sliced Wasserstein distance", minimum=1, maximum=10**6)
     resolved: float = setting(
         1e-6, "modes are compared whose energy is above this share of the spectrum's peak", minimum=0, below=1
     )
-    members: int = setting(32, "ensemble members for each condition (forecast)", minimum=2)
-    cases: int = setting(64, "conditions compared (forecast)", minimum=1)
-    repeats: int = setting(5, "timings of each cost, of which the median counts", minimum=1)
+    members: int = setting(32, "ensemble members for each condition (forecast)", minimum=2, maximum=10**5)
+    cases: int = setting(64, "conditions compared (forecast)", minimum=1, maximum=10**6)
+    repeats: int = setting(5, "timings of each cost, of which the median counts", minimum=1, maximum=10**4)
     baselines: bool = setting(
         False,
         "train baselines on the same data too: autoencoders, flow matching, regression where there is a condition",
     )
     search: bool = setting(True, "search the cheapest solver setting that reaches the generator's error")
-    seed: int = setting(0, "seed of the draws and resamplings", minimum=0)
+    seed: int = setting(0, "seed of the draws and resamplings", minimum=0, maximum=LARGEST_SEED)
 
     def __post_init__(self) -> None:
         check_limits(self)

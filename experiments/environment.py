@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import sys
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def keep_freed_memory() -> None:
     mallopt(top_pad, 2**26)
 
 
+_python_format = warnings.formatwarning
+
+
 XLA_FLAGS = {
     # XLA's YNN convolutions take 1.45 times as long as its others in two dimensions, and more memory.
     "xla_cpu_experimental_ynn_fusion_type": "-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
@@ -58,12 +62,24 @@ def xla_flags(said: str, jaxlib: str) -> str:
     return " ".join(filter(None, (said, *ours)))
 
 
+def one_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Write a warning of ours as one line without our source, and any other as Python does."""
+    wings = [str(Path(__file__).parents[1] / wing) + os.sep for wing in ("physics", "gan", "experiments")]
+    ours = category.__module__.partition(".")[0] in ("physics", "gan", "experiments") or filename.startswith(
+        tuple(wings)
+    )
+    return f"warning: {message}\n" if ours else _python_format(message, category, filename, lineno, line)
+
+
 def prepare() -> None:
     """Set what jax reads at import; where jax is already imported, its own settings are updated instead.
 
     XLA reads its flags when jax first looks for devices: where it has, they change nothing here.
     """
     keep_freed_memory()
+    warnings.formatwarning = one_line
     settings = {
         "JAX_COMPILATION_CACHE_DIR": str(compilation_cache()),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

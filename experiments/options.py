@@ -48,9 +48,9 @@ def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str:
     if "choices" in limits and value not in limits["choices"]:
         return "one of " + ", ".join(map(str, limits["choices"]))
     if "minimum" in limits and value < limits["minimum"]:
-        return f"at least {limits['minimum']:g}"
+        return f"at least {show(limits['minimum'])}"
     if "maximum" in limits and value > limits["maximum"]:
-        return f"at most {limits['maximum']:g}"
+        return f"at most {show(limits['maximum'])}"
     if "above" in limits and value <= limits["above"]:
         return f"above {limits['above']:g}"
     if "below" in limits and value >= limits["below"]:

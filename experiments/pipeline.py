@@ -12,11 +12,13 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from experiments import export, files
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
+from experiments.estimate import check_cost
 from experiments.evaluation import results
 from experiments.evaluation.results import Comparison
 from experiments.experiment import Experiment, Study
@@ -63,7 +65,7 @@ def _run(
     dataset = make_data(experiment, config, folder, progress)
     problem = experiment.learnt().problem(config, dataset)
     describe_networks(config, problem, folder, progress)
-    trained = train(problem, config, folder.path, resume=resume, progress=progress.training())
+    trained = train(problem, config, folder.path, resume=resume, progress=progress.training(), note=progress.note)
     if resume and folder.comparison_file.exists():
         with suppress(UserError):
             comparison = folder.comparison()
@@ -77,8 +79,9 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
 
     Raises:
         ValueError: devices that do not divide the batch, networks that do not fit the grid, a play that does not fit
-            the objective, too little data for the batch or for the comparison.
+            the objective, too little data for the batch or for the comparison, or far too much of anything.
     """
+    check_cost(config)
     experiment.check(config)
     if experiment.task is not None:
         from gan import check_recipe
@@ -113,23 +116,35 @@ def compare(folder: RunFolder, progress: Progress | None = None, *, fresh: int |
         return _compare(experiment, folder.config, folder, dataset, trained, progress, fresh)
 
 
-def open_sampler(folder: RunFolder) -> Callable[..., Fields]:
-    """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint."""
+def open_sampler(folder: RunFolder, progress: Progress | None = None) -> Callable[..., Fields]:
+    """Return ``(count, *, key, refine, **condition) -> Fields`` of a run's last checkpoint.
+
+    The training fields are made again where they are no longer in the cache, which ``progress`` tells.
+    """
+    progress = progress or Progress(silent=True)
     experiment = folder.definition()
     task = experiment.learnt()
     _need_checkpoint(folder)
     # Not described in the folder, which may be read-only.
-    dataset = task.data(folder.config, Progress(silent=True).data())
+    _tell_what_is_made_again(folder, progress)
+    dataset = task.data(folder.config, progress.data())
     return task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
 
 def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Any:
     """Make or find the data set, and say in ``data.json`` where it lies."""
+    _tell_what_is_made_again(folder, progress)
     dataset = experiment.learnt().data(config, progress.data())
     described = {"path": str(dataset.path), **dataset.description}
     if folder.data() != json.loads(json.dumps(described)):
         files.write_json(folder.data_file, described)
     return dataset
+
+
+def _tell_what_is_made_again(folder: RunFolder, progress: Progress) -> None:
+    path = folder.data().get("path")
+    if isinstance(path, str) and not Path(path).exists():
+        progress.note(f"the training fields of this run are no longer in {path}: they are made again")
 
 
 def describe_networks(config: ExperimentConfig, problem: Any, folder: RunFolder, progress: Progress) -> None:
@@ -155,9 +170,17 @@ def load_trained(experiment: Experiment, folder: RunFolder, dataset: Any) -> Any
 
 
 def _need_checkpoint(folder: RunFolder) -> None:
-    """Refuse a run without checkpoints before its training fields are looked for, which may take minutes."""
-    if not any(one.name.isdigit() for one in folder.checkpoints.glob("*")):
+    """Refuse a run without a whole checkpoint before its training fields are looked for, which may take minutes."""
+    from gan.training.checkpoint import Checkpoints, DamagedCheckpointError
+
+    checkpoints = Checkpoints(folder.path, folder.config.training.keep)
+    latest = checkpoints.latest()
+    if latest is None:
         raise UserError(f"{folder.path} holds no checkpoint yet; go on with it by `{folder.resume_command()}`.")
+    try:
+        checkpoints.check(latest)
+    except DamagedCheckpointError as error:
+        raise UserError(f"{error} Go on from that by `{folder.resume_command()}`.") from None
 
 
 def _study(study: Study, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Comparison:

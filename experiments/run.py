@@ -10,11 +10,13 @@ import numpy as np
 
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
+from experiments.estimate import check_refinement
 from experiments.export import Fields
 from experiments.runs import RunFolder, open_folder
 
 if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
+    from experiments.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Run:
     refine=2.0)``."""
 
     folder: RunFolder
+    progress: Progress | None = field(default=None, repr=False, hash=False, compare=False)
     _opened: list[Any] = field(default_factory=list, repr=False, hash=False, compare=False)
 
     @property
@@ -58,12 +61,13 @@ class Run:
             and attributes.
 
         Raises:
-            UserError: count below 1, refine below 0, or a run without a checkpoint.
+            UserError: count below 1, refine below 0 or far too long, or a run without a whole checkpoint.
         """
         if count < 1:
             raise UserError(f"count must be at least 1, found {count}.")
         if not (np.isfinite(refine) and refine >= 0):
             raise UserError(f"refine must be a solver time of at least 0, found {refine}.")
+        check_refinement("refine", refine, self.config)
         if key is None:
             import jax
 
@@ -71,12 +75,17 @@ class Run:
         if not self._opened:
             from experiments import pipeline
 
-            self._opened.append(pipeline.open_sampler(self.folder))
+            self._opened.append(pipeline.open_sampler(self.folder, self.progress))
         return self._opened[0](count, key=key, refine=refine, **condition)
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, progress: Progress | None = None) -> Run:
     """Open a run from Python.
+
+    Args:
+        path: of its folder.
+        progress: told of what takes long, as making training fields again that are no longer in the cache; silent by
+            default.
 
     Example:
         >>> run = experiments.load_run("runs/kuramoto_sivashinsky/20260101-120000")
@@ -85,4 +94,4 @@ def load_run(path: str | Path) -> Run:
     Raises:
         UserError: as ``open_folder``.
     """
-    return Run(open_folder(path))
+    return Run(open_folder(path), progress)

@@ -61,6 +61,14 @@ def _at_least(section: str, config: Any, **bounds: float | int) -> None:
             )
 
 
+def _counts(section: str, config: Any, **bounds: tuple[int, int]) -> None:
+    """Refuse counts out of their bounds; the upper ones are far above what any training can use."""
+    for name, (low, high) in bounds.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            _refuse(section, name, value, f"it must be at {f'least {low}' if value < low else f'most {high}'}")
+
+
 def _positive(section: str, config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
@@ -128,8 +136,9 @@ class NetworkConfig:
         _among("network", "constraint", self.constraint, CONSTRAINTS)
         _among("network", "spectral", self.spectral, SPECTRAL)
         _among("network", "batch_norm", self.batch_norm, BATCH_NORM)
-        _at_least("network", self, width=1, blocks=1, kernel=1, bare=0, latent=0, modes=1)
-        _at_least("network", self, fourier=0, latent_fourier=0)
+        _at_least("network", self, bare=0)
+        _counts("network", self, width=(1, 2**14), blocks=(1, 100), kernel=(1, 1023), modes=(1, 2**12))
+        _counts("network", self, latent=(0, 2**20), fourier=(0, 2**16), latent_fourier=(0, 2**16))
         _positive("network", self, "fourier_scale", "latent_fourier_scale")
         _within("network", self, 0.0, 0.95, "dropout")
         _within("network", self, 1, 30, "levels")
@@ -206,8 +215,8 @@ class GameConfig:
 
     def __post_init__(self) -> None:
         _among("game", "objective", self.objective, OBJECTIVES)
-        _at_least("game", self, r1=0, r2=0, gradient_penalty=0, critic_steps=1, ensemble_weight=0)
-        _at_least("game", self, ensemble_draws=2, weight_clip=0, penalty_every=1)
+        _at_least("game", self, r1=0, r2=0, gradient_penalty=0, ensemble_weight=0, weight_clip=0)
+        _counts("game", self, critic_steps=(1, 1000), ensemble_draws=(2, 1000), penalty_every=(1, 10**9))
         _at_least("game", self, transport=0)
         _positive("game", self, "penalty_final", "penalty_until")
         _among("game", "gamma_rule", self.gamma_rule, GAMMA_RULES)
@@ -268,8 +277,8 @@ class OptimizerConfig:
         _within("optimizer", self, 0.0, 1.0, "final_rate", "warmup", "beta2_until", "lookahead_share")
         _within("optimizer", self, 0.0, 0.9999999, "beta1", "beta2", "beta2_final")
         _at_least("optimizer", self, clip=0, update_limit=0, average_half_life=0)
-        _at_least("optimizer", self, adjustment=0, adjustment_limit=0, lookahead_steps=0)
-        _at_least("optimizer", self, inner_iterations=1, inner_tolerance=0)
+        _at_least("optimizer", self, adjustment=0, adjustment_limit=0, inner_tolerance=0)
+        _counts("optimizer", self, lookahead_steps=(0, 10**9), inner_iterations=(1, 10_000))
         if self.beta1 > 0 and self.play in COMPETITIVE:
             _refuse("optimizer", "beta1", self.beta1, f"play {self.play!r} has no memory of gradients, set it to 0")
 
@@ -286,7 +295,8 @@ class CarryConfig:
     limit: float = option(20.0, "size past which a carried field is refused as blown up", "normalised")
 
     def __post_init__(self) -> None:
-        _at_least("carry", self, tau=0, steps=1)
+        _at_least("carry", self, tau=0)
+        _counts("carry", self, steps=(1, 10**6))
         _within("carry", self, 0.0, 1.0, "start", "ramp")
         _positive("carry", self, "bound", "limit")
 
@@ -325,9 +335,12 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _among("training", "parallel", self.parallel, PARALLEL)
         _among("training", "precision", self.precision, PRECISIONS)
-        _at_least("training", self, steps=1, batch=1, seed=0, devices=0, log_every=1, checkpoint_every=1)
-        _at_least("training", self, keep=1, validation_samples=2, sample_chunk=1, steps_per_call=1, film=0)
-        _at_least("training", self, alarm_after=1, diagnose_every=0, cpu_devices=1)
+        _at_least("training", self, seed=0)
+        updates, samples = 10**9, 2**24
+        _counts("training", self, steps=(1, updates), log_every=(1, updates), checkpoint_every=(1, updates))
+        _counts("training", self, alarm_after=(1, updates), diagnose_every=(0, updates), steps_per_call=(1, 10_000))
+        _counts("training", self, batch=(1, samples), validation_samples=(2, samples), sample_chunk=(1, samples))
+        _counts("training", self, film=(0, samples), keep=(1, 10**6), devices=(0, 2**16), cpu_devices=(1, 1024))
         if self.diagnose_every % self.log_every:
             _refuse(
                 "training",

@@ -67,12 +67,14 @@ def sample(arguments: argparse.Namespace) -> int:
     refine = number(arguments.refine, "--refine", float, 0)
     seed = number(arguments.seed, "--seed", int, 0, 2**32)
     environment.prepare()
+    from experiments.progress import Progress
     from experiments.run import load_run
 
-    run = load_run(arguments.run)
-    import jax
+    with Progress() as progress:
+        run = load_run(arguments.run, progress)
+        import jax
 
-    fields = run.sample(count, key=jax.random.key(seed), refine=refine)
+        fields = run.sample(count, key=jax.random.key(seed), refine=refine)
     source = {"experiment": run.folder.experiment, "run": str(run.path), "seed": seed}
     export.write(dataclasses.replace(fields, attrs={**fields.attrs, **source}), out)
     shape = " x ".join(f"{size} {name}" for name, size in zip(fields.dims, fields.shape))

@@ -1,12 +1,18 @@
 """Checkpoints: the latest few and the best, written by Orbax, behind the few calls that training needs.
 
-``FOLDER/checkpoints/STEP/`` holds the state; ``FOLDER/gan.json`` says what it belongs to (format version,
-recipe, shapes, normalisers). A folder of another format or recipe is refused with one sentence.
+``FOLDER/checkpoints/STEP/`` holds the state and the checksums of its files; ``FOLDER/gan.json`` says what it belongs
+to (format version, recipe, shapes, normalisers). A folder of another format or recipe is refused with one sentence.
+
+A damaged checkpoint is never read. Loading a generator refuses it and names the newest whole one; a resumed training
+removes it, says so, and goes on from the newest whole one.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +21,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
+from gan.training.checksums import damage, write_checksums
+from gan.training.orbax_noise import silence
+
 FORMAT = 2
 DESCRIPTION = "gan.json"
 METRIC = "validation"
+_METRICS = "metrics/metrics"
+_OVERHEAD = 2**17  # bytes of a checkpoint beside its arrays, roughly
+_STAMP = "_CHECKPOINT_METADATA"  # gets the time of the rename, and is not read here
 
 # Recipe entries that may change when a training is resumed: they leave its results alone.
 FREE = (
@@ -84,71 +96,179 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str | None:
     return walk(old, new, "")
 
 
+class DamagedCheckpointError(ValueError):
+    """A checkpoint whose files are missing or have changed since they were written."""
+
+
 class Checkpoints:
     """The checkpoints of one training.
 
     Args:
         folder: of the training.
         keep: latest checkpoints to keep beside the best by the validation metric (lower is better).
+
+    Raises:
+        ValueError: a file stands where their folder belongs.
     """
 
     def __init__(self, folder: Path, keep: int):
+        self._folder, self._keep = Path(folder).resolve() / "checkpoints", keep
+        if self._folder.exists() and not self._folder.is_dir():
+            raise ValueError(f"{self._folder} is a file where the folder of the checkpoints belongs: move it away.")
+        silence()
+        self._manager: ocp.CheckpointManager | None = None
+        self._saving = 0
+
+    def save(self, step: int, state: Any, metrics: dict[str, float]) -> None:
+        """Write the state of a step in the background.
+
+        Raises:
+            OSError: the disk cannot hold it, or could not hold the one before.
+        """
+        if self._manager is None:
+            self._manager = self._writer()
+        self.wait()
+        self._saving = step
+        _need_room(self._folder, state)
+        self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+
+    def _writer(self) -> ocp.CheckpointManager:
         def best(metrics: dict[str, Any]) -> float:
-            value = metrics.get(METRIC)
-            return float("inf") if value is None or not np.isfinite(value) else float(value)
+            return _finite(metrics.get(METRIC))
 
         policy = policies.preservation_policy
-        self._best = best
-        self._manager = ocp.CheckpointManager(
-            Path(folder).resolve() / "checkpoints",
+        kept = [policy.LatestN(n=self._keep), policy.BestN(get_metric_fn=best, reverse=True, n=1)]
+        return ocp.CheckpointManager(
+            self._folder,
             options=ocp.CheckpointManagerOptions(
                 best_fn=best,
                 best_mode="min",
-                preservation_policy=policy.AnyPreservationPolicy(
-                    [
-                        policy.LatestN(n=keep),
-                        policy.BestN(get_metric_fn=best, reverse=True, n=1),
-                    ]
-                ),
+                preservation_policy=policy.AnyPreservationPolicy(kept),
                 enable_async_checkpointing=True,
+                async_options=ocp.AsyncOptions(
+                    post_finalization_callback=self._add_checksums,
+                    # Where no folder can be made, threads that wait for it would hold the end of the process.
+                    create_directories_asynchronously=False,
+                ),
             ),
         )
 
-    def save(self, step: int, state: Any, metrics: dict[str, float]) -> None:
-        """Write the state of a step in the background."""
-        self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics, force=True)
+    def _add_checksums(self) -> None:
+        """Add checksums to the checkpoint being written; Orbax calls this just before it renames its folder."""
+        for unfinished in self._folder.glob(f"{self._saving}.orbax-checkpoint-tmp*"):
+            write_checksums(unfinished, without=(_STAMP,))
 
     def latest(self) -> int | None:
         """Return the last step saved."""
-        return self._manager.latest_step()
+        self.wait()
+        return max(self.steps(), default=None)
 
     def best(self) -> int | None:
-        """Return the step with the best validation metric."""
-        return self._manager.best_step()
+        """Return the step with the best validation metric.
+
+        Raises:
+            DamagedCheckpointError: a metric cannot be read.
+        """
+        return min(self.steps(), key=lambda step: (self._metric(step), -step), default=None)
+
+    def _metric(self, step: int) -> float:
+        try:
+            return _finite(json.loads((self._folder / str(step) / _METRICS).read_text()).get(METRIC))
+        except FileNotFoundError:
+            return _finite(None)
+        except (ValueError, AttributeError):
+            raise DamagedCheckpointError(self._damaged(step, f"{_METRICS} cannot be read")) from None
 
     def steps(self) -> list[int]:
         """Return every step kept."""
-        return sorted(self._manager.all_steps())
+        return sorted(int(one.name) for one in self._folder.glob("*") if one.name.isdecimal() and one.is_dir())
+
+    def check(self, step: int) -> None:
+        """Compare the files of a step with their checksums, where it has any.
+
+        Raises:
+            DamagedCheckpointError: they differ; it names the newest step that is whole.
+        """
+        if found := damage(self._folder / str(step)):
+            raise DamagedCheckpointError(self._damaged(step, found))
+        self._metric(step)
+
+    def _damaged(self, step: int, found: str) -> str:
+        whole = [one for one in self.steps() if one != step and damage(self._folder / str(one)) is None]
+        newest = f"the newest whole one is of step {max(whole)}" if whole else "there is no other that is whole"
+        return f"The checkpoint of step {step} in {self._folder} is damaged ({found}); {newest}."
 
     def restore(self, step: int, like: Any) -> Any:
         """Read the state of a step into the shapes and types of ``like``, replicated on its devices.
 
         Raises:
-            ValueError: the checkpoint cannot be read.
+            DamagedCheckpointError: its files are missing or have changed.
+            ValueError: it does not fit ``like``.
         """
+        self.check(step)
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
-            return self._manager.restore(step, args=ocp.args.StandardRestore(target))
-        except (ValueError, FileNotFoundError, KeyError) as error:
-            raise ValueError(
-                f"The checkpoint of step {step} in {self._manager.directory} cannot be read: {error}"
-            ) from error
+            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+                return reader.restore(self._folder / str(step) / "default", args=ocp.args.StandardRestore(target))
+        except MemoryError:
+            raise
+        except Exception as error:
+            # Readers fail in many ways at what is damaged, which a checkpoint without checksums may still be.
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DamagedCheckpointError(self._damaged(step, f"it cannot be read: {said}")) from error
+
+    def restore_newest(self, like: Any, note: Callable[[str], Any]) -> tuple[int, Any] | None:
+        """Read the newest state that is whole, and remove every damaged checkpoint; None where there is none at all.
+
+        Args:
+            like: as for :meth:`restore`.
+            note: called with one line for each checkpoint that is removed.
+
+        Raises:
+            DamagedCheckpointError: there are checkpoints, and none is whole; nothing is removed.
+        """
+        damaged: dict[int, DamagedCheckpointError] = {}
+        found: tuple[int, Any] | None = None
+        for step in reversed(self.steps()):
+            try:
+                if found is None:
+                    found = step, self.restore(step, like)
+                else:
+                    self.check(step)
+            except DamagedCheckpointError as error:
+                damaged[step] = error
+        if damaged and found is None:
+            raise damaged[max(damaged)]
+        for step, error in damaged.items():
+            shutil.rmtree(self._folder / str(step))
+            note(f"{error} It is removed.")
+        return found
 
     def wait(self) -> None:
         """Block until what is being written is on disk."""
-        self._manager.wait_until_finished()
+        if self._manager is not None:
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Finish writing and release the folder."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        if self._manager is None:
+            return
+        try:
+            self.wait()
+        finally:
+            # Its threads end, whatever became of the last checkpoint.
+            manager, self._manager = self._manager, None
+            manager.close()
+
+
+def _need_room(folder: Path, state: Any) -> None:
+    """Refuse to begin what the disk cannot hold: Orbax fails with hundreds of lines from its threads."""
+    needed = _OVERHEAD + sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        said = f"No space left on device for a checkpoint of up to {needed / 1e6:.1f} MB"
+        raise OSError(errno.ENOSPC, said, str(folder))
+
+
+def _finite(metric: Any) -> float:
+    return float(metric) if isinstance(metric, int | float) and np.isfinite(metric) else float("inf")

@@ -11,7 +11,9 @@ import dataclasses
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ from gan.training.trained import Trained, bound_of, describe, optimizer_of
 from gan.training.validation import normalized_distance, variety
 
 Progress = Callable[[int, int, dict[str, float]], None]
+Note = Callable[[str], Any]
 
 
 class Trainer:
@@ -180,13 +183,13 @@ class Trainer:
         measured = {} if problem.measure is None else dict(problem.measure(fields[valid]))
         return {METRIC: distance, **variety(fields, held_out, normalizer), **measured}
 
-    def run(self, resume: bool, progress: Progress | None) -> Trained:
+    def run(self, resume: bool, progress: Progress | None, note: Note = warnings.warn) -> Trained:
         """Train to the end; see :func:`train`."""
         training = self.recipe.training
         self._open_folder(resume)
         checkpoints = Checkpoints(self.folder, training.keep)
         try:
-            state, before, validation = self._begin(checkpoints, resume)
+            state, before, validation = self._begin(checkpoints, resume, note)
             state = jax.device_put(state, replicated(self.devices))
             first = step = int(state.step)
             cursor = (int(state.cursor[0]), int(state.cursor[1]))
@@ -267,16 +270,18 @@ class Trainer:
         else:
             write_description(self.folder, self.description)
 
-    def _begin(self, checkpoints: Checkpoints, resume: bool) -> tuple[TrainingState, float, float | None]:
+    def _begin(self, checkpoints: Checkpoints, resume: bool, note: Note) -> tuple[TrainingState, float, float | None]:
         """Return the state to start from, the seconds spent before, and its validation metric."""
-        latest = checkpoints.latest() if resume else None
-        kept = rewind(self.folder, latest)
+        found = checkpoints.restore_newest(self.state, note) if resume else None
+        kept = rewind(self.folder, found and found[0])
         for line in kept:
-            self.alarms.see(line)
-        if latest is None:
+            # A line that somebody else wrote may lack what the alarms read.
+            with suppress(KeyError):
+                self.alarms.see(line)
+        if found is None:
             return self.state, 0.0, None
         last = kept[-1] if kept else {}
-        return checkpoints.restore(latest, self.state), float(last.get("seconds", 0.0)), last.get(METRIC)
+        return found[1], float(last.get("seconds", 0.0)), last.get(METRIC)
 
     def _kept(self, checkpoints: Checkpoints) -> str:
         latest = checkpoints.latest()
@@ -292,6 +297,7 @@ def train(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    note: Note = warnings.warn,
 ) -> Trained:
     """Train a generator and return it, its parameters averaged.
 
@@ -299,13 +305,14 @@ def train(
         problem: data and physics.
         config: a :class:`gan.config.Recipe`, or any object with its five sections.
         directory: gets ``checkpoints/``, ``gan.json`` and ``metrics.jsonl``.
-        resume: go on from the last checkpoint there, bit for bit as if never interrupted on the same count
-            of devices.
+        resume: go on from the newest whole checkpoint there, bit for bit as if never interrupted on the same count
+            of devices. Damaged checkpoints are removed.
         progress: called as ``progress(step, steps, metrics)`` at every logged step.
+        note: called with one line for each checkpoint that is removed.
 
     Raises:
         ValueError: something in problem, configuration or folder does not fit; one sentence says what.
         Diverged: a loss or gradient ran away; the last good checkpoint is kept.
         KeyboardInterrupt: after Ctrl-C, once the state is saved.
     """
-    return Trainer(problem, config, directory).run(resume, progress)
+    return Trainer(problem, config, directory).run(resume, progress, note)

@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from gan.training.alarms import ALARMS
+
 RECORD = "metrics.jsonl"
 FILM = "film"
 
@@ -17,7 +19,8 @@ FILM = "film"
 def rewind(folder: Path, latest: int | None) -> list[dict[str, Any]]:
     """Cut the record of a training back to a checkpoint, or to nothing, and return the lines that stay.
 
-    A kill can leave half a line, and lines of steps after the checkpoint are about to be run again.
+    A kill can leave half a line, and lines of steps after the checkpoint are about to be run again. What a training
+    does not write is left out too: only the alarms of a line are no numbers.
 
     Args:
         folder: of the training.
@@ -27,15 +30,21 @@ def rewind(folder: Path, latest: int | None) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     if path.exists() and latest is not None:
         for text in path.read_text(errors="replace").splitlines():
-            with suppress(ValueError, TypeError, KeyError):
+            with suppress(ValueError, RecursionError):
                 line = json.loads(text)
-                if line["step"] <= latest:
+                if _is_record(line) and line["step"] <= latest:
                     kept.append(line)
     # At once or not at all: a full disk must not cost the record of what has been trained.
     partial = path.with_name(path.name + ".partial")
     partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
     partial.replace(path)
     return kept
+
+
+def _is_record(line: Any) -> bool:
+    if not isinstance(line, dict) or type(line.get("step")) is not int:
+        return False
+    return all(type(value) in (int, float) for name, value in line.items() if name != ALARMS)
 
 
 def write_frame(path: Path, samples: np.ndarray, params: Any) -> None:

@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import uuid
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -171,7 +172,8 @@ class Cache:
         Arguments:
             key: of the entry.
             what: it is, for messages.
-            read: takes a complete entry and the lease on it; a `DamagedEntryError` has the entry made again.
+            read: takes a complete entry and the lease on it; a `DamagedEntryError` becomes a warning, and the entry is
+                made again.
             make: fills the partial folder, the description last; its ``ValueError`` removes what was made.
             waiting: called while another process makes the entry.
 
@@ -198,7 +200,8 @@ class Cache:
             return None
         try:
             return read(*opened)
-        except DamagedEntryError:
+        except DamagedEntryError as error:
+            warnings.warn(f"{error} (this is done now)", stacklevel=2)
             opened[1].release()
             return None
 

@@ -168,6 +168,7 @@ def certify(
         certificate["grid_error_omitted"] = omitted
     else:
         certificate["grid_error"] = _worst(result["grid"])
+        certificate["grid_dt"] = dt if isinstance(system, StochasticSystem) else dt / _substeps(system)
         certificate["grid_error_median"] = float(np.median(result["grid"].max(axis=1)))
     return certificate
 
@@ -238,9 +239,11 @@ def judge(certificate: dict[str, Any], limits: Limits, *, name: str, shape: tupl
         CertificateRefusedError: one sentence that names every limit broken and its remedy.
     """
     doubled = "x".join(str(2 * size) for size in shape)
+    # The step that was taken with twice the points; where that did not stay finite it was too long.
+    finer_dt = certificate.get("grid_dt", dt) / (1 if math.isfinite(certificate.get("grid_error", 0.0)) else 2)
     remedies = {
         "step_error": f"halve dt to {dt / 2:g}",
-        "grid_error": f"use {doubled} points",
+        "grid_error": f"use {doubled} points with dt = {finer_dt:g}",
         "defect": "make the data with the solver and step that judge them",
         "steady_share": "change the domain or the parameters, since this system does not stay chaotic",
     }
@@ -268,12 +271,16 @@ def refuse(
         CertificateRefusedError: one sentence that names every limit broken and its remedy.
     """
     broken = [
-        f"{name.replace('_', ' ')} {certificate[name]:.1e} > {getattr(limits, name):.1e}: {remedy}"
+        f"{name.replace('_', ' ')} {_against(certificate[name], getattr(limits, name))}: {remedy}"
         for name, remedy in remedies.items()
         if name in certificate and not certificate[name] <= getattr(limits, name)
     ]
     if broken or others:
         raise CertificateRefusedError(f"{what} refused, " + "; ".join([*broken, *others]))
+
+
+def _against(value: float, limit: float) -> str:
+    return f"{value:.1e} > {limit:.1e}" if math.isfinite(value) else "is not finite"
 
 
 def steadiness(change: Float[np.ndarray, " trajectories"], dt: float) -> dict[str, Any]:

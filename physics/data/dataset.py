@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from physics.data.block_checksums import is_unchanged
 from physics.data.cache import DESCRIPTION, Cache, DamagedEntryError, Lease
 from physics.data.certificate import Limits
 from physics.grid import Grid
@@ -196,7 +197,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
     """Open the data set in a folder, in the cache or a copy elsewhere.
 
     Raises:
-        ValueError: there is none, it is incomplete, or another version of this library wrote it.
+        ValueError: there is none, it is incomplete or damaged, or another version of this library wrote it.
     """
     folder = Path(path)
     opened = Cache(folder.parent).open(folder.name) if (folder.parent / "cache.lock").exists() else None
@@ -204,7 +205,7 @@ def open_dataset(path: str | os.PathLike[str]) -> Dataset:
 
 
 def _read_description(path: Path) -> dict[str, Any]:
-    remedy = "generate it again"
+    remedy = "remove that folder and generate the data set again"
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     except OSError as error:
@@ -221,4 +222,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         file = path / f"{name}.npy"
         if not file.is_file() or file.stat().st_size != expected["bytes"]:
             raise DamagedEntryError(f"{file} is missing or has not its {expected['bytes']} bytes: {remedy}")
+        # Entries that an earlier version made have no checksums.
+        if "checksums" in expected and not is_unchanged(file, expected["checksums"]):
+            raise DamagedEntryError(f"{file} has changed since it was made: {remedy}")
     return description

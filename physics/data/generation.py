@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from physics.data.block_checksums import block_checksums
 from physics.data.cache import DESCRIPTION, Cache, canonical_json, content_key, write_atomically
 from physics.data.certificate import WINDOW, certify, judge, steadiness
 from physics.data.dataset import FORMAT, SPLITS, Dataset, DatasetSpec
@@ -174,6 +175,7 @@ def _description(
                 "shape": list(shape),
                 "dtype": str(dtype),
                 "bytes": (files.directory / f"{name}.npy").stat().st_size,
+                "checksums": block_checksums(files.directory / f"{name}.npy"),
             }
             for name, (shape, dtype) in arrays.items()
         },

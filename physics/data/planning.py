@@ -104,12 +104,12 @@ def _whole_steps(name: str, span: float, dt: float) -> int:
 
 def chunk_size(sampler: Any, spec: DatasetSpec) -> int:
     """Return how many trajectories one device solves together."""
+    largest = max(spec.trajectories)
     if spec.chunk is not None:
-        return spec.chunk
+        return min(spec.chunk, largest)
     numbers = math.prod(sampler.system.field_shape)
     busy = _NUMBERS_PER_CHUNK.get(jax.default_backend(), _NUMBERS_ELSEWHERE) // numbers
     stored = _CHUNK_BYTES // (numbers * spec.snapshots * np.dtype(spec.dtype).itemsize)
-    largest = max(spec.trajectories)
     return max(1, min(busy, stored, _LONGEST_CHUNK, largest))
 
 

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from physics.data.block_checksums import block_checksums, is_unchanged
 from physics.data.cache import DESCRIPTION, Cache, DamagedEntryError, Lease, content_key, write_atomically
 from physics.data.certificate import refuse
 from physics.data.description import describe, versions
@@ -134,6 +135,7 @@ def generate_steady(
             files = TrajectoryFiles(directory, versions())
             _make(files, sampler, count, seed, limits, report)
         described = {"name": name, "certificate": files.notes["certificate"], **identity, "versions": versions()}
+        described["checksums"] = {array: block_checksums(directory / f"{array}.npy") for array in _ARRAYS}
         write_atomically(directory / DESCRIPTION, json.dumps(described, indent=1))
         files.finish()
 
@@ -144,7 +146,12 @@ def generate_steady(
 def _read(path: Path, lease: Lease) -> SteadyData:
     # Pairs are read whole, so the entry need not stay in use.
     try:
-        certificate = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))["certificate"]
+        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        certificate = description["certificate"]
+        # Entries that an earlier version made have no checksums.
+        for name, checksums in description.get("checksums", {}).items():
+            if not is_unchanged(path / f"{name}.npy", checksums):
+                raise ValueError(f"{name}.npy has changed since it was made")
         parameters, fields = (np.load(path / f"{name}.npy", allow_pickle=False) for name in _ARRAYS)
     except (OSError, EOFError, TypeError, ValueError, KeyError) as error:
         raise DamagedEntryError(f"{path} does not hold steady pairs: generate them again") from error

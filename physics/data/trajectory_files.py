@@ -4,7 +4,9 @@ All files get their full size first, so that a full disk shows before hours are 
 once its mark is written, after its data; a run that is killed between the two writes the same bytes again.
 """
 
+import errno
 import json
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -43,13 +45,25 @@ class TrajectoryFiles:
         write_atomically(self.directory / _PROGRESS, json.dumps(self.notes))
 
     def reserve(self, arrays: dict[str, tuple[tuple[int, ...], np.dtype]]) -> None:
-        """Create the files at their full size, by name the shape and dtype; those there already stay."""
+        """Create the files at their full size, by name the shape and dtype; those there already stay.
+
+        Raises:
+            OSError: the disk has no room for all of them; none is created, and other programs keep their room.
+        """
+        missing = {}
         for name, (shape, dtype) in arrays.items():
             path = self.directory / f"{name}.npy"
             if not self._fits(path, shape, dtype):
-                # A file made anew holds zeros, whatever the marks say of the one that it replaces.
-                (self.directory / _MARKS).unlink(missing_ok=True)
-                _create(path, shape, dtype)
+                path.unlink(missing_ok=True)
+                missing[path] = shape, dtype
+        needed = sum(dtype.itemsize * math.prod(shape) for shape, dtype in missing.values())
+        if needed > shutil.disk_usage(self.directory).free:
+            raise OSError(errno.ENOSPC, f"No space left on device for {needed / 1e9:.3g} GB", str(self.directory))
+        if missing:
+            # A file made anew holds zeros, whatever the marks say of the one that it replaces.
+            (self.directory / _MARKS).unlink(missing_ok=True)
+        for path, (shape, dtype) in missing.items():
+            _create(path, shape, dtype)
 
     def write(self, name: str, start: int, values: np.ndarray) -> None:
         """Write rows from ``start`` on."""
@@ -100,16 +114,25 @@ class TrajectoryFiles:
     def _fits(self, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
+        except (OSError, EOFError, ValueError):
             return False
         return array.shape == shape and array.dtype == dtype
 
 
 def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    try:
+        _reserve(path, shape, dtype)
+    except OSError:
+        # What could be reserved of it would keep the disk full.
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _reserve(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
     with path.open("wb") as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        size = file.tell() + dtype.itemsize * int(np.prod(shape))
+        size = file.tell() + dtype.itemsize * math.prod(shape)
         file.flush()
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)

@@ -47,7 +47,7 @@ def pipeline(monkeypatch):
         results.write(results.Comparison("toy", "The generator wins.", 0, ()), folder.comparison_file)
         return folder.comparison()
 
-    def open_sampler(run):
+    def open_sampler(run, progress):
         def sample(count, *, key, refine):
             calls.sample.append((count, refine))
             return Fields(

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import pytest
 
 from experiments import environment
+from physics.resolution import UnresolvedFieldWarning
 
 COUNT = "from experiments import environment; environment.split_cpu(3); import jax; print(jax.local_device_count())"
 
@@ -59,3 +61,10 @@ def test_this_version_of_jaxlib_takes_the_flags():
         [sys.executable, "-c", program], env={**inherited, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True
     )
     assert (ran.returncode, ran.stdout.strip()) == (0, "3.0"), ran.stderr
+
+
+def test_a_warning_of_ours_is_one_line_without_source_and_others_are_as_python_writes_them():
+    source = str(Path(environment.__file__))
+    assert environment.one_line("too few", UserWarning, source, 1) == "warning: too few\n"
+    assert environment.one_line("rough", UnresolvedFieldWarning, "elsewhere.py", 1) == "warning: rough\n"
+    assert "elsewhere.py:7" in environment.one_line("other", UserWarning, "elsewhere.py", 7)

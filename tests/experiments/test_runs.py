@@ -245,7 +245,7 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path):
 def test_sampling_from_python_reaches_the_sampler_with_key_and_refinement(run_path, monkeypatch, key):
     asked = []
 
-    def open_sampler(run):
+    def open_sampler(run, progress):
         def sample(count, *, key, refine, **condition):
             asked.append((run.path, count, key, refine, condition))
             return Fields(np.zeros((count, 4, 1)), ("sample", "x", "channel"), {}, ("u",))
@@ -273,3 +273,20 @@ def test_a_folder_that_one_process_writes_is_refused_to_another(run_path):
         pass
     with runs.open_folder(run_path).claimed():
         pass
+
+
+def test_a_damaged_checkpoint_is_named_with_the_newest_whole_one(run_path, tmp_path, capsys):
+    from gan.training.checkpoint import Checkpoints
+
+    checkpoints = Checkpoints(run_path, 2)
+    for step in (10, 20):
+        checkpoints.save(step, {"a": np.ones(3)}, {})
+    checkpoints.close()
+    for file in (run_path / "checkpoints" / "20" / "default" / "d").iterdir():
+        file.write_bytes(b"")
+    out = tmp_path / "a.npz"
+    for command in (["compare", str(run_path)], ["sample", str(run_path), "--count", "1", "--out", str(out)]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "step 20" in said and "step 10" in said and "--resume" in said
+    assert not out.exists()

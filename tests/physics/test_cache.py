@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from physics.data.cache import (
@@ -21,6 +23,7 @@ from physics.data.cache import (
     usage,
     write_atomically,
 )
+from physics.data.trajectory_files import TrajectoryFiles
 
 
 def _make(cache: Cache, key: str, size: int = 1000, used: float | None = None):
@@ -182,3 +185,29 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         write_atomically(path, "new")
     assert path.read_text() == "old" and [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_an_empty_file_is_not_taken_for_a_reserved_one(tmp_path):
+    arrays = {"train": ((4, 2), np.dtype(np.float32))}
+    (tmp_path / "train.npy").touch()
+    files = TrajectoryFiles(tmp_path, {})
+    (tmp_path / "train.npy").touch()
+    files.mark(0)
+    files.reserve(arrays)
+    np.testing.assert_array_equal(files.read("train"), np.zeros((4, 2)))
+    assert not files.done(1).any()
+
+
+@pytest.mark.parametrize("how", ["told before", "noticed while reserving"])
+def test_files_that_do_not_fit_on_the_disk_do_not_keep_it_full(tmp_path, monkeypatch, how):
+    def full(descriptor, offset, size):
+        os.ftruncate(descriptor, size // 2)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    free = 100 if how == "told before" else 2**40
+    monkeypatch.setattr("physics.data.trajectory_files.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("physics.data.trajectory_files.os.posix_fallocate", full)
+    files = TrajectoryFiles(tmp_path, {})
+    with pytest.raises(OSError, match="No space left on device"):
+        files.reserve({"train": ((64, 64), np.dtype(np.float32))})
+    assert not (tmp_path / "train.npy").exists()

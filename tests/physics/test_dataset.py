@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from physics import (
     open_dataset,
     solve,
 )
+from physics.data.block_checksums import block_checksums, is_unchanged
 from physics.data.cache import Cache
 from physics.data.drawing import _HEAD_START
 from physics.data.trajectory_files import TrajectoryFiles
@@ -237,6 +239,37 @@ def test_a_full_disk_leaves_nothing_that_looks_complete_and_is_continued_from(wa
     assert _bytes(generate(SAMPLER, SPEC, cache_dir=tmp_path, **_one_device())) == _bytes(waves)
 
 
+def test_an_array_with_a_flipped_bit_is_refused_and_one_without_checksums_is_read(waves, tmp_path):
+    folder = tmp_path / "copy"
+    for name in waves.description["files"]:
+        shutil.copytree(waves.path, folder)
+        file = folder / f"{name}.npy"
+        content = bytearray(file.read_bytes())
+        content[-3] ^= 4
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}\.npy has changed .* generate"):
+            open_dataset(folder)
+        described = json.loads((folder / "dataset.json").read_text())
+        for entry in described["files"].values():
+            del entry["checksums"]
+        (folder / "dataset.json").write_text(json.dumps(described))
+        assert open_dataset(folder).train.shape == waves.train.shape
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("place", [0, 2**20 + 5, 40 * 2**20 - 1])
+def test_of_a_large_file_the_ends_and_a_sample_of_blocks_are_checked(tmp_path, place):
+    path = tmp_path / "large"
+    path.write_bytes(bytes(40 * 2**20))
+    checksums = block_checksums(path)
+    assert len(checksums["crc32"].split()) == 40 and is_unchanged(path, checksums)
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(b"\1")
+    found = [not is_unchanged(path, checksums) for _ in range(40)]
+    assert all(found) if place != 2**20 + 5 else any(found)
+
+
 def test_a_damaged_entry_is_made_again(waves, tmp_path):
     made = generate(SAMPLER, SPEC, cache_dir=tmp_path, **_one_device())
     made.close()
@@ -244,7 +277,9 @@ def test_a_damaged_entry_is_made_again(waves, tmp_path):
         file.truncate(200)
     with pytest.raises(ValueError, match=r"test.npy is missing or has not its"):
         open_dataset(made.path)
-    assert _bytes(generate(SAMPLER, SPEC, cache_dir=tmp_path, **_one_device())) == _bytes(waves)
+    with pytest.warns(UserWarning, match="test.npy is missing"):
+        again = generate(SAMPLER, SPEC, cache_dir=tmp_path, **_one_device())
+    assert _bytes(again) == _bytes(waves)
 
 
 def test_what_is_no_data_set_is_told_in_one_sentence(tmp_path):
