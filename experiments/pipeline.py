@@ -119,16 +119,30 @@ def open_sampler(folder: RunFolder) -> Callable[..., Fields]:
     task = experiment.learnt()
     _need_checkpoint(folder)
     # Not described in the folder, which may be read-only.
-    dataset = task.data(folder.config, Progress(silent=True).data())
+    dataset = _same(folder, task.data(folder.config, Progress(silent=True).data()))
     return task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
 
 def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Any:
     """Make or find the data set, and say in ``data.json`` where it lies."""
-    dataset = experiment.learnt().data(config, progress.data())
+    dataset = _same(folder, experiment.learnt().data(config, progress.data()))
     described = {"path": str(dataset.path), **dataset.description}
     if folder.data() != json.loads(json.dumps(described)):
         files.write_json(folder.data_file, described)
+    return dataset
+
+
+def _same(folder: RunFolder, dataset: Any) -> Any:
+    """Return the data set, unless its source is known by a checksum and is not what the run began with.
+
+    Raises:
+        UserError: the source has changed.
+    """
+    before, now = folder.data().get("checksum"), dataset.description.get("checksum")
+    if before is not None and before != now:
+        raise UserError(
+            f"{dataset.path} has changed since {folder.path} was begun: bring the file back, or start a new run."
+        )
     return dataset
 
 

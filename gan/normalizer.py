@@ -15,6 +15,9 @@ import numpy as np
 class Normalizer(NamedTuple):
     """Mean and standard deviation of each channel, in physical units.
 
+    Where points of the grid are held (see :func:`fit`), both have the shape (*grid, C), and ``std`` is 0 there: a
+    normalised field is 0 at these points, and a physical one has their value whatever a network says.
+
     Attributes:
         mean: shape (C,).
         std: shape (C,), positive; 1 for a channel that never varies.
@@ -30,22 +33,25 @@ class Normalizer(NamedTuple):
 
     def normalize(self, field: Any) -> Any:
         """Return a field (..., C) in units of standard deviations from the mean; numpy stays numpy."""
-        return (field - self.mean) / self.std
+        if np.min(self.std) > 0:
+            return (field - self.mean) / self.std
+        free = np.asarray(self.std) > 0
+        return (field - self.mean) * (free / np.where(free, self.std, 1)).astype(np.float32)
 
     def denormalize(self, field: Any) -> Any:
         """Return a normalised field (..., C) in physical units; numpy stays numpy."""
         return field * self.std + self.mean
 
 
-def fit(fields: np.ndarray, chunk: int = 1024) -> Normalizer:
+def fit(fields: np.ndarray, chunk: int = 1024, held: np.ndarray | None = None) -> Normalizer:
     """Fit a normaliser to fields (N, ..., C), read in chunks: a memory map is never loaded whole.
 
     Moments are accumulated in float64 after shifting by the first sample's mean, so that a large mean does
     not eat the variance (Chan, Golub and LeVeque, 1983). A channel without variation gets the standard
-    deviation 1.
+    deviation 1. Points that are held (``held``, (*grid, C) of bool) keep the value that the first field has there.
 
     Raises:
-        ValueError: no fields, or fields that are not finite.
+        ValueError: no fields, fields that are not finite, or a held point that varies.
     """
     if len(fields) == 0:
         raise ValueError("The normaliser needs at least one training field, got none.")
@@ -63,4 +69,11 @@ def fit(fields: np.ndarray, chunk: int = 1024) -> Normalizer:
         raise ValueError("The training fields hold values that are not finite; clean the data before training.")
     std = np.sqrt(variance)
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean + shift)), std, 1.0)
-    return Normalizer((mean + shift).astype(np.float32), std.astype(np.float32))
+    found = Normalizer((mean + shift).astype(np.float32), std.astype(np.float32))
+    if held is None:
+        return found
+    first = np.asarray(fields[0], np.float32)
+    for start in range(0, len(fields), chunk):
+        if np.any(np.asarray(fields[start : start + chunk])[:, held] != first[held]):
+            raise ValueError("A point that is held has different values in the training fields; hold fewer points.")
+    return Normalizer(np.where(held, first, found.mean), np.where(held, np.float32(0), found.std))

@@ -85,6 +85,21 @@ def gaussian_fields(fields: Float[np.ndarray, "n *grid c"], count: int, *, seed:
     return (np.fft.irfftn(coloured, s=shape, axes=axes) + mean).astype(np.float32)
 
 
+def covariant_fields(
+    fields: Float[np.ndarray, "n *grid c"], count: int, *, seed: int
+) -> Float[np.ndarray, "m *grid c"]:
+    """Gaussian fields ``(count, *grid, channels)`` with the mean and the covariance of the given ones, point by point.
+
+    Random combinations of the given fields' anomalies: the closest start that knows the first two moments and nothing
+    else, where the law is not the same everywhere.
+    """
+    fields = np.asarray(fields, np.float32)
+    mean = fields.mean(axis=0, dtype=np.float64).astype(np.float32)
+    anomalies = (fields - mean).reshape(len(fields), -1)
+    weights = np.random.default_rng((seed, 6)).standard_normal((count, len(fields)), dtype=np.float32)
+    return mean + (weights @ anomalies / np.sqrt(max(len(fields) - 1, 1))).reshape(count, *mean.shape)
+
+
 def refinement_curves(
     battery: Battery,
     yardstick: Yardstick,

@@ -372,6 +372,7 @@ class Worth:
         trained_on: independent trajectories that the generator was trained on.
         equals: number of solver fields with the generator's error; None where none was found.
         interval: of that number, 95%; an end is None where it is beyond what the samples at hand can tell.
+        fields: what the fields are called that it is worth, "solver fields" or "fields of the data".
     """
 
     distance: str
@@ -383,6 +384,7 @@ class Worth:
     trained_on: int
     equals: float | None
     interval: tuple[float | None, float | None] = (None, None)
+    fields: str = "solver fields"
 
     @property
     def adds(self) -> bool | None:
@@ -484,6 +486,7 @@ class Comparison:
         sealed: whether the held-out data are of a seed that nothing else has used (``compare RUN --fresh SEED``).
         channels: of a sample.
         units: by channel or coordinate.
+        reference: what the samples stand beside in pictures.
     """
 
     title: str
@@ -495,6 +498,7 @@ class Comparison:
     sealed: bool = False
     channels: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
+    reference: str = "solver"
 
     def get(self, kind: type[S]) -> S | None:
         """Return the section of a kind, or None where the comparison has none."""

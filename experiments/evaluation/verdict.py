@@ -264,9 +264,9 @@ def worth_sentences(worth: Worth) -> list[str]:
         return [f"No error of its samples' physical features was found; it was trained on {worth.trained_on:,} fields."]
     upper = "more than can be told" if high is None else f"{high:,.0f}"
     if worth.equals is None:
-        size = f"at least {low:,.0f} independent solver fields"
+        size = f"at least {low:,.0f} independent {worth.fields}"
     else:
-        size = f"{worth.equals:,.0f} independent solver fields (95% interval {low:,.0f} to {upper})"
+        size = f"{worth.equals:,.0f} independent {worth.fields} (95% interval {low:,.0f} to {upper})"
     than = {
         True: "more than it was trained on",
         False: "less than it was trained on",
