@@ -57,14 +57,19 @@ def fit(fields: np.ndarray, chunk: int = 1024, held: np.ndarray | None = None) -
         raise ValueError("The normaliser needs at least one training field, got none.")
     axes = tuple(range(np.ndim(fields) - 1))
     shift = np.asarray(fields[:1], dtype=np.float64).mean(axis=axes)
-    count, total, squares = 0, np.zeros_like(shift), np.zeros_like(shift)
+    # Points that are held have no part in the moments of the others.
+    free = None if held is None else ~held
+    count, total, squares = np.zeros_like(shift), np.zeros_like(shift), np.zeros_like(shift)
     for start in range(0, len(fields), chunk):
         part = np.asarray(fields[start : start + chunk], dtype=np.float64) - shift
-        count += part[..., 0].size
+        if free is None:
+            count += part[..., 0].size
+        else:
+            part, count = part * free, count + len(part) * free.sum(axis=tuple(range(free.ndim - 1)))
         total += part.sum(axis=axes)
         squares += np.square(part).sum(axis=axes)
-    mean = total / count
-    variance = np.maximum(squares / count - mean**2, 0.0)
+    mean = total / np.maximum(count, 1)
+    variance = np.maximum(squares / np.maximum(count, 1) - mean**2, 0.0)
     if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(variance))):
         raise ValueError("The training fields hold values that are not finite; clean the data before training.")
     std = np.sqrt(variance)

@@ -443,7 +443,7 @@ def _scores(
         return np.maximum(np.stack(tails, axis=-1), 1e-12)
 
     measures = {
-        "amplitude": (amplitude, True, "root mean square of the fields over that of the solver's"),
+        "amplitude": (amplitude, True, "root mean square of the fields over that of the reference's"),
         "unresolved_energy": (
             beyond,
             False,

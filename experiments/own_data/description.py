@@ -23,18 +23,15 @@ MOST_SPACE = 3
 _BYTES = 2**26
 """Bytes of float64 values that are read at once."""
 
-_NAMES: Mapping[Role, frozenset[str]] = {
-    "time": frozenset({"time", "t", "date", "datetime", "step", "frame", "snapshot", "year", "month", "day", "hour"}),
-    "sample": frozenset(
-        "sample samples group member ensemble realization realisation number run trajectory case subject patient "
-        "specimen site station id n batch".split()
-    ),
-    "channel": frozenset({"channel", "channels", "component", "components", "variable", "feature", "features", "band"}),
-    "space": frozenset(
-        "x y z i j k lon lat longitude latitude rlon rlat nav_lon nav_lat row col rows cols column height depth level "
-        "lev plev pressure altitude distance range width length position space".split()
-    ),
+_NAMES: Mapping[Role, str] = {
+    "time": "time t date datetime step frame snapshot year month day hour",
+    "sample": "sample samples group member ensemble realization realisation number run trajectory case subject patient "
+    "specimen site station id n batch",
+    "channel": "channel channels component components variable feature features band",
+    "space": "x y z i j k lon lat longitude latitude rlon rlat nav_lon nav_lat row col rows cols column height depth "
+    "level lev plev pressure altitude distance range width length position space",
 }
+"""Usual names of axes, without a number at their end."""
 _CF_STANDARD: Mapping[str, Role] = {
     "time": "time",
     "realization": "sample",
@@ -165,16 +162,16 @@ class Description:
         sizes = " x ".join(str(one.size) for one in space)
         what = f"fields of {sizes} ({', '.join(one.name for one in space)})" if space else "points without a grid"
         parts = [f"{samples * times:,} {what}"]
-        parts += [f"axis {one.name} of {one.size} ({one.role})" for one in layout.axes if one.role in ("sample", "time")]
+        parts += [
+            f"axis {one.name} of {one.size} ({one.role})" for one in layout.axes if one.role in ("sample", "time")
+        ]
         parts += [f"axis {one.name} of {one.size} components" for one in layout.of("channel")]
         gone = f"{100 * self.missing:.2g} % missing" if self.missing else "nothing missing"
         kind = layout.variables[0].dtype
         return f"{layout.contents.path}: {'; '.join(named)}; {', '.join(parts)}; {gone}, stored as {kind}."
 
 
-def layout(
-    contents: Contents, chosen: Sequence[str] = (), axes: Sequence[str] = (), labels: str = ""
-) -> Layout:
+def layout(contents: Contents, chosen: Sequence[str] = (), axes: Sequence[str] = (), labels: str = "") -> Layout:
     """Decide which variables are the channels and what every axis is.
 
     Args:
@@ -196,10 +193,7 @@ def layout(
                 "one generator need the same axes."
             )
     names = _axis_names(contents, first, axes)
-    found = tuple(
-        _axis(contents, first, name, size, said=bool(axes))
-        for name, size in zip(names, first.shape)
-    )
+    found = tuple(_axis(contents, first, name, size, said=bool(axes)) for name, size in zip(names, first.shape))
     result = Layout(contents, variables, found)
     space = [one for one in found if one.role == "space"]
     if len(space) > MOST_SPACE:
@@ -305,7 +299,7 @@ def _role(name: str, attrs: Mapping[str, object]) -> Role | None:
     if units.startswith(("degrees_north", "degrees_east", "degree_north", "degree_east")):
         return "space"
     plain = name.lower().rstrip("0123456789").rstrip("_")
-    return next((role for role, known in _NAMES.items() if name.lower() in known or plain in known), None)
+    return next((role for role, known in _NAMES.items() if {name.lower(), plain} & set(known.split())), None)
 
 
 def _listed(names: Mapping[str, Variable]) -> str:

@@ -26,7 +26,7 @@ LEAST_UNITS = 10
 """Independent samples from which whole samples are held out; with fewer, times are."""
 LEAST_TESTED = 32
 """Held-out fields that a comparison needs."""
-ENOUGH_TESTED = 128
+ENOUGH_TESTED = 64
 """Held-out fields that thinning leaves at least, where there are so many."""
 _PROBED = 1024
 """Points of a field whose correlation in time is measured."""
@@ -114,14 +114,13 @@ def prepare(layout: Layout, wishes: Wishes, say: Callable[[str], None] = lambda 
         UserError: values missing here and there, too few fields, a patch or transform that does not fit.
     """
     say("reading")
-    values = layout.loaded()
-    if np.isinf(values).any():
+    loaded = layout.loaded()
+    if np.isinf(loaded).any():
         raise UserError(f"{layout.contents.path} holds infinite values; mark them as missing, or correct them.")
     space = layout.of("space")
-    missing = _always_missing(values, layout)
-    units = _unit_labels(layout, wishes.labels)
-    if units is not None:
-        values = _by_label(values, units)
+    missing = _always_missing(loaded, layout)
+    labels = _unit_labels(layout, wishes.labels)
+    values = loaded if labels is None else _by_label(loaded, labels)
     say("correlation in time")
     memory = [correlation(one) for one in _series(values)]
     known = Correlation(
@@ -254,7 +253,9 @@ def _unit_labels(layout: Layout, name: str) -> np.ndarray | None:
     found = layout.contents.variables.get(name)
     first = layout.axes[0]
     if found is None or len(found.shape) != 1:
-        raise UserError(f"--group {name} is no list of labels in {layout.contents.path}; give a variable with one axis.")
+        raise UserError(
+            f"--group {name} is no list of labels in {layout.contents.path}; give a variable with one axis."
+        )
     if layout.of("sample") and layout.of("time"):
         raise UserError(f"--group {name}: the file has an axis of samples beside that of time; leave --group out.")
     if first.role not in ("sample", "time") or found.shape != (first.size,):
@@ -304,7 +305,8 @@ def _split(
             f"{layout.contents.path} has {times} times, and its fields stay correlated over {gap}: too few to hold any "
             "out. Give a longer series, or a shorter --data.gap."
         ) from None
-    way = f"blocks of time with {gap} left out between two: {', '.join(f'{p.start} to {p.stop - 1}' for p in places.values())}"
+    ranges = ", ".join(f"{place.start} to {place.stop - 1}" for place in places.values())
+    way = f"blocks of time with {gap} left out between two: {ranges}"
     return {name: [one[place] for one in values] for name, place in places.items()}, way
 
 
@@ -390,7 +392,9 @@ def _fitted(
             f"--transform {','.join(kinds)}: give one of {', '.join(TRANSFORMS)}, or one for each of the {variables} "
             "variables, separated by commas."
         )
-    each = [kind for kind in (kinds * variables if len(kinds) == 1 else kinds) for _ in range(len(channels) // variables)]
+    each = [
+        kind for kind in (kinds * variables if len(kinds) == 1 else kinds) for _ in range(len(channels) // variables)
+    ]
     values = [train[..., c] for c in range(len(channels))]
     return tuple(fit(kind, one[~np.isnan(one)], name) for kind, one, name in zip(each, values, channels))
 

@@ -81,7 +81,7 @@ def _npz(path: Path) -> Iterator[Variable]:
             shape,
             dtype,
             attrs,
-            lambda rows, name=name: member(name)[rows],  # type: ignore[misc]
+            lambda rows, name=name: member(name)[rows],
         )
 
 
@@ -113,11 +113,21 @@ def _netcdf3(path: Path) -> Iterator[Variable]:
 
     with netcdf_file(path, "r", mmap=True) as file:
         found = [
-            (name, tuple(one.dimensions), tuple(map(int, one.shape)), np.dtype(one.typecode()), _plain(one._attributes))
+            (
+                name,
+                tuple(one.dimensions),
+                tuple(map(int, one.shape)),
+                np.dtype(one.typecode()),
+                _netcdf3_attributes(one),
+            )
             for name, one in file.variables.items()
         ]
     for name, dims, shape, dtype, attrs in found:
-        yield Variable(name, dims, shape, dtype, attrs, lambda rows, name=name: block(name, rows))  # type: ignore[misc]
+        yield Variable(name, dims, shape, dtype, attrs, lambda rows, name=name: block(name, rows))
+
+
+def _netcdf3_attributes(variable: Any) -> dict[str, Any]:
+    return _plain(variable._attributes)
 
 
 def _hdf5(path: Path) -> Iterator[Variable]:
@@ -145,7 +155,7 @@ def _hdf5(path: Path) -> Iterator[Variable]:
                 one.shape,
                 one.dtype,
                 attrs,
-                lambda rows, name=name: block(name, rows),  # type: ignore[misc]
+                lambda rows, name=name: block(name, rows),
             )
         )
 
@@ -154,7 +164,14 @@ def _hdf5(path: Path) -> Iterator[Variable]:
     yield from found
 
 
-_HDF5_OWN = {"DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_NCProperties"}
+_HDF5_OWN = {
+    "DIMENSION_LIST",
+    "REFERENCE_LIST",
+    "CLASS",
+    "NAME",
+    "_Netcdf4Dimid",
+    "_Netcdf4Coordinates",
+}
 
 
 def _axis_name(dimension: Any) -> str:
@@ -169,7 +186,9 @@ def _zarr(path: Path) -> Iterator[Variable]:
 
     def block(place: Path, driver: str, rows: slice) -> np.ndarray:
         spec = {"driver": driver, "kvstore": {"driver": "file", "path": str(place)}}
-        return np.asarray(tensorstore.open(spec, read=True).result()[rows].read().result())
+        array = tensorstore.open(spec, read=True).result()
+        start, stop, _ = rows.indices(array.shape[0])
+        return np.asarray(array[start:stop].read().result())
 
     found = sorted({one.parent for name in (".zarray", "zarr.json") for one in path.rglob(name)})
     for place in found:
@@ -195,7 +214,7 @@ def _zarr(path: Path) -> Iterator[Variable]:
             shape,
             np.dtype(kind),
             attrs,
-            lambda rows, place=place, driver=driver: block(place, driver, rows),  # type: ignore[misc]
+            lambda rows, place=place, driver=driver: block(place, driver, rows),
         )
 
 
@@ -223,7 +242,7 @@ def _csv(path: Path) -> Iterator[Variable]:
             values = np.array([float(one) if one.strip().lower() not in _EMPTY else np.nan for one in column])
         except ValueError:
             values = np.array([one.strip() for one in column])
-        yield Variable(name, (dim,), values.shape, values.dtype, {}, lambda rows, values=values: values[rows])  # type: ignore[misc]
+        yield Variable(name, (dim,), values.shape, values.dtype, {}, lambda rows, values=values: values[rows])
 
 
 _EMPTY = ("", "nan", "na", "n/a", "null", "none")

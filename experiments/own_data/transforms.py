@@ -12,6 +12,8 @@ from experiments.errors import UserError
 TRANSFORMS = ("none", "log", "boxcox")
 _OFFSET = 0.01
 """Added before a logarithm where values are zero, as a share of the mean."""
+_LARGEST = 88.0
+"""Logarithm of about the largest number of float32."""
 _FITTED = 100_000
 """Values at most by which the exponent of Box and Cox is fitted."""
 
@@ -57,8 +59,8 @@ class Transform:
         if self.power:
             with np.errstate(divide="ignore"):
                 logarithms = np.log(np.maximum(1 + self.power * logarithms, 0.0)) / self.power
-        # A sample far out is the largest number, not infinity.
-        physical = np.exp(np.minimum(logarithms, np.log(np.finfo(np.float32).max))) - self.offset
+        # A sample far out is a large number, not infinity.
+        physical = np.exp(np.minimum(logarithms, _LARGEST)) - self.offset
         return np.maximum(physical, 0.0).astype(values.dtype)
 
     def named(self, channel: str) -> str:

@@ -97,8 +97,7 @@ class OwnFields(Task):
                 f"--training.batch {config.training.batch} takes {taken} fields for one update, but the file leaves "
                 f"only {have} to train on: choose a smaller batch, or cut the fields with --system.patch."
             )
-        if taken_latents := (not prepared.grid and config.network.kind != "mlp"):
-            assert taken_latents
+        if not prepared.grid and config.network.kind != "mlp":
             raise UserError(f"--network.kind {config.network.kind} needs a grid, and points have none: give mlp.")
         distances = 3 + bool(config.compare.quantiles)
         if self._homogeneous(config, prepared):
@@ -240,7 +239,9 @@ class OwnFields(Task):
         if not_periodic := [name for name in asked.homogeneous if name not in asked.periodic]:
             raise UserError(f"--system.homogeneous {not_periodic[0]} needs --system.periodic {not_periodic[0]} too.")
         if asked.homogeneous and prepared.missing is not None:
-            raise UserError("--system.homogeneous: where points are always missing, the law is not the same everywhere.")
+            raise UserError(
+                "--system.homogeneous: where points are always missing, the law is not the same everywhere."
+            )
         padding = tuple("circular" if name in asked.periodic else "zero" for name in names)
         shifts = tuple(i for i, name in enumerate(names) if name in asked.homogeneous)
         return padding, tuple(one.extent for one in prepared.grid), Symmetries(shifts)
@@ -263,9 +264,7 @@ def _prepared(asked: OwnFieldsConfig, data: HeldOutConfig, changed: int) -> Prep
     found = open_layout(asked)
     wishes = Wishes(asked.patch, asked.transform, asked.group, data.shares, data.gap)
     prepared = prepare(found, wishes)
-    return replace(
-        prepared, description={"checksum": checksum(found.contents.path), **prepared.description}
-    )
+    return replace(prepared, description={"checksum": checksum(found.contents.path), **prepared.description})
 
 
 def affordable(asked: CompareConfig, training: int, test: np.ndarray) -> Sizes:

@@ -193,7 +193,7 @@ def diversity(
     low, high = (1 + (np.quantile(halves, [0.025, 0.975]) / middle - 1) * np.sqrt(3)).tolist()
     value = _within(own, np.arange(fields)) / middle
     return Score(
-        f"mean distance of {fields} fields to the nearest other one, modulo symmetries, over the same of solver fields",
+        f"mean distance of {fields} fields to the nearest other one, modulo symmetries, over that of reference fields",
         "",
         float(value),
         1.0,
