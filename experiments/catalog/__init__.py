@@ -60,7 +60,7 @@ _SUMMARIES = {
         system="fields from a file of your own",
         task="own_fields",
         line="no equation: held-out fields are the yardstick (`train-on FILE`)",
-        cost="minutes on 2 cores, by the size of the fields",
+        cost="minutes to hours on 2 cores, by the size of the fields",
     ),
 }
 

@@ -396,6 +396,52 @@ class Worth:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What a planned study finds of one quantity.
+
+    Attributes:
+        unit: of all numbers but ``worth``.
+        spread: standard deviation between independent fields.
+        bias, bias_interval: of the generated fields' mean against held-out fields, with its 95% interval.
+        worth: independent fields that generated ones are shown to be worth, at least, for this mean.
+        real, generated: the smallest difference that is found, with real fields alone and with generated ones.
+        bound: the same with endless perfect fields in the first group.
+    """
+
+    unit: str
+    spread: float
+    bias: float
+    bias_interval: Interval
+    worth: float
+    real: float
+    generated: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Planning:
+    """From which difference of a mean on a second group is told from the first.
+
+    Attributes:
+        level, power: of the two-sided test.
+        trained_on: independent fields of the first group.
+        planned: of the second.
+        plans: by quantity.
+    """
+
+    level: float
+    power: float
+    trained_on: int
+    planned: int
+    plans: Mapping[str, Plan]
+
+    @property
+    def helped(self) -> tuple[str, ...]:
+        """Quantities for which generated fields make a smaller difference visible."""
+        return tuple(name for name, plan in self.plans.items() if plan.worth > self.trained_on)
+
+
+@dataclass(frozen=True)
 class Baselines:
     """Rows beside the generator's own, which is ``generator``."""
 
@@ -461,6 +507,7 @@ Section = (
     | Refinement
     | Cost
     | Worth
+    | Planning
     | Baselines
     | Regions
     | Orbits
@@ -524,6 +571,7 @@ KINDS: dict[str, type] = {
         Refinement,
         Cost,
         Worth,
+        Planning,
         Baselines,
         Regions,
         Orbits,

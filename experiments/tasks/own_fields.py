@@ -60,6 +60,9 @@ class OwnFieldsConfig(SystemConfig):
         ("none",), "before the training: none, log or boxcox, one for all variables or one for each"
     )
     periodic: tuple[str, ...] = setting((), "axes of space that are periodic")
+    planned: int = setting(
+        0, "fields of a planned second group, for the power of a study (0: as many as trained on)", "fields", minimum=0
+    )
     homogeneous: tuple[str, ...] = setting(
         (), "periodic axes along which the law is the same everywhere, so that shifted fields are as likely"
     )
@@ -148,6 +151,7 @@ class OwnFields(Task):
         """Tests, distances, scores and worth against the held-out fields."""
         import jax
 
+        from experiments.evaluation.planning import planning, quantities
         from experiments.evaluation.results import Comparison
         from experiments.evaluation.snapshot import DATA, Equation, compare_snapshot
         from experiments.evaluation.verdict import verdict
@@ -156,9 +160,9 @@ class OwnFields(Task):
         _, extent, symmetries = self._law(config, dataset)
         homogeneous = self._homogeneous(config, dataset)
         named = tuple(one.named(name) for one, name in zip(dataset.transforms, dataset.channels))
-        samples = trained.sample(jax.random.key(config.compare.seed), sizes.drawn)
+        samples = dataset.masked(trained.sample(jax.random.key(config.compare.seed), sizes.drawn))
         sections, figures = compare_snapshot(
-            dataset.masked(samples),
+            samples,
             dataset.test,
             dataset.train,
             Equation(
@@ -169,6 +173,16 @@ class OwnFields(Task):
             baselines=baselines,
             progress=report,
         )
+        seen = None if dataset.missing is None else ~dataset.missing
+        found = [quantities(dataset.physical(one), dataset.channels, seen) for one in (samples, dataset.test)]
+        by_quantity = {
+            name: unit
+            for name in found[0]
+            for c, unit in zip(dataset.channels, dataset.units)
+            if name.endswith(f" {c}")
+        }
+        planned = self.told(config).planned or dataset.trained_on
+        sections = (*sections, planning(found[0], found[1], dataset.trained_on, planned, by_quantity))
         if len(dataset.grid) == 2:
             # Pictures run along the first axis to the right; files of planes have rows first.
             for name in ("samples/generator", "samples/solver"):

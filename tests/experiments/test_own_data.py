@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import experiments
 from experiments import cli, export
 from experiments.errors import UserError
-from experiments.evaluation.results import Baselines, Refinement, Tests, Worth
+from experiments.evaluation.results import Baselines, Planning, Refinement, Tests, Worth
 from experiments.evaluation.two_sample import battery, classifiers
 from experiments.own_data import description, preparation, readers, transforms
 from experiments.own_data.contents import checksum
@@ -349,6 +349,9 @@ def test_a_run_on_a_file_says_what_the_samples_are_worth_beside_held_out_fields(
     assert comparison.need(Tests).reference == "held-out fields"
     worth = comparison.need(Worth)
     assert 200 < worth.trained_on <= 280 and worth.fields in comparison.verdict
+    # In the units of the file, though the logarithm was learnt.
+    plan = comparison.need(Planning).plans["mean of rain"]
+    assert plan.unit == "mm" and plan.real >= plan.generated > 0
     rows = comparison.need(Baselines).rows
     assert set(rows) == {"gaussian", "bank"}
     # Training fields are of the law.
