@@ -270,8 +270,11 @@ def compare_snapshot(
     pool, rng = np.asarray(pool, np.float32), np.random.default_rng((sizes.seed, 8))
     stored = np.asarray(training[np.sort(rng.permutation(len(training))[:STORED])])
     stored = stored[rng.permutation(len(stored))]
+    # What the classifiers take for solver fields, and what fixes the features, is not among the stored fields that are
+    # a start of their own: principal components of few fields know these fields.
+    apart = stored[: -2 * sizes.refined]
     features = PhysicalFeatures(
-        stored[:4096],
+        apart[:4096],
         extent=equation.extent,
         homogeneous=equation.homogeneous,
         periodic=equation.periodic,
@@ -282,8 +285,6 @@ def compare_snapshot(
     say(0, 3, f"{equation.reference.fields} against one another")
     yardstick = sizes.yardstick(pool, equation.extent, progress, homogeneous=equation.homogeneous)
     say(0, 3, "tests: features of training and held-out fields")
-    # What the classifiers take for solver fields is not among the stored fields that are a start of their own.
-    apart = stored[: -2 * sizes.refined]
     battery = sizes.battery(apart, pool, equation, sizes.tested, features)
     bank = [battery.prepare_bank(path(stored[:FOLLOWED], equation, layer_time))]
     say(1, 3, "tests: classifiers, neighbours and relabellings")
