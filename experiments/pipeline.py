@@ -127,14 +127,14 @@ def open_sampler(folder: RunFolder, progress: Progress | None = None) -> Callabl
     _need_checkpoint(folder)
     # Not described in the folder, which may be read-only.
     _tell_what_is_made_again(folder, progress)
-    dataset = task.data(folder.config, progress.data())
+    dataset = _same(folder, task.data(folder.config, progress.data()))
     return task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
 
 def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Any:
     """Make or find the data set, and say in ``data.json`` where it lies."""
     _tell_what_is_made_again(folder, progress)
-    dataset = experiment.learnt().data(config, progress.data())
+    dataset = _same(folder, experiment.learnt().data(config, progress.data()))
     described = {"path": str(dataset.path), **dataset.description}
     if folder.data() != json.loads(json.dumps(described)):
         files.write_json(folder.data_file, described)
@@ -145,6 +145,20 @@ def _tell_what_is_made_again(folder: RunFolder, progress: Progress) -> None:
     path = folder.data().get("path")
     if isinstance(path, str) and not Path(path).exists():
         progress.note(f"the training fields of this run are no longer in {path}: they are made again")
+
+
+def _same(folder: RunFolder, dataset: Any) -> Any:
+    """Return the data set, unless its source is known by a checksum and is not what the run began with.
+
+    Raises:
+        UserError: the source has changed.
+    """
+    before, now = folder.data().get("checksum"), dataset.description.get("checksum")
+    if before is not None and before != now:
+        raise UserError(
+            f"{dataset.path} has changed since {folder.path} was begun: bring the file back, or start a new run."
+        )
+    return dataset
 
 
 def describe_networks(config: ExperimentConfig, problem: Any, folder: RunFolder, progress: Progress) -> None:

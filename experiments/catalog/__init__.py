@@ -68,6 +68,12 @@ _SUMMARIES = {
         line="later fields from a few noisy points and the viscosity, against the exact posterior",
         cost="up to 12 minutes on 2 cores",
     ),
+    "own_data": Summary(
+        system="fields from a file of your own",
+        task="own_fields",
+        line="no equation: held-out fields are the yardstick (`train-on FILE`)",
+        cost="minutes to hours on 2 cores, by the size of the fields",
+    ),
 }
 
 

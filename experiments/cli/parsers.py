@@ -65,13 +65,24 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     run.add_argument(
         "name", metavar="NAME", help="an experiment, as `list` names it, or a Python file that defines one"
     )
-    run.add_argument("--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)")
-    run.add_argument("--seed", metavar="N", help="seed of players, latents and batches (training.seed)")
-    run.add_argument("--runs-dir", metavar="DIR", default="runs", help="where run folders go (default: runs)")
-    run.add_argument(
-        "--baselines", action="store_true", help="train baselines too, on the same data (compare.baselines)"
-    )
+    _add_new_run(run)
     run.add_argument("--resume", metavar="RUN", help="go on with this run folder where it stopped")
+
+    own = command(
+        "train-on",
+        "learn the fields of a file of your own, with no equation: describe it, train, compare with held-out fields",
+        "Every other setting is written --section.key value, as `run own_data --help` lists them.\n\nexample:\n"
+        "  python -m experiments train-on temperature.nc --variable t2m --periodic lon --preset smoke",
+    )
+    own.add_argument("file", metavar="FILE", help="ends in .npy, .npz, .h5, .nc, .zarr or .csv")
+    own.add_argument("--variable", metavar="NAME", action="append", help="what to learn; several times for channels")
+    own.add_argument("--axes", metavar="NAME,...", help="every axis by name: time, sample, channel, or space (y,x)")
+    own.add_argument("--group", metavar="NAME", help="variable that labels independent samples, such as subjects")
+    own.add_argument("--patch", metavar="N", help="learn patches of N points along each axis")
+    own.add_argument("--transform", metavar="KIND", help="none, log or boxcox; one for each variable, or one for all")
+    own.add_argument("--periodic", metavar="AXIS,...", help="axes of space that are periodic (default: none)")
+    own.add_argument("--homogeneous", metavar="AXIS,...", help="periodic axes along which the law is the same")
+    _add_new_run(own)
 
     new = command(
         "new",
@@ -115,6 +126,18 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     cache = command("cache", "show the cached training fields, or remove those that nothing uses")
     cache.add_argument("action", metavar="show|clear", nargs="?", default="show", help="show (the default) or clear")
     return parser, dict(commands.choices)
+
+
+def _add_new_run(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that begins a run."""
+    parser.add_argument(
+        "--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)"
+    )
+    parser.add_argument("--seed", metavar="N", help="seed of players, latents and batches (training.seed)")
+    parser.add_argument("--runs-dir", metavar="DIR", default="runs", help="where run folders go (default: runs)")
+    parser.add_argument(
+        "--baselines", action="store_true", help="train baselines too, on the same data (compare.baselines)"
+    )
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

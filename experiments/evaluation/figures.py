@@ -27,14 +27,13 @@ def snapshot_figures(
     *,
     shown: int = 8,
 ) -> dict[str, np.ndarray]:
-    """Fields side by side, spectrum, histograms of values and increments, correlation."""
+    """Fields side by side, histograms of values; of homogeneous fields, spectrum, increments and correlation."""
     frame = yardstick.frame
     figures: dict[str, np.ndarray] = {
         f"coordinates/{axis}": np.arange(n) * length / n
         for axis, (n, length) in enumerate(zip(frame.shape, frame.extent))
     }
     figures["samples/generator"], figures["samples/solver"] = samples[:shown], np.asarray(solver_pool[:shown])
-    scale = np.ones((1, 1)) if frame.channels == 1 else (1 / frame.std**2)[:, None]
 
     def draw(prefix: str, curve: Callable[[np.ndarray], np.ndarray]) -> None:
         middle, low, high = yardstick.band(curve)
@@ -43,19 +42,16 @@ def snapshot_figures(
         figures[f"{prefix}/low"] = low if middle.min() < 0 else np.maximum(low, 0)
         figures[f"{prefix}/high"] = high
 
-    figures["spectrum/wavenumber"] = frame.wavenumbers[1:]
-    figures["spectrum/resolved"] = frame.wavenumbers[[1, max(1, int(frame.resolved.max()))]]
-    draw("spectrum", lambda rows: (frame.part(rows, "energy") * scale).mean(axis=-2)[..., 1:])
-
-    def correlation(rows: np.ndarray) -> np.ndarray:
-        covariance = frame.part(rows, "covariance_0")
-        return (covariance / covariance[..., :1]).mean(axis=-2)
-
-    figures["correlation/distance"] = np.arange(frame.shape[0] // 2 + 1) * frame.extent[0] / frame.shape[0]
-    draw("correlation", correlation)
+    if frame.homogeneous:
+        scale = np.ones((1, 1)) if frame.channels == 1 else (1 / frame.std**2)[:, None]
+        figures["spectrum/wavenumber"] = frame.wavenumbers[1:]
+        figures["spectrum/resolved"] = frame.wavenumbers[[1, max(1, int(frame.resolved.max()))]]
+        draw("spectrum", lambda rows: (frame.part(rows, "energy") * scale).mean(axis=-2)[..., 1:])
+        figures["correlation/distance"] = np.arange(frame.shape[0] // 2 + 1) * frame.extent[0] / frame.shape[0]
+        draw("correlation", lambda rows: _correlation(frame.part(rows, "covariance_0")))
     for name in frame.histograms:
         for c, channel in enumerate(channels):
-            prefix = _prefix(name, channel, len(channels), frame.extent[0] / frame.shape[0])
+            prefix = _prefix(name, channel, len(channels), frame.extent[0] / frame.shape[0] if frame.shape else 1.0)
             merged = MERGED if frame.bins % MERGED == 0 else 1
             width = frame.width(name)[c] * merged
             bars = frame.bins // merged
@@ -72,6 +68,11 @@ def snapshot_figures(
                 figures[f"{prefix}/{curve}"] = figures[f"{prefix}/{curve}"][keep]
             figures[f"{prefix}/centers"] = (frame.low(name)[c] + width * (np.arange(bars) + 0.5))[keep]
     return figures
+
+
+def _correlation(covariance: np.ndarray) -> np.ndarray:
+    """Covariances over the variance, averaged over the channels."""
+    return (covariance / covariance[..., :1]).mean(axis=-2)
 
 
 def _prefix(name: str, channel: str, channels: int, spacing: float) -> str:

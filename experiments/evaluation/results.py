@@ -372,6 +372,7 @@ class Worth:
         trained_on: independent trajectories that the generator was trained on.
         equals: number of solver fields with the generator's error; None where none was found.
         interval: of that number, 95%; an end is None where it is beyond what the samples at hand can tell.
+        fields: what the fields are called that it is worth, "solver fields" or "fields of the data".
     """
 
     distance: str
@@ -383,6 +384,7 @@ class Worth:
     trained_on: int
     equals: float | None
     interval: tuple[float | None, float | None] = (None, None)
+    fields: str = "solver fields"
 
     @property
     def adds(self) -> bool | None:
@@ -391,6 +393,52 @@ class Worth:
         if low is not None and low > self.trained_on:
             return True
         return False if high is not None and high < self.trained_on else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a planned study finds of one quantity.
+
+    Attributes:
+        unit: of all numbers but ``worth``.
+        spread: standard deviation between independent fields.
+        bias, bias_interval: of the generated fields' mean against held-out fields, with its 95% interval.
+        worth: independent fields that generated ones are shown to be worth, at least, for this mean.
+        real, generated: the smallest difference that is found, with real fields alone and with generated ones.
+        bound: the same with endless perfect fields in the first group.
+    """
+
+    unit: str
+    spread: float
+    bias: float
+    bias_interval: Interval
+    worth: float
+    real: float
+    generated: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Planning:
+    """From which difference of a mean on a second group is told from the first.
+
+    Attributes:
+        level, power: of the two-sided test.
+        trained_on: independent fields of the first group.
+        planned: of the second.
+        plans: by quantity.
+    """
+
+    level: float
+    power: float
+    trained_on: int
+    planned: int
+    plans: Mapping[str, Plan]
+
+    @property
+    def helped(self) -> tuple[str, ...]:
+        """Quantities for which generated fields make a smaller difference visible."""
+        return tuple(name for name, plan in self.plans.items() if plan.worth > self.trained_on)
 
 
 @dataclass(frozen=True)
@@ -459,6 +507,7 @@ Section = (
     | Refinement
     | Cost
     | Worth
+    | Planning
     | Baselines
     | Regions
     | Orbits
@@ -484,6 +533,7 @@ class Comparison:
         sealed: whether the held-out data are of a seed that nothing else has used (``compare RUN --fresh SEED``).
         channels: of a sample.
         units: by channel or coordinate.
+        reference: what the samples stand beside in pictures.
     """
 
     title: str
@@ -495,6 +545,7 @@ class Comparison:
     sealed: bool = False
     channels: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
+    reference: str = "solver"
 
     def get(self, kind: type[S]) -> S | None:
         """Return the section of a kind, or None where the comparison has none."""
@@ -520,6 +571,7 @@ KINDS: dict[str, type] = {
         Refinement,
         Cost,
         Worth,
+        Planning,
         Baselines,
         Regions,
         Orbits,

@@ -1,7 +1,8 @@
 """Generated snapshots against the solver: tests, refinement, distances, scores, cost and worth.
 
 This module takes arrays and functions and knows no experiment. Whatever it says of the generator it says of the solver
-too: every number stands beside what a second set of solver fields would get.
+too: every number stands beside what a second set of solver fields would get. Where there is no solver, held-out data
+stand in its place, and what needs one (refinement, cost) is left out.
 """
 
 from __future__ import annotations
@@ -59,8 +60,30 @@ difference of two such statistics: without it, another set of the same generator
 LITERATURE_DRAWS = 50
 SEARCH_DRAWS = 500
 """Relabellings in the search for the cheapest solver."""
+_BASELINES = "Fields that the generator did not make, by the same tests and distances."
 GAUSSIAN_FROM = 16384
 """Training fields from which the spectrum of the Gaussian start is taken."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the fields are called that samples are held against.
+
+    Attributes:
+        name: what they cannot be told from, for example "the solver".
+        fields: of them, held out, for example "held-out solver fields".
+        plain: any of them, for example "solver fields".
+        sets: two sets of them, for example "solver sets against solver sets".
+    """
+
+    name: str
+    fields: str
+    plain: str
+    sets: str
+
+
+SOLVER = Reference("the solver", "held-out solver fields", "solver fields", "solver sets against solver sets")
+DATA = Reference("the data", "held-out fields", "fields of the data", "sets of held-out fields against one another")
 
 
 @dataclass(frozen=True)
@@ -70,7 +93,7 @@ class Equation:
     Attributes:
         channels: names.
         extent: lengths of the box.
-        refine: ``(fields, duration) -> fields``: the solver that made the data.
+        refine: ``(fields, duration) -> fields``: the solver that made the data; None where there is none.
         symmetries: ``shift_axes`` and ``reflections``.
         homogeneous: whether the law is the same everywhere on a periodic grid.
         periodic: whether the grid is periodic.
@@ -78,11 +101,12 @@ class Equation:
         later: ``fields -> fields`` a short solver time later, or None.
         budgets: ``fields -> {name: (n,)}``: terms of the system's budgets, or None.
         units: by channel or coordinate.
+        reference: what made the fields that samples are held against, as "the solver" is said in results.
     """
 
     channels: tuple[str, ...]
     extent: tuple[float, ...]
-    refine: Refine
+    refine: Refine | None = None
     symmetries: Any = field(default_factory=Symmetries)
     homogeneous: bool = True
     periodic: bool = True
@@ -90,6 +114,7 @@ class Equation:
     later: Map | None = None
     budgets: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
     units: Mapping[str, str] = field(default_factory=dict)
+    reference: Reference = SOLVER
 
 
 @dataclass(frozen=True)
@@ -126,7 +151,14 @@ class Sizes:
         """Samples that a comparison takes."""
         return max(SETS * self.n, 2 * self.tested, 2 * self.refined)
 
-    def yardstick(self, pool: np.ndarray, extent: tuple[float, ...], progress: Progress | None = None) -> Yardstick:
+    def yardstick(
+        self,
+        pool: np.ndarray,
+        extent: tuple[float, ...],
+        progress: Progress | None = None,
+        *,
+        homogeneous: bool = True,
+    ) -> Yardstick:
         """The yardstick of these sizes for a pool of solver fields."""
         return Yardstick(
             pool,
@@ -138,6 +170,7 @@ class Sizes:
             quantiles=self.quantiles,
             directions=self.directions,
             resolved=self.resolved,
+            homogeneous=homogeneous,
             seed=self.seed,
             progress=progress,
         )
@@ -212,7 +245,7 @@ def compare_snapshot(
         trained_on: independent fields among the training fields.
         layer_time: solver time that the samples already contain.
         sizes: of sets, draws and relabellings.
-        times: solver times of the refinement curves; none for no curves.
+        times: solver times of the refinement curves, which need a solver.
         cost: left out where None.
         evolve: ``fields (2, *grid, c) -> (times, trajectories (2, time, *grid, c))``, for the pictures.
         baselines: name -> ``gan.baselines.Baseline``, fitted to the training fields.
@@ -230,8 +263,11 @@ def compare_snapshot(
     pool, rng = np.asarray(pool, np.float32), np.random.default_rng((sizes.seed, 8))
     stored = np.asarray(training[np.sort(rng.permutation(len(training))[:STORED])])
     stored = stored[rng.permutation(len(stored))]
+    # What the classifiers take for solver fields, and what fixes the features, is not among the stored fields that are
+    # a start of their own: principal components of few fields know these fields.
+    apart = stored[: -2 * sizes.refined]
     features = PhysicalFeatures(
-        stored[:4096],
+        apart[:4096],
         extent=equation.extent,
         homogeneous=equation.homogeneous,
         periodic=equation.periodic,
@@ -239,43 +275,50 @@ def compare_snapshot(
         later=equation.later,
         budgets=equation.budgets,
     )
-    say(0, 3, "solver against solver")
-    yardstick = sizes.yardstick(pool, equation.extent, progress)
+    say(0, 3, f"{equation.reference.fields} against one another")
+    yardstick = sizes.yardstick(pool, equation.extent, progress, homogeneous=equation.homogeneous)
     say(0, 3, "tests: features of training and held-out fields")
-    # What the classifiers take for solver fields is not among the stored fields that are a start of their own.
-    apart = stored[: -2 * sizes.refined]
     battery = sizes.battery(apart, pool, equation, sizes.tested, features)
     bank = [battery.prepare_bank(path(stored[:FOLLOWED], equation, layer_time))]
     say(1, 3, "tests: classifiers, neighbours and relabellings")
-    outcome = battery.outcome(samples[: 2 * sizes.tested], bank=bank, convolutional=True)
+    outcome = battery.outcome(samples[: 2 * sizes.tested], bank=bank, convolutional=pool.ndim > 2)
     few = pool[: 2 * sizes.refined]
     smaller = sizes.battery(apart, few, equation, sizes.refined, features)
     starts = _starts(samples, stored, equation, layer_time, 2 * sizes.refined, sizes.seed)
-    refinement = refinement_curves(
-        smaller, yardstick, starts, few, equation.refine, (0.0, layer_time, *times), progress=progress
-    )
+    refinement = None
+    if equation.refine is not None:
+        refinement = refinement_curves(
+            smaller, yardstick, starts, few, equation.refine, (0.0, layer_time, *times), progress=progress
+        )
     held = yardstick.frame(samples[: sizes.n])
     described = features(samples), features(pool)
     sections: list[Section] = [
-        battery.described(outcome),
-        refinement,
+        battery.described(outcome, equation.reference.fields),
+        *([] if refinement is None else [refinement]),
         Fields(),
-        _distances(yardstick, samples[: SETS * sizes.n], sizes),
+        _distances(yardstick, samples[: SETS * sizes.n], sizes, equation.reference),
         Statistics(),
         _scores(samples, held, pool, yardstick, described, equation, invalid, sizes, say),
     ]
     if cost is not None:
         own = smaller.outcome(samples[-2 * sizes.refined :], bank=bank)
         sections.append(_cost(cost, smaller, own, yardstick, bank, progress))
-    sections.append(worth(*described, trained_on, seed=sizes.seed))
+    sections.append(worth(*described, trained_on, fields=equation.reference.plain, seed=sizes.seed))
 
-    def row(fields: np.ndarray) -> dict[str, float]:
+    def row(fields: np.ndarray, bank: Sequence[Paths] = bank) -> dict[str, float]:
         return _figures_of_merit(smaller.outcome(fields, bank=bank), yardstick, fields)
 
     learnt = baseline_rows(
         baselines or {}, lambda sample: sample(jax.random.key(sizes.seed), 2 * sizes.refined), row, 2 * sizes.refined
     )
-    sections.append(_baselines(refinement, layer_time, cost, learnt))
+    if refinement is not None:
+        sections.append(_baselines(refinement, layer_time, cost, learnt))
+    else:
+        # Training fields are near to themselves: whether they are is not asked of them.
+        rows = {
+            name: BaselineRow(one.label, row(one.fields, () if name == BANK else bank)) for name, one in starts.items()
+        }
+        sections.append(Baselines(_BASELINES, rows.pop("generator"), {**rows, **learnt}))
     figures = snapshot_figures(yardstick, held, samples, pool, equation.channels, shown=sizes.shown)
     if evolve is not None:
         moments, trajectories = evolve(np.stack([samples[0], pool[0]]))
@@ -321,7 +364,8 @@ def path(
     """
     moments = [stored]
     if equation.later is None:
-        return [*moments, equation.refine(stored, layer_time)] if layer_time > 0 else moments
+        carried = equation.refine is not None and layer_time > 0
+        return [*moments, equation.refine(stored, layer_time)] if carried else moments
     while len(moments) <= PATH_STEPS:
         moments.append(np.asarray(equation.later(moments[-1])))
     return moments
@@ -338,18 +382,20 @@ def _starts(
     # The classifiers' other class and the bank itself are the first stored fields: the start takes the last ones.
     bank = moved(stored[-count:], equation.symmetries, seed)
     gaussian = gaussian_fields(stored[:GAUSSIAN_FROM], count, seed=seed, homogeneous=equation.homogeneous)
+    knows = "spectrum" if equation.homogeneous else "mean and covariance"
     return {
         "generator": Start("the generator", samples[-count:], layer_time),
-        "gaussian": Start("a Gaussian field with the data's spectrum", gaussian),
+        "gaussian": Start(f"a Gaussian field with the data's {knows}", gaussian),
         BANK: Start("training fields moved by a random symmetry", bank, until=layer_time),
     }
 
 
-def _distances(yardstick: Yardstick, samples: np.ndarray, sizes: Sizes) -> Distances:
+def _distances(yardstick: Yardstick, samples: np.ndarray, sizes: Sizes, reference: Reference) -> Distances:
+    independent = " from independent trajectories" if reference is SOLVER else ""
     return Distances(
-        between=f"sets of {sizes.n} fields from independent trajectories, a mean over {SETS} sets of samples",
-        against="solver sets against solver sets",
-        reference="the solver",
+        between=f"sets of {sizes.n} fields{independent}, a mean over {SETS} sets of samples",
+        against=reference.sets,
+        reference=reference.name,
         draws=yardstick.draws,
         level=yardstick.level,
         entries=yardstick.compare(samples),
@@ -386,7 +432,7 @@ def _scores(
         return np.maximum(np.stack(tails, axis=-1), 1e-12)
 
     measures = {
-        "amplitude": (amplitude, True, "root mean square of the fields over that of the solver's"),
+        "amplitude": (amplitude, True, "root mean square of the fields over that of the reference's"),
         "unresolved_energy": (
             beyond,
             False,
@@ -418,7 +464,7 @@ def _scores(
         draws=LITERATURE_DRAWS,
         seed=sizes.seed,
     )
-    return Scores("held-out solver fields", scores)
+    return Scores(equation.reference.fields, scores)
 
 
 def _figures_of_merit(outcome: Outcome, yardstick: Yardstick, fields: np.ndarray) -> dict[str, float]:
@@ -510,7 +556,7 @@ def _baselines(
                 rows[key] = BaselineRow(f"{curve.label}{later}", at(name, time))
     spent = None if cost is None else cost.training_seconds
     return Baselines(
-        meaning="Fields that the generator did not make, by the same tests and distances.",
+        meaning=_BASELINES,
         generator=BaselineRow("the generator", at("generator", layer_time), 1, None, spent),
         rows={**rows, **learnt},
     )

@@ -13,6 +13,7 @@ from experiments.evaluation.results import (
     Forecasts,
     Modes,
     Orbits,
+    Planning,
     Refinement,
     Regions,
     Score,
@@ -60,6 +61,8 @@ def verdict(sections: Sequence[Section]) -> str:
         said += cost_sentences(cost)
     for worth in _of(sections, Worth):
         said += worth_sentences(worth)
+    for planning in _of(sections, Planning):
+        said += planning_sentences(planning)
     return " ".join(said)
 
 
@@ -264,15 +267,30 @@ def worth_sentences(worth: Worth) -> list[str]:
         return [f"No error of its samples' physical features was found; it was trained on {worth.trained_on:,} fields."]
     upper = "more than can be told" if high is None else f"{high:,.0f}"
     if worth.equals is None:
-        size = f"at least {low:,.0f} independent solver fields"
+        size = f"at least {low:,.0f} independent {worth.fields}"
     else:
-        size = f"{worth.equals:,.0f} independent solver fields (95% interval {low:,.0f} to {upper})"
+        size = f"{worth.equals:,.0f} independent {worth.fields} (95% interval {low:,.0f} to {upper})"
     than = {
         True: "more than it was trained on",
         False: "less than it was trained on",
         None: "which does not tell whether it adds anything to what it was trained on",
     }[worth.adds]
     return [f"Its samples describe the law as well as {size}: {than}, {worth.trained_on:,}."]
+
+
+def planning_sentences(planning: Planning) -> list[str]:
+    """Whether generated fields would make a planned study find more."""
+    if not planning.plans:
+        return []
+    helped = planning.helped
+    group = f"a planned second group of {planning.planned:,} fields"
+    if not helped:
+        return [
+            f"For {group}, generated fields are not shown to make any smaller difference of a mean visible than the "
+            f"{planning.trained_on:,} real ones do."
+        ]
+    gains = [f"{name}, from {planning.plans[name].real:.3g} to {planning.plans[name].generated:.3g}" for name in helped]
+    return [f"For {group}, generated fields lower the smallest visible difference of the {'; of the '.join(gains)}."]
 
 
 def orbits_sentences(orbits: Orbits) -> list[str]:

@@ -27,6 +27,7 @@ def worth(
     solver: Float[np.ndarray, "m d"],
     trained_on: int,
     *,
+    fields: str = "solver fields",
     seed: int = 0,
 ) -> Worth:
     """Compare samples with solver fields by number.
@@ -35,6 +36,7 @@ def worth(
         generated: features of generated fields; the more, the sharper the answer.
         solver: features of held-out solver fields, one per trajectory; the same holds.
         trained_on: independent trajectories that the generator was trained on.
+        fields: what the solver's fields are called, where no solver made them.
         seed: of the resamplings.
     """
     middle, std = solver.mean(axis=0), np.maximum(solver.std(axis=0), 1e-12)
@@ -73,4 +75,5 @@ def worth(
         trained_on=trained_on,
         equals=1 / bias if bias > 0 else None,
         interval=(1 / high if high > 0 else None, 1 / low if low > 0 else None),
+        fields=fields,
     )

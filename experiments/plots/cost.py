@@ -85,7 +85,7 @@ def worth(section: Worth) -> list[Picture]:
     with style():
         figure, grid = panels((4.6, 3.4))
         axes = grid[0, 0]
-        axes.plot(*zip(*points), "o-", color=SOLVER, label="fresh solver fields")
+        axes.plot(*zip(*points), "o-", color=SOLVER, label=f"fresh {section.fields}")
         if is_finite(section.generator) and section.generator > 0:
             label = f"{section.generated:,} generated fields"
             axes.axhline(section.generator, color=GENERATOR, linestyle="--", label=label)
@@ -101,16 +101,17 @@ def worth(section: Worth) -> list[Picture]:
                 section.trained_on, color=GAUSSIAN, linestyle=":", label=f"{section.trained_on:,} training fields"
             )
         unit = f" ({section.unit})" if section.unit else ""
-        axes.set(xscale="log", yscale="log", xlabel="number of solver fields", ylabel=f"distance from the law{unit}")
+        axes.set(xscale="log", yscale="log", xlabel=f"number of {section.fields}")
+        axes.set_ylabel(f"distance from the law{unit}")
         axes.margins(0.08, 0.15)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.xaxis.set_minor_locator(NullLocator())
         ratio_ticks(axes.yaxis, *axes.get_ylim())
-        axes.set_title("Solver fields that the generator is worth")
+        axes.set_title(f"{capital(section.fields)} that the generator is worth")
         figure.legend(loc="outside lower center", ncols=2)
     caption = (
-        "Distance from the law of solver fields by their number, and of as many generated fields as bring it no "
-        "further down. Where the lines cross left of the dotted one, fewer solver fields than the generator was "
+        f"Distance from the law of {section.fields} by their number, and of as many generated fields as bring it no "
+        f"further down. Where the lines cross left of the dotted one, fewer {section.fields} than the generator was "
         "trained on come as close."
     )
     return [Picture(figure, caption)]

@@ -94,6 +94,9 @@ def _plane(axes: Axes, coordinates: Sequence[np.ndarray], field: np.ndarray, cma
         field = field[..., field.shape[-1] // 2]
     axes.spines[:].set_visible(True)
     axes.set(xticks=[], yticks=[])
+    while field.ndim > 2:
+        # Of a volume, its middle plane.
+        field = field[..., field.shape[-1] // 2]
     return axes.imshow(field.T, origin="lower", cmap=cmap, norm=norm, interpolation="nearest")
 
 
@@ -104,10 +107,12 @@ def samples(figures: Arrays, comparison: Comparison) -> list[Picture]:
         return []
     coordinates = coordinates_of(figures)
     sides = [
-        ("solver", figures["samples/solver"], SOLVER),
+        (comparison.reference, figures["samples/solver"], SOLVER),
         ("generator", figures["samples/generator"], GENERATOR),
     ]
     spatial = len(coordinates)
+    if not spatial:
+        return []
     in_time = sides[0][1].ndim == spatial + 3
     pictures = []
     for index, channel in enumerate(channel_names(comparison, sides[0][1].shape[-1])):
@@ -133,7 +138,7 @@ def _curves(sides: Sequence[Any], index: int, x: np.ndarray, label: str, compari
         grid[-1, column].set_xlabel(labelled(comparison, "x"))
     figure.supylabel(label, fontsize=10)
     return Picture(
-        figure, f"{rows} fields each, not chosen: {label} of the solver (left) and of the generator (right)."
+        figure, f"{rows} fields each, not chosen: {label} of the {sides[0][0]} (left) and of the generator (right)."
     )
 
 
@@ -153,5 +158,7 @@ def _images(sides: Sequence[Any], index: int, coordinates: Sequence[np.ndarray],
         row[0].set_ylabel(title, color=colour)
     figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(label, loc="center")
     what = "time runs to the right, space upwards" if in_time and len(coordinates) == 1 else "one colour scale"
-    caption = f"{columns} fields each, not chosen: {label} of the solver (above) and of the generator (below); {what}."
+    caption = (
+        f"{columns} fields each, not chosen: {label} of the {sides[0][0]} (above) and of the generator (below); {what}."
+    )
     return Picture(figure, caption, raster=True)

@@ -30,7 +30,7 @@ def spectrum(figures: Arrays, comparison: Comparison) -> list[Picture]:
         return []
     with style():
         figure, grid = panels((3.5, 3.7), 2, sharex=True, height_ratios=(2.2, 1))
-        draw_spectrum(grid[0, 0], figures)
+        draw_spectrum(grid[0, 0], figures, comparison.reference)
         above, below = grid[:, 0]
         k, solver = figures["spectrum/wavenumber"], figures["spectrum/solver"]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -47,8 +47,8 @@ def spectrum(figures: Arrays, comparison: Comparison) -> list[Picture]:
         plain_ratio(below, reach)
         above.set(ylabel="energy", title="Energy spectrum")
     caption = (
-        "Energy by wavenumber; below, divided by the solver's median. Grey: where 95% of solver sets "
-        "of the same size lie. The dotted line ends the resolved band, which alone is compared."
+        f"Energy by wavenumber; below, divided by the {comparison.reference}'s median. Grey: where 95% of sets of the "
+        f"{comparison.reference} of the same size lie. The dotted line ends the resolved band, which alone is compared."
     )
     return [Picture(figure, caption)]
 
@@ -59,7 +59,7 @@ def _resolved(figures: Arrays) -> np.ndarray:
     return (k >= low) & (k <= high)
 
 
-def draw_spectrum(axes: Axes, figures: Arrays) -> None:
+def draw_spectrum(axes: Axes, figures: Arrays, reference: str = "solver") -> None:
     """Draw the spectra of solver and generator with the null band into ``axes``."""
     k, solver, generator = (figures[f"spectrum/{name}"] for name in ("wavenumber", "solver", "generator"))
     positive = k > 0
@@ -68,7 +68,7 @@ def draw_spectrum(axes: Axes, figures: Arrays) -> None:
             k[positive], figures["spectrum/low"][positive], figures["spectrum/high"][positive],
             color=BAND, lw=0, label="null band",
         )  # fmt: skip
-    axes.plot(k[positive], solver[positive], color=SOLVER, label="solver")
+    axes.plot(k[positive], solver[positive], color=SOLVER, label=reference)
     axes.plot(
         k[positive],
         generator[positive],
@@ -120,11 +120,11 @@ def histograms(figures: Arrays, comparison: Comparison) -> list[Picture]:
         with style():
             figure, grid = panels()
             axes = grid[0, 0]
-            _banded(axes, figures, prefix, figures[f"{prefix}/centers"])
+            _banded(axes, figures, prefix, figures[f"{prefix}/centers"], comparison.reference)
             top = np.nanmax(figures[f"{prefix}/solver"])
             axes.set(title=title, xlabel=symbol, ylabel="density", yscale="log", ylim=(top * 3e-5, top * 2))
             axes.legend(loc="lower center")
-        caption = f"{title}: density, with the band in which 95% of solver sets lie."
+        caption = f"{title}: density, with the band in which 95% of sets of the {comparison.reference} lie."
         pictures.append(Picture(figure, caption, title=title))
     return pictures
 
@@ -137,14 +137,15 @@ def correlation(figures: Arrays, comparison: Comparison) -> list[Picture]:
         figure, grid = panels()
         axes = grid[0, 0]
         axes.axhline(0, color=BAND, linewidth=0.8)
-        _banded(axes, figures, "correlation", figures["correlation/distance"])
+        _banded(axes, figures, "correlation", figures["correlation/distance"], comparison.reference)
         axes.set(title="Spatial correlation", xlabel=labelled(comparison, "distance", "x"), ylabel="correlation")
         axes.margins(x=0)
         axes.legend(loc="upper right")
     return [
         Picture(
             figure,
-            "Correlation of two points against their distance, with the band of the solver's own sets.",
+            "Correlation of two points against their distance, with the band of the "
+            f"{comparison.reference}'s own sets.",
         )
     ]
 
@@ -157,8 +158,8 @@ def _natural(key: str) -> tuple[Any, ...]:
     )
 
 
-def _banded(axes: Axes, figures: Arrays, prefix: str, x: np.ndarray) -> None:
+def _banded(axes: Axes, figures: Arrays, prefix: str, x: np.ndarray, reference: str) -> None:
     if f"{prefix}/low" in figures:
         axes.fill_between(x, figures[f"{prefix}/low"], figures[f"{prefix}/high"], color=BAND, lw=0, label="null band")
-    axes.plot(x, figures[f"{prefix}/solver"], color=SOLVER, label="solver")
+    axes.plot(x, figures[f"{prefix}/solver"], color=SOLVER, label=reference)
     axes.plot(x, figures[f"{prefix}/generator"], color=GENERATOR, linestyle="--", label="generator")

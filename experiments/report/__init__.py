@@ -19,6 +19,7 @@ from experiments.report import pictured, tables
 from experiments.report.cost import cost_section, worth_section
 from experiments.report.head import details_section, head_section
 from experiments.report.page import Page
+from experiments.report.planning import planning_section
 from experiments.report.refinement import refinement_section
 from experiments.report.tests import tests_section
 from experiments.runs import RunFolder
@@ -33,6 +34,7 @@ RENDERERS: Mapping[type, Callable[[Any, Page], str]] = {
     results.Refinement: refinement_section,
     results.Cost: cost_section,
     results.Worth: worth_section,
+    results.Planning: planning_section,
     results.Baselines: tables.baselines_section,
     results.Regions: tables.regions_section,
     results.Orbits: pictured.orbits_section,

@@ -98,4 +98,5 @@ def worth_section(worth: Worth, page: Page) -> str:
     """How many solver fields come as close to the law as the generator does, in a sentence and a picture."""
     said = html.escape(" ".join(worth_sentences(worth)))
     law = f"Distance from the law: {html.escape(worth.distance.rstrip('.'))}."
-    return f"<section><h2>Worth in solver fields</h2><p>{said} {law}</p>{gallery(plots.worth(worth), 'one')}</section>"
+    title = f"Worth in {html.escape(worth.fields)}"
+    return f"<section><h2>{title}</h2><p>{said} {law}</p>{gallery(plots.worth(worth), 'one')}</section>"

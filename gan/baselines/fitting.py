@@ -72,7 +72,7 @@ class Fit:
 
     def __init__(self, problem: Problem, recipe: Recipe, progress: Progress | None = None):
         self.problem, self.recipe, self.progress = problem, recipe, progress
-        self.normalizer = normalizer.fit(problem.train)
+        self.normalizer = normalizer.fit(problem.train, held=problem.held)
         self.conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
 
     def network(self, more: Mapping[str, tuple[int, ...]], seed: int) -> tuple[Networks, Any, Any]:

@@ -74,7 +74,7 @@ class Trainer:
         self.networks, players = build(
             self.recipe.network,
             problem.spec,
-            normalizer.fit(problem.train),
+            normalizer.fit(problem.train, held=problem.held),
             conditions,
             bound=bound_of(self.recipe),
             seed=training.seed,

@@ -35,6 +35,7 @@ class Problem:
         extent: physical lengths of the grid's axes; for the divergence-free constraint.
         validate: (samples, held-out samples) -> distance, lower is better, physical units;
             ``None`` for :func:`gan.training.validation.mean_wasserstein` of normalised fields.
+        held: (*grid, C), True at points that have one value in all samples, which the generator's output then has too.
         measure: samples -> name -> number, written into the record at every checkpoint; physical units.
     """
 
@@ -50,6 +51,7 @@ class Problem:
     extent: tuple[float, ...] | None = None
     validate: Callable[[np.ndarray, np.ndarray], Any] | None = None
     measure: Callable[[np.ndarray], Mapping[str, float]] | None = None
+    held: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         least = 3 if self.trajectory else 2
@@ -81,6 +83,11 @@ class Problem:
                     )
                 _check_finite(f"validation_condition[{name!r}]", value)
             _check_finite("validation", self.validation)
+        if self.held is not None and (self.trajectory or np.shape(self.held) != np.shape(self.train)[1:]):
+            raise ValueError(
+                f"Problem.held has the shape {np.shape(self.held)}: give that of a field, {np.shape(self.train)[1:]}, "
+                "without a time axis."
+            )
         if self.symmetries is not None:
             if self.condition:
                 raise ValueError("Problem.symmetries cannot be used with a condition, which would have to move too.")

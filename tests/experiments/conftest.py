@@ -266,6 +266,9 @@ def sections():
         refinement(),
         cost(),
         worth,
+        results.Planning(
+            0.05, 0.8, 100, 50, {"mean of u": results.Plan("m/s", 1.0, 0.1, (-0.1, 0.3), 11.0, 0.49, 0.49, 0.4)}
+        ),
         baselines,
         results.Regions("viscosity 0.1 to 0.5", {"viscosity 0.8": region}),
         orbits,

@@ -52,6 +52,7 @@ def cells_of(section, name):
 TITLES = {
     results.Tests: "Tests", results.Distances: "Distances", results.Scores: "Scores",
     results.Refinement: "Refinement", results.Cost: "Cost", results.Worth: "Worth in solver fields",
+    results.Planning: "A planned study",
     results.Baselines: "Baselines", results.Regions: "Outside the range of training", results.Orbits: "Orbits",
     results.Fields: "Fields", results.Statistics: "Statistics", results.Forecasts: "Forecasts", results.Modes: "Modes",
 }  # fmt: skip

@@ -37,3 +37,21 @@ def test_fields_that_are_not_finite_are_refused():
         fit(np.array([[[np.nan]]], np.float32))
     with pytest.raises(ValueError, match="at least one"):
         fit(np.zeros((0, 4, 1), np.float32))
+
+
+def test_points_that_are_held_keep_their_value_and_have_no_part_in_the_moments():
+    fields = np.random.default_rng(0).normal(2.0, 3.0, (50, 6, 2)).astype(np.float32)
+    held = np.zeros((6, 2), bool)
+    held[1:4, 0] = True
+    fields[:, held] = 70.0
+    normalizer = fit(fields, 7, held)
+    free = fields[:, [0, 4, 5], 0]
+    np.testing.assert_allclose(normalizer.std[0, 0], free.std(), rtol=1e-5)
+    normal = normalizer.normalize(fields + np.where(held, 5.0, 0.0))
+    assert (normal[:, held] == 0).all()
+    np.testing.assert_allclose(normal[:, 0, 0].mean(), (fields[:, 0, 0].mean() - free.mean()) / free.std(), rtol=1e-4)
+    made = normalizer.denormalize(np.full((2, 6, 2), 9.0, np.float32))
+    np.testing.assert_array_equal(made[:, held], 70.0)
+    fields[3, 2, 0] = 71.0
+    with pytest.raises(ValueError, match="held"):
+        fit(fields, 7, held)

@@ -159,7 +159,7 @@ class Yardstick:
             self.null[done : done + len(shuffles)] = self._draw(shuffles, done)
             done += len(shuffles)
             if progress is not None:
-                progress(done, draws, "solver against solver")
+                progress(done, draws, "reference against reference")
         self.floor = dict(zip(self.names, np.median(self.null, axis=0).tolist()))
         self.null95 = dict(zip(self.names, np.quantile(self.null, 0.95, axis=0).tolist()))
         chosen = np.random.default_rng((seed, 2)).permutation(len(pool))[: n * self.references]

@@ -194,7 +194,7 @@ def diversity(
     low, high = (1 + (central(np.asarray(halves)) / middle - 1) * np.sqrt(3)).tolist()
     value = _within(own, np.arange(fields)) / middle
     return Score(
-        f"mean distance of {fields} fields to the nearest other one, modulo symmetries, over the same of solver fields",
+        f"mean distance of {fields} fields to the nearest other one, modulo symmetries, over that of reference fields",
         "",
         float(value),
         1.0,

@@ -36,6 +36,8 @@ TRIADS = 16
 SHELLS = 12
 COMPONENTS = 12
 """Principal components of a law that is not the same everywhere."""
+_DIRECT = 2048
+"""Points up to which principal components are taken from the covariance matrix itself."""
 _CHUNK = 1024
 _ROUND_OFF = 1e-5
 _TINY = 1e-30
@@ -91,9 +93,7 @@ class PhysicalFeatures:
         if not (homogeneous and self._spectral):
             flat = self._standard(reference).reshape(len(reference), -1)
             self._origin = flat.mean(axis=0)
-            variance, vectors = np.linalg.eigh(np.cov(flat[:8192].T).reshape(flat.shape[1], flat.shape[1]))
-            kept = np.argsort(-variance)[: min(COMPONENTS, flat.shape[1])]
-            self._components = vectors[:, kept] / np.sqrt(np.maximum(variance[kept], _TINY))
+            self._components = _components(flat - self._origin)
         self._slaving: np.ndarray | None = None
         self._columns: list[tuple[str, np.ndarray]] = []
         self.names: tuple[str, ...] = ()
@@ -312,6 +312,20 @@ class PhysicalFeatures:
                 where = f"{step} points" if len(self.shape) == 1 else f"{step} points of axis {axis}"
                 add(f"third-order structure function over {where}", (change * change * change).mean(axis=axes))
         return {name: value.astype(np.float32) for name, value in derived.items()}
+
+
+def _components(anomalies: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "d kept"]:
+    """Leading principal components, each scaled so that scores have the variance 1."""
+    n, d = anomalies.shape
+    if d <= _DIRECT:
+        variance, vectors = np.linalg.eigh(np.cov(anomalies[:8192].T).reshape(d, d))
+    else:
+        # Of many points, by the inner products of the fields: the same components, and no d x d matrix.
+        few = anomalies[: min(n, _DIRECT)]
+        variance, weights = np.linalg.eigh(few @ few.T / max(len(few) - 1, 1))
+        vectors = few.T @ (weights / np.sqrt(np.maximum(variance * max(len(few) - 1, 1), _TINY)))
+    kept = np.argsort(-variance)[: min(COMPONENTS, d, n)]
+    return vectors[:, kept] / np.sqrt(np.maximum(variance[kept], _TINY))
 
 
 def _place(k: tuple[int, ...]) -> tuple[int, ...]:

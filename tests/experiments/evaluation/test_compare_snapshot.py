@@ -8,7 +8,7 @@ import pytest
 
 from experiments.evaluation import results
 from experiments.evaluation.cost import Candidate
-from experiments.evaluation.snapshot import CostInputs, Equation, Sizes, compare_snapshot, finite_fields, moved
+from experiments.evaluation.snapshot import DATA, CostInputs, Equation, Sizes, compare_snapshot, finite_fields, moved
 from experiments.evaluation.two_sample import battery, classifiers
 from experiments.evaluation.verdict import verdict
 from experiments.files import write_arrays
@@ -180,3 +180,34 @@ def test_moved_fields_are_shifts_and_reflections_of_themselves(law):
     np.testing.assert_allclose(
         np.abs(np.fft.rfft(found, axis=1)), np.abs(np.fft.rfft(fields, axis=1)), rtol=1e-4, atol=1e-4
     )
+
+
+def test_without_a_solver_held_out_fields_are_the_yardstick():
+    """Where the law is not the same everywhere either: no spectra, and a Gaussian law of the points' covariance."""
+    rng = np.random.default_rng(0)
+    pattern = np.sin(np.arange(16))[:, None]
+
+    def draw(count):
+        return (pattern * rng.gamma(1.0, 1.0, (count, 1, 1)) + 0.1 * rng.standard_normal((count, 16, 1))).astype("f4")
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(battery, "boosted_scores", partial(classifiers.boosted_scores, rounds=15))
+    patch.setattr(battery, "convolutional_scores", partial(classifiers.convolutional_scores, steps=5))
+    sections, figures = compare_snapshot(
+        draw(240),
+        draw(240),
+        draw(400),
+        Equation(("u",), (16.0,), homogeneous=False, periodic=False, reference=DATA),
+        trained_on=400,
+        sizes=Sizes(n=60, draws=100, tested=60, refined=50, relabellings=199, directions=8),
+    )
+    patch.undo()
+    found = results.Comparison("toy", verdict(sections), 60, sections)
+    assert [type(one).__name__ for one in sections] == [
+        "Tests", "Fields", "Distances", "Statistics", "Scores", "Worth", "Baselines"
+    ]  # fmt: skip
+    assert not found.need(results.Tests).told and "solver" not in found.verdict
+    rows = found.need(results.Baselines).rows
+    # A Gaussian has the covariance, not the skewed amplitude.
+    assert rows["gaussian"].values["joint_p"] <= 0.05 < rows["bank"].values["joint_p"]
+    assert not any(name.startswith("spectrum") for name in figures)

@@ -1,0 +1,301 @@
+"""Task ``own_fields``: draw fields like those of a file, where no equation is known.
+
+Held-out fields of the file stand in the solver's place: the comparison asks whether samples can be told from them, and
+how many real fields the samples are worth. There is no refinement and no search for a cheaper solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from experiments.config import CompareConfig, ExperimentConfig, SystemConfig
+from experiments.errors import UserError, nearest
+from experiments.export import Fields
+from experiments.options import check_limits, setting
+from experiments.tasks.snapshot import comparison_sizes
+from experiments.tasks.task import NONE, Report, Task, check_draws
+
+if TYPE_CHECKING:
+    from experiments.evaluation.results import Comparison
+    from experiments.evaluation.snapshot import Sizes
+    from experiments.own_data.description import Layout
+    from experiments.own_data.preparation import Prepared
+
+
+@dataclass(frozen=True)
+class HeldOutConfig:
+    """How the fields of the file are split; by blocks of time or of independent samples, never at random."""
+
+    shares: tuple[float, float, float] = setting(
+        (0.7, 0.1, 0.2), "shares of the fields for training, validation and test", above=0
+    )
+    gap: int | None = setting(
+        None, "times left out between two splits; none: from the measured decorrelation", "time steps", minimum=0
+    )
+    # The split has nothing random in it; reports name the data by this number.
+    seed: int = setting(0, "number of the data in reports; the split is not random", minimum=0)
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+
+
+@dataclass(frozen=True)
+class OwnFieldsConfig(SystemConfig):
+    """Which fields of which file, and what is known of them."""
+
+    file: str = setting("", "file of fields: .npy, .npz, .h5, .nc, .zarr or .csv")
+    variable: tuple[str, ...] = setting((), "variables that become the channels (none: the only ones in question)")
+    axes: tuple[str, ...] = setting(
+        (), "name of every axis: time, sample, channel, or a name of space such as y,x (none: as the file says)"
+    )
+    group: str = setting("", "variable that labels independent samples, such as subjects or runs (empty: none)")
+    patch: int = setting(0, "points along each axis of the patches that are learnt (0: whole fields)", minimum=0)
+    transform: tuple[str, ...] = setting(
+        ("none",), "before the training: none, log or boxcox, one for all variables or one for each"
+    )
+    periodic: tuple[str, ...] = setting((), "axes of space that are periodic")
+    planned: int = setting(
+        0, "fields of a planned second group, for the power of a study (0: as many as trained on)", "fields", minimum=0
+    )
+    homogeneous: tuple[str, ...] = setting(
+        (), "periodic axes along which the law is the same everywhere, so that shifted fields are as likely"
+    )
+
+
+@dataclass(frozen=True)
+class OwnFields(Task):
+    """The task for any file."""
+
+    unread: ClassVar[tuple[str, ...]] = (
+        "carry",
+        "compare.refine",
+        "compare.members",
+        "compare.cases",
+        "compare.repeats",
+        "compare.search",
+    )
+
+    def told(self, config: ExperimentConfig) -> OwnFieldsConfig:
+        """Return the section ``system``, which is this task's own."""
+        assert isinstance(config.system, OwnFieldsConfig)
+        return config.system
+
+    def samples_per_trajectory(self, config: ExperimentConfig) -> int:
+        """Every field is a sample."""
+        return 1
+
+    def check(self, config: ExperimentConfig) -> None:
+        """Read the file, and refuse what could not be trained on or compared."""
+        prepared = self._prepared(config)
+        self._law(config, prepared)
+        taken = config.training.batch * config.game.critic_steps
+        if (have := len(prepared.train)) < taken:
+            raise UserError(
+                f"--training.batch {config.training.batch} takes {taken} fields for one update, but the file leaves "
+                f"only {have} to train on: choose a smaller batch, or cut the fields with --system.patch."
+            )
+        if not prepared.grid and config.network.kind != "mlp":
+            raise UserError(f"--network.kind {config.network.kind} needs a grid, and points have none: give mlp.")
+        distances = 3 + bool(config.compare.quantiles)
+        if self._homogeneous(config, prepared):
+            distances += 2 + len(set(config.compare.separations))
+        check_draws(config, int(np.ceil(distances / config.compare.level)), f"{distances} distances tested")
+
+    def spec(self, config: ExperimentConfig) -> Any:
+        """Fields or patches of the file."""
+        from gan import SampleSpec
+
+        prepared = self._prepared(config)
+        padding, extent, _ = self._law(config, prepared)
+        return SampleSpec(prepared.train.shape[1:], padding=padding, extent=extent)
+
+    def data(self, config: ExperimentConfig, report: Report) -> Prepared:
+        """Read and split the file."""
+        return self._prepared(config, lambda what: report(0, 1, what))
+
+    def problem(self, config: ExperimentConfig, dataset: Prepared) -> Any:
+        """Train on the training fields; what is always missing is held at its fill."""
+        from gan import Problem
+
+        padding, extent, symmetries = self._law(config, dataset)
+        return Problem(
+            train=dataset.train,
+            validation=dataset.validation,
+            symmetries=symmetries if symmetries.shift_axes else None,
+            padding=padding,
+            extent=extent,
+            held=dataset.missing,
+        )
+
+    def with_fresh_test(
+        self, config: ExperimentConfig, dataset: Prepared, seed: int, report: Report
+    ) -> tuple[ExperimentConfig, Prepared]:
+        """Refuse: a file has no fresh fields."""
+        raise UserError(f"--fresh {seed}: a file has no other held-out fields than its own; leave it out.")
+
+    def compare(
+        self,
+        config: ExperimentConfig,
+        dataset: Prepared,
+        trained: Any,
+        seconds: dict[str, float],
+        report: Report,
+        baselines: Mapping[str, Any] = NONE,
+    ) -> tuple[Comparison, dict[str, np.ndarray]]:
+        """Tests, distances, scores and worth against the held-out fields."""
+        import jax
+
+        from experiments.evaluation.planning import planning, quantities
+        from experiments.evaluation.results import Comparison
+        from experiments.evaluation.snapshot import DATA, Equation, compare_snapshot
+        from experiments.evaluation.verdict import verdict
+
+        sizes = affordable(config.compare, len(dataset.train), dataset.test)
+        _, extent, symmetries = self._law(config, dataset)
+        homogeneous = self._homogeneous(config, dataset)
+        named = tuple(one.named(name) for one, name in zip(dataset.transforms, dataset.channels))
+        samples = dataset.masked(trained.sample(jax.random.key(config.compare.seed), sizes.drawn))
+        sections, figures = compare_snapshot(
+            samples,
+            dataset.test,
+            dataset.train,
+            Equation(
+                named, extent, symmetries=symmetries, homogeneous=homogeneous, periodic=homogeneous, reference=DATA
+            ),
+            trained_on=dataset.trained_on,
+            sizes=sizes,
+            baselines=baselines,
+            progress=report,
+        )
+        seen = None if dataset.missing is None else ~dataset.missing
+        found = [quantities(dataset.physical(one), dataset.channels, seen) for one in (samples, dataset.test)]
+        by_quantity = {
+            name: unit
+            for name in found[0]
+            for c, unit in zip(dataset.channels, dataset.units)
+            if name.endswith(f" {c}")
+        }
+        planned = self.told(config).planned or dataset.trained_on
+        sections = (*sections, planning(found[0], found[1], dataset.trained_on, planned, by_quantity))
+        if len(dataset.grid) == 2:
+            # Pictures run along the first axis to the right; files of planes have rows first.
+            for name in ("samples/generator", "samples/solver"):
+                figures[name] = np.swapaxes(figures[name], 1, 2)
+            figures["coordinates/0"], figures["coordinates/1"] = figures["coordinates/1"], figures["coordinates/0"]
+        units = {name: unit for name, unit, one in zip(named, dataset.units, dataset.transforms) if one.kind == "none"}
+        comparison = Comparison(
+            title=f"{Path(dataset.path).name}: generator against held-out fields",
+            verdict=" ".join([verdict(sections), *dataset.cautions]),
+            n=sizes.n,
+            sections=sections,
+            channels=named,
+            units={name: unit for name, unit in units.items() if unit},
+            reference="data",
+        )
+        return comparison, figures
+
+    def sampler(self, config: ExperimentConfig, dataset: Prepared, trained: Any) -> Callable[..., Fields]:
+        """Draw fields in the units of the file, with the coordinates of its axes."""
+        axes = dataset.grid
+        units = {name: unit for name, unit in zip(dataset.channels, dataset.units) if unit}
+
+        def draw(count: int, *, key: Any, refine: float = 0.0) -> Fields:
+            if refine:
+                raise UserError(f"refine is {refine:g}, but there is no solver here: leave it at 0.")
+            return Fields(
+                dataset.physical(trained.sample(key, count)),
+                ("sample", *(one.name for one in axes), "channel"),
+                {one.name: np.arange(one.size) if one.coordinate is None else one.coordinate for one in axes},
+                dataset.channels,
+                {**units, **{one.name: one.units for one in axes if one.units}},
+                attrs={"learnt_from": Path(dataset.path).name, "step": trained.step},
+            )
+
+        return draw
+
+    def _prepared(self, config: ExperimentConfig, say: Callable[[str], None] = lambda what: None) -> Prepared:
+        asked, data = self.told(config), config.data
+        assert isinstance(data, HeldOutConfig)
+        if not asked.file:
+            raise UserError("--system.file is not given: say which file to learn from.")
+        path = Path(asked.file)
+        changed = path.stat().st_mtime_ns if path.exists() else 0
+        say(f"reading {path.name}")
+        return _prepared(asked, data, changed)
+
+    def _homogeneous(self, config: ExperimentConfig, prepared: Prepared) -> bool:
+        """Whether the law is the same everywhere on a periodic grid, so that spectra mean something."""
+        return bool(prepared.grid) and len(self._law(config, prepared)[2].shift_axes) == len(prepared.grid)
+
+    def _law(self, config: ExperimentConfig, prepared: Prepared) -> tuple[tuple[str, ...], tuple[float, ...], Any]:
+        """Boundary rule and length of every axis, and the shifts under which the law is the same.
+
+        Raises:
+            UserError: an axis that there is not, one that is homogeneous and not periodic, or points that are always
+                missing in a law that is the same everywhere.
+        """
+        from gan.augmentation import Symmetries
+
+        asked, names = self.told(config), [one.name for one in prepared.grid]
+        for option, given in (("periodic", asked.periodic), ("homogeneous", asked.homogeneous)):
+            for name in given:
+                if name not in names:
+                    known = f"; the axes are {', '.join(names) or 'none'}."
+                    raise UserError(f"--system.{option} {name} is no axis of space{nearest(name, names) or known}")
+        if asked.periodic and asked.patch:
+            raise UserError("--system.periodic: a patch has no periodic axis; leave it out.")
+        if not_periodic := [name for name in asked.homogeneous if name not in asked.periodic]:
+            raise UserError(f"--system.homogeneous {not_periodic[0]} needs --system.periodic {not_periodic[0]} too.")
+        if asked.homogeneous and prepared.missing is not None:
+            raise UserError(
+                "--system.homogeneous: where points are always missing, the law is not the same everywhere."
+            )
+        padding = tuple("circular" if name in asked.periodic else "zero" for name in names)
+        shifts = tuple(i for i, name in enumerate(names) if name in asked.homogeneous)
+        return padding, tuple(one.extent for one in prepared.grid), Symmetries(shifts)
+
+
+def open_layout(asked: OwnFieldsConfig) -> Layout:
+    """Return variables and axes of the configured file."""
+    from experiments.own_data.description import layout
+    from experiments.own_data.readers import read
+
+    return layout(read(asked.file), asked.variable, asked.axes, asked.group)
+
+
+@lru_cache(maxsize=1)
+def _prepared(asked: OwnFieldsConfig, data: HeldOutConfig, changed: int) -> Prepared:
+    """Keep the fields between the check and the training; ``changed`` is when the file was."""
+    from experiments.own_data.contents import checksum
+    from experiments.own_data.preparation import Wishes, prepare
+
+    found = open_layout(asked)
+    wishes = Wishes(asked.patch, asked.transform, asked.group, data.shares, data.gap)
+    prepared = prepare(found, wishes)
+    return replace(prepared, description={"checksum": checksum(found.contents.path), **prepared.description})
+
+
+def affordable(asked: CompareConfig, training: int, test: np.ndarray) -> Sizes:
+    """Return the sizes that were asked for, or the largest that the fields at hand allow.
+
+    Args:
+        asked: section ``compare``.
+        training: number of training fields: classifiers take some of them, and the baselines others.
+        test: held-out fields (m, *grid, C); two sets of them make the floor of a distance.
+    """
+    held = len(test)
+    refined = min(asked.refined, held // 2, training // 4)
+    sizes = replace(
+        comparison_sizes(asked),
+        n=min(asked.fields, held // 2, 2 * refined),
+        refined=refined,
+        tested=min(asked.tested, training - 2 * refined),
+    )
+    shortest = min(test.shape[1:-1], default=1)
+    return replace(sizes, separations=tuple(one for one in asked.separations if one < shortest))
