@@ -28,10 +28,9 @@ import jax
 import numpy as np
 
 from experiments.evaluation.gaussian_fields import gaussian_fields
-from experiments.evaluation.snapshot import FOLLOWED, path
+from experiments.evaluation.snapshot import FOLLOWED, Sizes, path
 from experiments.evaluation.two_sample.battery import Battery
 from experiments.evaluation.two_sample.classifiers import auc
-from experiments.evaluation.two_sample.physical_features import PhysicalFeatures
 from experiments.evaluation.two_sample.relabelling import p_value
 from experiments.files import write_json, write_text
 from experiments.tasks.snapshot import equation, refiner
@@ -312,32 +311,12 @@ class Bench:
         self.refine = refine
         known = equation(self.system, refine or (lambda fields, duration: fields))
         self.known = known
-        self.features = PhysicalFeatures(
-            self.training[:4096],
-            extent=known.extent,
-            homogeneous=known.homogeneous,
-            periodic=known.periodic,
-            tendency=known.tendency,
-            later=known.later,
-            budgets=known.budgets,
-        )
+        self.features = known.features(self.training[:4096])
 
     def battery(self, training: Fields, reference: Fields, tested: int, draws: int, seed: int = 0) -> Battery:
         """The battery as a comparison sets it up."""
-        known = self.known
-        return Battery(
-            training,
-            reference,
-            features=self.features,
-            tested=tested,
-            extent=known.extent,
-            symmetries=known.symmetries,
-            homogeneous=known.homogeneous,
-            periodic=known.periodic,
-            draws=draws,
-            level=LEVEL,
-            seed=seed,
-        )
+        sizes = Sizes(relabellings=draws, level=LEVEL, seed=seed)
+        return sizes.battery(training, reference, self.known, tested, self.features)
 
     def material(self, number: int) -> Material:
         """What the failures of one set are made of."""

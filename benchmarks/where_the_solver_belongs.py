@@ -43,9 +43,8 @@ from experiments.errors import UserError
 from experiments.evaluation.snapshot import finite_fields
 from experiments.evaluation.two_sample.battery import Battery
 from experiments.evaluation.two_sample.classifiers import auc, auc_interval
-from experiments.evaluation.two_sample.physical_features import PhysicalFeatures
 from experiments.files import write_json, write_text
-from experiments.tasks.snapshot import equation, refiner
+from experiments.tasks.snapshot import comparison_sizes, equation, refiner
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = PUBLISHED / SOLVER_STUDY
@@ -116,29 +115,9 @@ class Judge:
     @cached_property
     def battery(self) -> Battery:
         """The tests, without the convolutional classifier."""
-        made, asked = self.equation, self.config.compare
-        features = PhysicalFeatures(
-            self.stored[:4096],
-            extent=made.extent,
-            homogeneous=made.homogeneous,
-            periodic=made.periodic,
-            tendency=made.tendency,
-            later=made.later,
-        )
-        return Battery(
-            self.stored,
-            self.sealed,
-            features=features,
-            tested=self.tested,
-            extent=made.extent,
-            symmetries=made.symmetries,
-            homogeneous=made.homogeneous,
-            periodic=made.periodic,
-            separations=asked.separations,
-            quantiles=asked.quantiles,
-            draws=self.relabellings,
-            level=asked.level,
-        )
+        sizes = replace(comparison_sizes(self.config.compare), relabellings=self.relabellings, seed=0)
+        features = self.equation.features(self.stored[:4096])
+        return sizes.battery(self.stored, self.sealed, self.equation, self.tested, features)
 
     def bank(self, times: set[float]) -> list[Any]:
         """Training fields carried on for each of these times; 0 are those that are stored."""

@@ -116,6 +116,18 @@ class Equation:
     units: Mapping[str, str] = field(default_factory=dict)
     reference: Reference = SOLVER
 
+    def features(self, fields: Float[np.ndarray, "n *grid c"]) -> PhysicalFeatures:
+        """The physical features of the system, fixed by some of its fields."""
+        return PhysicalFeatures(
+            fields,
+            extent=self.extent,
+            homogeneous=self.homogeneous,
+            periodic=self.periodic,
+            tendency=self.tendency,
+            later=self.later,
+            budgets=self.budgets,
+        )
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -266,15 +278,7 @@ def compare_snapshot(
     # What the classifiers take for solver fields, and what fixes the features, is not among the stored fields that are
     # a start of their own: principal components of few fields know these fields.
     apart = stored[: -2 * sizes.refined]
-    features = PhysicalFeatures(
-        apart[:4096],
-        extent=equation.extent,
-        homogeneous=equation.homogeneous,
-        periodic=equation.periodic,
-        tendency=equation.tendency,
-        later=equation.later,
-        budgets=equation.budgets,
-    )
+    features = equation.features(apart[:4096])
     say(0, 3, f"{equation.reference.fields} against one another")
     yardstick = sizes.yardstick(pool, equation.extent, progress, homogeneous=equation.homogeneous)
     say(0, 3, "tests: features of training and held-out fields")
