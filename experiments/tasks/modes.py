@@ -83,6 +83,7 @@ class Modes(Task):
         "compare.resolved",
         "compare.members",
         "compare.cases",
+        "compare.resamples",
         "compare.search",
     )
 

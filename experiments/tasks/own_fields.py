@@ -78,6 +78,7 @@ class OwnFields(Task):
         "compare.members",
         "compare.cases",
         "compare.repeats",
+        "compare.resamples",
         "compare.search",
     )
 
