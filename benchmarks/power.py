@@ -444,8 +444,8 @@ def page(study: Mapping[str, Any]) -> str:
         "",
         "A failure that moves what it changes by one or two standard errors is found by no test of as many samples. "
         "Nearly all of the energy balance's variance lies in one pattern, so that its fields say little each; and the "
-        "plane flow starts from Gaussian fields and is still close to them, so that a small Gaussian part of every field "
-        "is hard to see.",
+        "plane flow starts from Gaussian fields and is still close to them, so that a small Gaussian part of every "
+        "field is hard to see.",
     ]
     lines += ["", "| planted failure | " + " | ".join(cases) + " |", "|---" * (len(cases) + 1) + "|"]
     for failure in ("solver fields", *FAILURES):
