@@ -74,6 +74,7 @@ def experiment_of(module: object, where: str) -> Experiment:
     Raises:
         UserError: nothing, something else, or a name that cannot be that of a folder.
     """
+    from experiments.config import ExperimentConfig
     from experiments.experiment import Experiment
 
     found = getattr(module, OBJECT, None)
@@ -86,8 +87,11 @@ def experiment_of(module: object, where: str) -> Experiment:
             f"{where} calls its experiment {found.name!r}: begin the name with a letter and go on with letters, "
             "digits, _ or -."
         )
-    if not found.presets:
-        raise UserError(f"{where} gives its experiment no presets: write presets={{'smoke': ..., 'demo': ...}}.")
+    if not found.presets or not all(isinstance(one, ExperimentConfig) for one in found.presets.values()):
+        raise UserError(
+            f"{where} gives its experiment no presets: write presets={{'smoke': ..., 'demo': ...}}, each an "
+            "ExperimentConfig."
+        )
     return found
 
 
@@ -107,7 +111,7 @@ def _module(path: Path, content: bytes) -> ModuleType:
     except SyntaxError as error:
         del sys.modules[name]
         raise UserError(f"{path}, line {error.lineno}: {error.msg}.") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         where = f"{path}, line {lines[-1]}" if lines else str(path)

@@ -14,7 +14,7 @@ from experiments.cli.console import show_verdict, terminal
 from experiments.cli.parsers import PROGRAM
 from experiments.cli.settings import number
 from experiments.errors import UserError
-from experiments.experiment_file import OBJECT, is_file_name
+from experiments.experiment_file import OBJECT
 
 
 def show_experiments(arguments: argparse.Namespace) -> int:
@@ -24,7 +24,8 @@ def show_experiments(arguments: argparse.Namespace) -> int:
         from experiments.new_experiment import systems
 
         for name, system in systems().items():
-            out.print(f"[bold]{name}[/bold]  {escape((system.__doc__ or '').strip().splitlines()[0])}")
+            about = (system.__doc__ or "").strip().partition("\n")[0]
+            out.print(f"[bold]{escape(name)}[/bold]  {escape(about)}")
         return 0
     found = catalog.names() if arguments.folder is None else _of_folder(Path(arguments.folder))
     for name, summary in found.items():
@@ -49,8 +50,10 @@ def new(arguments: argparse.Namespace) -> int:
     """Write a file that defines an experiment, to begin with."""
     from experiments import new_experiment
 
-    path = Path(arguments.name if is_file_name(arguments.name) else f"{arguments.name}.py")
-    new_experiment.write(path.with_suffix(".py"), arguments.system, arguments.task, arguments.parameter)
+    path = Path(arguments.name)
+    if path.suffix != ".py":
+        path = path.with_name(f"{path.name}.py")
+    new_experiment.write(path, arguments.system, arguments.task, arguments.parameter)
     terminal().print(
         f"{path}: an experiment of {arguments.system}; try it by\n  {PROGRAM} run {path} --preset smoke", markup=False
     )

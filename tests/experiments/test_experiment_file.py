@@ -114,6 +114,8 @@ def test_help_and_list_know_a_file(written, capsys):
         (STUDY.replace('name="counting"', 'name="../counting"'), "'../counting'"),
         (STUDY.replace('name="counting"', 'name="dirac"'), "dirac"),
         (STUDY.replace('presets={"smoke": ExperimentConfig()}', "presets={}"), "presets"),
+        (STUDY.replace("ExperimentConfig()}", "3}"), "presets"),
+        ("raise SystemExit(3)\n", "line 1: SystemExit"),
     ],
 )
 def test_a_file_that_is_no_experiment_is_refused_with_one_sentence_and_leaves_nothing(written, capsys, text, names):

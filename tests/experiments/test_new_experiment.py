@@ -72,6 +72,14 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(words, named, tmp
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["mine", "mine.py", "some/where/mine", "some/where/mine.py"])
+def test_the_command_that_is_printed_names_the_file(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["new", name, "--system", "Heat"]) == 0
+    named = name.removesuffix(".py") + ".py"
+    assert (tmp_path / named).is_file() and f"run {named} " in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_file_that_exists_stays(tmp_path, capsys):
     path = tmp_path / "mine.py"
     path.write_text("precious")
