@@ -1,8 +1,8 @@
 """What each part of the Kuramoto-Sivashinsky recipe brings: equal training time, several seeds, all shown.
 
-Arms: plain adversarial training; the same carried on by the solver afterwards (no training of its own); training
-through the solver at three carry times; the middle one with constant step sizes; and the middle one with one part of
-the recipe taken away at a time. Every arm trains for the same time: its steps are what a calibration, run first
+Arms: plain adversarial training; the same advanced by the solver afterwards (no training of its own); training
+through the solver at three solver-layer times; the middle one with constant step sizes; and the middle one with one
+part of the recipe taken away at a time. Every arm trains for the same time: its steps are what a calibration, run first
 and to be run on a quiet machine, says fit in, so that the outcome does not depend on what runs beside the study. Ratios
 are distances over the solver-against-solver floor at equal n (no two-sample test takes part; those are in
 where_the_solver_belongs.py), from the last checkpoint. A run that diverges, or whose
@@ -44,7 +44,8 @@ import matplotlib.pyplot as plt
 
 from experiments import catalog
 from experiments.config import ExperimentConfig
-from experiments.evaluation.snapshot import Sizes
+from experiments.evaluation.distances import ReferenceSet
+from experiments.evaluation.snapshot import Sizes, finite_fields
 from experiments.files import write_json, write_text
 from experiments.options import to_mapping
 from experiments.tasks.snapshot import refiner
@@ -64,8 +65,8 @@ def arms(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     """Return the recipe of each arm; only what its name says differs."""
 
     def through(tau: float) -> ExperimentConfig:
-        carry = dataclasses.replace(config.carry, tau=tau, steps=max(1, round(tau / STEP)))
-        return dataclasses.replace(config, carry=carry)
+        solver_layer = dataclasses.replace(config.solver_layer, tau=tau, steps=max(1, round(tau / STEP)))
+        return dataclasses.replace(config, solver_layer=solver_layer)
 
     middle = through(4.0)
 
@@ -73,7 +74,7 @@ def arms(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
         return dataclasses.replace(middle, optimizer=dataclasses.replace(middle.optimizer, **changes))
 
     fixed = dataclasses.replace(middle, game=dataclasses.replace(middle.game, symmetrize=False))
-    sudden = dataclasses.replace(middle, carry=dataclasses.replace(middle.carry, start=1.0))
+    sudden = dataclasses.replace(middle, solver_layer=dataclasses.replace(middle.solver_layer, start=1.0))
     return {
         "plain": through(0.0),
         "through the solver, tau 1": through(1.0),
@@ -118,18 +119,18 @@ def seconds_per_step(config: ExperimentConfig, problem: Any) -> float:
 
 
 def calibrate(recipes: dict[str, ExperimentConfig], problem: Callable[[ExperimentConfig], Any]) -> dict[str, float]:
-    """Return the seconds of a step of every arm: the median of interleaved rounds, one figure per carry time."""
-    costly = {recipe.carry.tau: recipe for recipe in recipes.values()}
+    """Return the seconds of a step of every arm: the median of interleaved rounds, one figure per solver-layer time."""
+    costly = {recipe.solver_layer.tau: recipe for recipe in recipes.values()}
     rounds = [{tau: seconds_per_step(one, problem(one)) for tau, one in costly.items()} for _ in range(ROUNDS)]
     cost = {tau: float(np.median([one[tau] for one in rounds])) for tau in costly}
     for tau, seconds in cost.items():
-        print(f"carry time {tau:g}: {1e3 * seconds:.1f} ms a step", flush=True)
-    return {name: cost[recipe.carry.tau] for name, recipe in recipes.items()}
+        print(f"solver-layer time {tau:g}: {1e3 * seconds:.1f} ms a step", flush=True)
+    return {name: cost[recipe.solver_layer.tau] for name, recipe in recipes.items()}
 
 
-def ratios(yardstick: Yardstick, samples: np.ndarray) -> dict[str, float]:
+def ratios(reference_set: ReferenceSet, samples: np.ndarray) -> dict[str, float]:
     """Every distance of samples over its floor."""
-    return {name: value / yardstick.floor[name] for name, value in yardstick.distances(samples).items()}
+    return {name: value / reference_set.floor[name] for name, value in reference_set.distances(samples).items()}
 
 
 @contextlib.contextmanager
@@ -151,24 +152,24 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2", help="seeds, separated by commas")
     parser.add_argument("--arms", nargs="*", help="names of the arms to run (default: all)")
     parser.add_argument("--preset", default="demo")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     experiment = catalog.load("kuramoto_sivashinsky")
-    config = experiment.presets[asked.preset]
+    config = experiment.presets[arguments.preset]
     task = experiment.task
     dataset = task.data(config, lambda done, total, what: None)
     system = task.system(config)
     refine = refiner(system, dataset.dt)
     pool = np.asarray(dataset.test[:, 0])
     sizes = Sizes(n=config.compare.fields, draws=config.compare.draws)
-    yardstick = sizes.yardstick(pool, system.grid.extent)
+    reference_set = sizes.reference_set(pool, system.grid.extent)
     recipes = arms(config)
     study: dict[str, Any] = {"runs": [], "calibration": {}}
     if RESULTS.exists():
         study = json.loads(RESULTS.read_text())
     # Runs of another budget or recipe are another study: one table must not mix them.
     asked_for = {
-        "seconds": asked.seconds,
-        "preset": asked.preset,
+        "seconds": arguments.seconds,
+        "preset": arguments.preset,
         "recipes": {name: to_mapping(recipe) for name, recipe in recipes.items()},
     }
     kept = {name: study.get(name) for name in asked_for}
@@ -182,7 +183,7 @@ def main() -> None:
     }
     if not study["calibration"]:
         study["calibration"] = calibrate(recipes, lambda recipe: task.problem(recipe, dataset))
-    if asked.arms and not set(asked.arms) <= set(recipes):
+    if arguments.arms and not set(arguments.arms) <= set(recipes):
         parser.error(f"--arms must be among {', '.join(map(repr, recipes))}.")
     with alone():
         if RESULTS.exists():
@@ -191,18 +192,18 @@ def main() -> None:
     done = {(run["arm"], run["seed"]) for run in study["runs"]}
     # The question of the study first, then the parts of the recipe, so that a stopped study has answered something.
     for group in (list(recipes)[:5], list(recipes)[5:]):
-        for seed, name in itertools.product(map(int, asked.seeds.split(",")), group):
+        for seed, name in itertools.product(map(int, arguments.seeds.split(",")), group):
             recipe = recipes[name]
-            if (name, seed) in done or (asked.arms and name not in asked.arms):
+            if (name, seed) in done or (arguments.arms and name not in arguments.arms):
                 continue
-            steps = 10 * round(asked.seconds / study["calibration"][name] / 10)
+            steps = 10 * round(arguments.seconds / study["calibration"][name] / 10)
             run: dict[str, Any] = {"arm": name, "seed": seed, "steps": steps}
             try:
                 generator = trained(recipe, task.problem(recipe, dataset), steps, seed)
                 drawn, valid = generator.draw(jax.random.key(seed), sizes.n + sizes.n // 8)
                 samples, _ = finite_fields(np.where(valid[:, None, None], drawn, np.nan), sizes.n)
-                run["ratios"] = ratios(yardstick, samples)
-                run["refined"] = ratios(yardstick, finite_fields(refine(samples, REFINED), sizes.n)[0])
+                run["ratios"] = ratios(reference_set, samples)
+                run["refined"] = ratios(reference_set, finite_fields(refine(samples, REFINED), sizes.n)[0])
             except (Diverged, ValueError) as problem:
                 run["lost"] = str(problem)
                 print(f"{name}, seed {seed}: lost: {problem}", flush=True)

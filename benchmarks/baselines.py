@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", nargs="+", default=["gaussians", "digits", "kuramoto_sivashinsky"])
     parser.add_argument("--runs-dir", default="runs")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     study = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if study.get("format") != FORMAT:
         study = {"format": FORMAT, "experiments": {}}
@@ -85,10 +85,10 @@ def main() -> None:
         "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
-    for name in asked.experiments:
+    for name in arguments.experiments:
         command = [sys.executable, "-m", "experiments", "run", name, "--preset", "demo", "--baselines"]
-        subprocess.run([*command, "--runs-dir", asked.runs_dir], check=True, stdout=subprocess.DEVNULL)
-        newest = max(Path(asked.runs_dir, name).glob("*/config.yaml"), key=lambda path: path.stat().st_mtime)
+        subprocess.run([*command, "--runs-dir", arguments.runs_dir], check=True, stdout=subprocess.DEVNULL)
+        newest = max(Path(arguments.runs_dir, name).glob("*/config.yaml"), key=lambda path: path.stat().st_mtime)
         study["experiments"][name] = measured(runs.open_folder(newest.parent).comparison())
         write_json(RESULTS, study)
         before, _, rest = PAGE.read_text().partition(MARKS[0])

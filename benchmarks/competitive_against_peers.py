@@ -38,7 +38,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from performance_page import write_page
 
 from experiments.files import write_json
-from gan import Batch, Competitive, Draw, Game, Judgement, Player, Players, objective
+from gan import Batch, Competitive, DiscriminatorLoss, Game, GeneratedBatch, Player, Players, objective
 from gan.networks.dcgan import doubled, halved
 from gan.optimizers.step_sizes import adaptive_steps
 
@@ -120,7 +120,7 @@ def generate(params: list[Any], latent: Any) -> Any:
     return jnp.tanh(x) if x.ndim == 4 else x
 
 
-def judge(params: list[Any], x: Any) -> Any:
+def classify(params: list[Any], x: Any) -> Any:
     """Logits of the discriminator, by jax: dense layers, after convolutions (3 x 3, then means; or 4 x 4, stride 2)."""
     for index, kernel in enumerate(params):
         x = jax.nn.leaky_relu(x, 0.2) if index else x
@@ -153,24 +153,24 @@ class Ours(Side):
     def __init__(self, case: Case):
         losses, axis = objective("minimax"), "data"
 
-        def draw(params: Any, rest: Any, batch: Batch, key: Any) -> tuple[Draw, Any]:
+        def draw(params: Any, state: Any, batch: Batch, key: Any) -> tuple[GeneratedBatch, Any]:
             valid = jnp.ones((1, batch.place.shape[0]), bool)
             samples = generate(params, batch.condition["latent"])
-            return Draw(samples, batch.real, {}, valid, batch.place, batch.progress), rest
+            return GeneratedBatch(samples, batch.real, {}, valid, batch.place, batch.progress), state
 
-        def judged(params: Any, rest: Any, seen: Draw, key: Any) -> Judgement:
+        def judged(params: Any, state: Any, seen: GeneratedBatch, key: Any) -> DiscriminatorLoss:
             count = seen.real.shape[0]
-            logits = judge(params, jnp.concatenate([seen.real, seen.samples]))
+            logits = classify(params, jnp.concatenate([seen.real, seen.samples]))
             loss = losses.discriminator(logits[:count], logits[count:], jnp.ones(count))
-            return Judgement(loss, jnp.zeros(()), {}, rest)
+            return DiscriminatorLoss(loss, jnp.zeros(()), {}, state)
 
-        def fool(params: Any, rest: Any, seen: Draw, key: Any) -> Any:
-            fake = judge(params, seen.samples)
+        def generator_loss(params: Any, state: Any, seen: GeneratedBatch, key: Any) -> Any:
+            fake = classify(params, seen.samples)
             return losses.generator(fake, fake, jnp.ones_like(fake))
 
         sizes = adaptive_steps(optax.constant_schedule(RATE), optax.constant_schedule(BETA))
         optimizer = Competitive(sizes, sizes, iterations=case.budget, tolerance=TOLERANCE)
-        game = Game(draw, judged, fool, {}, zero_sum=True)
+        game = Game(draw, judged, generator_loss, {}, zero_sum=True)
         key, mesh = jax.random.key(0), jax.make_mesh((self.devices,), (axis,), axis_types=(AxisType.Auto,))
         everywhere, shares = (NamedSharding(mesh, spec) for spec in (PartitionSpec(), PartitionSpec(None, axis)))
         batch = Batch(
@@ -223,7 +223,7 @@ class JaxCgd(Side):
         real, latent = jnp.asarray(case.real), jnp.asarray(case.latent)
 
         def value(x: Any, y: Any) -> Any:
-            logits = judge(y, jnp.concatenate([real, generate(x, latent)]))
+            logits = classify(y, jnp.concatenate([real, generate(x, latent)]))
             return -jnp.mean(jax.nn.softplus(-logits[: len(real)])) - jnp.mean(jax.nn.softplus(logits[len(real) :]))
 
         players = [[jnp.asarray(w) for w in player] for player in (case.generator, case.discriminator)]

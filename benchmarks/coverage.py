@@ -1,12 +1,13 @@
 """How often the intervals and bands of the comparisons hold what they should, by simulation.
 
-*Law.* Gaussian fields with a spectral bump on 16 periodic points, and a quadratic transform of them, whose values are
-skewed. Samples are of the law itself, or of 1.03 or 1.1 times its amplitude. Every pool of reference fields is drawn
-afresh, so that what the finite pool does is counted.
+*Distribution.* Gaussian fields with a spectral bump on 16 periodic points, and a quadratic transform of them, whose
+values are skewed. Samples are of the distribution itself, or of 1.03 or 1.1 times its amplitude. Every pool of
+reference fields is drawn afresh, so that what the finite pool does is counted.
 
 - interval of a distance: holds the expected distance of fresh samples from the same references;
-- null95: holds the distance of fresh fields of the law;
-- band of a curve, diversity, memorising, bands of the literature's measures: hold the value of fresh fields of the law;
+- null95: holds the distance of fresh fields of the distribution;
+- band of a curve, diversity, memorization, bands of the literature's measures: hold the value of fresh fields of the
+  distribution;
 - interval of the AUC (DeLong): holds the area of the same classifier on infinitely many fields;
 - forecasts: the interval of a score or distance holds its mean over fresh cases, the band of a score the value of a
   fresh ensemble of the exact posterior for the same cases.
@@ -36,19 +37,19 @@ import jax
 import numpy as np
 from scipy import stats
 
-from experiments.evaluation.distances import Yardstick
+from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
-from experiments.evaluation.posterior_yardstick import PosteriorYardstick, Sizes
+from experiments.evaluation.posterior_reference import PosteriorReference, Sizes
 from experiments.evaluation.results import Interval
-from experiments.evaluation.scores import diversity, memorising
+from experiments.evaluation.scores import diversity, memorization
 from experiments.evaluation.two_sample.classifiers import Scores, auc_interval
 from experiments.files import write_json
-from gan.augmentation import Symmetries
+from gan.augmentation import ArraySymmetries
 
 RESULTS = Path(__file__).resolve().parent / "results" / "coverage.json"
 POINTS, SET, REFERENCES = 16, 256, 3
-LAWS, AMPLITUDES = ("gaussian", "skewed"), (1.0, 1.03, 1.1)
+DISTRIBUTIONS, AMPLITUDES = ("gaussian", "skewed"), (1.0, 1.03, 1.1)
 TARGET_SETS = 150
 """Sets whose mean distance stands for the expected one."""
 
@@ -56,13 +57,13 @@ Row = tuple[str, str, str]
 Held = Iterator[tuple[Row, bool]]
 
 
-def fields(rng: np.random.Generator, count: int, law: str = "gaussian", amplitude: float = 1.0) -> np.ndarray:
+def fields(rng: np.random.Generator, count: int, distribution: str = "gaussian", amplitude: float = 1.0) -> np.ndarray:
     """Draw fields (count, points, 1) of variance 1 before the transform."""
     k = np.fft.rfftfreq(POINTS, 1 / POINTS)
     envelope = np.exp(-0.5 * ((k - 2.5) / 2) ** 2) * (k > 0)
     envelope /= np.sqrt((2 * envelope**2).sum() / POINTS)
     u = np.fft.irfft(np.fft.rfft(rng.standard_normal((count, POINTS))) * envelope, n=POINTS)
-    if law == "skewed":
+    if distribution == "skewed":
         u = u + 0.3 * (u**2 - 1)
     return (amplitude * u).astype(np.float32)[..., None]
 
@@ -74,47 +75,52 @@ def holds(interval: Interval, value: float) -> bool:
 
 def distances(pools: int, sets: int) -> Held:
     """Intervals of distances, null95, and bands of curves."""
-    for law in LAWS:
+    for distribution in DISTRIBUTIONS:
         for pool in range(pools):
             rng = np.random.default_rng((1, pool))
-            yardstick = Yardstick(
-                fields(rng, (REFERENCES + 1) * SET, law), n=SET, draws=400, separations=(1,), directions=16
+            reference_set = ReferenceSet(
+                fields(rng, (REFERENCES + 1) * SET, distribution), n=SET, draws=400, separations=(1,), directions=16
             )
-            frame = yardstick.frame
+            frame = reference_set.frame
             curves = {
                 "spectrum": lambda rows: frame.part(rows, "energy")[:, 0, 1:6],  # noqa: B023
                 "amplitude": lambda rows: np.sqrt(frame.part(rows, "covariance_0")[:, 0, :1]),  # noqa: B023
             }
-            bands = {name: yardstick.band(curve)[1:] for name, curve in curves.items()}
+            bands = {name: reference_set.band(curve)[1:] for name, curve in curves.items()}
             for amplitude in AMPLITUDES:
-                drawn = [frame(fields(rng, SET, law, amplitude)) for _ in range(TARGET_SETS)]
-                values = [yardstick.distances(one) for one in drawn]
+                drawn = [frame(fields(rng, SET, distribution, amplitude)) for _ in range(TARGET_SETS)]
+                values = [reference_set.distances(one) for one in drawn]
                 for _ in range(sets):
-                    for name, distance in yardstick.compare(fields(rng, SETS * SET, law, amplitude)).items():
+                    for name, distance in reference_set.compare(
+                        fields(rng, SETS * SET, distribution, amplitude)
+                    ).items():
                         assert distance.interval is not None
                         expected = float(np.mean([v[name] for v in values]))
-                        case = f"{law}, amplitude {amplitude:g}"
+                        case = f"{distribution}, amplitude {amplitude:g}"
                         yield ("interval of a distance", case, name), holds(distance.interval, expected)
                 if amplitude == 1.0:
                     for value in values[:sets]:
-                        for name in yardstick.names:
-                            yield ("null95 of a distance", law, name), value[name] <= yardstick.null95[name]
+                        for name in reference_set.names:
+                            yield (
+                                ("null95 of a distance", distribution, name),
+                                value[name] <= reference_set.null95[name],
+                            )
                     for one in drawn[:sets]:
                         for name, curve in curves.items():
                             low, high = bands[name]
                             point = curve(one.rows.mean(axis=0)[None])[0]
                             for i in range(len(point)):
-                                yield ("band of a curve", law, name), holds((low[i], high[i]), point[i])
+                                yield ("band of a curve", distribution, name), holds((low[i], high[i]), point[i])
 
 
 def scores(repeats: int) -> Held:
-    """Bands of diversity and memorising."""
+    """Bands of diversity and memorization."""
     for repeat in range(repeats):
         rng = np.random.default_rng((2, repeat))
-        kind = {"scale": np.ones(1), "symmetries": Symmetries((0,)), "seed": repeat}
+        kind = {"scale": np.ones(1), "symmetries": ArraySymmetries((0,)), "seed": repeat}
         samples, solver, training = fields(rng, 64), fields(rng, 128), fields(rng, 256)
         yield ("band of a score", "gaussian", "diversity"), diversity(samples, solver, draws=100, **kind).inside
-        yield ("band of a score", "gaussian", "memorising"), memorising(samples, solver, training, **kind).inside
+        yield ("band of a score", "gaussian", "memorization"), memorization(samples, solver, training, **kind).inside
 
 
 def published(repeats: int) -> Held:
@@ -122,7 +128,7 @@ def published(repeats: int) -> Held:
     for repeat in range(repeats):
         rng = np.random.default_rng((3, repeat))
         samples, pool = fields(rng, 64), fields(rng, 256)
-        frame = Yardstick(pool, n=64, draws=180, directions=2, separations=(1,)).frame
+        frame = ReferenceSet(pool, n=64, draws=180, directions=2, separations=(1,)).frame
         rows = [np.abs(np.fft.rfft(x[..., 0]))[:, 1:6] for x in (samples, pool)]
         found = literature(samples, pool, (rows[0], rows[1]), frame=frame, draws=100, seed=repeat)
         for name, score in found.items():
@@ -153,14 +159,14 @@ def forecasts(repeats: int, cases: int = 24, members: int = 20) -> Held:
                 noise = fields(rng, cases * count).reshape(cases, count, 1, POINTS, 1)
                 return (means[:, None, None] + scale * noise).astype(np.float32)
 
-            yardstick = PosteriorYardstick(
+            reference_set = PosteriorReference(
                 ensembles(4 * members),
                 ensembles(1)[:, 0],
                 members=members,
                 extent=(1.0,),
                 sizes=Sizes(draws=60, resamples=100, level=0.05, seed=repeat),
             )
-            measured, rated, _ = yardstick.compare(ensembles(members, spread))
+            measured, rated, _ = reference_set.compare(ensembles(members, spread))
             for name, one in measured.entries.items():
                 if one.interval is not None:
                     found["interval of a forecast's distance", case, name].append((one.interval, one.value))
@@ -180,15 +186,15 @@ def main() -> None:
     parser.add_argument("--pools", type=int, default=60, help="pools of reference fields for the distances")
     parser.add_argument("--sets", type=int, default=6, help="sets of samples for each pool")
     parser.add_argument("--repeats", type=int, default=300, help="of everything else")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     began = time.monotonic()
     counts: dict[Row, list[bool]] = defaultdict(list)
     for study in (
-        distances(asked.pools, asked.sets),
-        scores(asked.repeats),
-        published(asked.repeats // 2),
-        areas(5 * asked.repeats),
-        forecasts(asked.repeats),
+        distances(arguments.pools, arguments.sets),
+        scores(arguments.repeats),
+        published(arguments.repeats // 2),
+        areas(5 * arguments.repeats),
+        forecasts(arguments.repeats),
     ):
         for row, held in study:
             counts[row].append(held)
@@ -209,7 +215,7 @@ def main() -> None:
             "load": os.getloadavg()[0],
         },
         "versions": {"python": platform.python_version(), "numpy": np.__version__, "jax": jax.__version__},
-        "settings": {"n": SET, "references": REFERENCES, "points": POINTS, **vars(asked)},
+        "settings": {"n": SET, "references": REFERENCES, "points": POINTS, **vars(arguments)},
         "seconds": seconds,
     }
     write_json(RESULTS, {**about, "rows": rows})

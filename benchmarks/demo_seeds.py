@@ -2,8 +2,9 @@
 
     python benchmarks/demo_seeds.py --experiment burgers --sealed SEED [--preset demo] [--seeds 11 12 13]
     python benchmarks/demo_seeds.py --experiment burgers --sealed SEED --runs RUN RUN ...  # trained before
-    python benchmarks/demo_seeds.py ... --label tau1 --carry.tau 1 --carry.steps 5         # with other settings
-    python benchmarks/demo_seeds.py ... --baselines      # autoencoders, flow matching, regression, ... beside each
+    python benchmarks/demo_seeds.py ... --label tau1 --solver_layer.tau 1 --solver_layer.steps 5         # with other
+    settings python benchmarks/demo_seeds.py ... --baselines      # autoencoders, flow matching, regression, ... beside
+    each
 
 Every seed is trained by ``run`` and compared as ``compare RUN --fresh SEED`` does, with the preset's sizes; neither the
 seeds of the trainings nor that of the sealed data may have been used to choose the recipe. The comparisons are kept as
@@ -50,7 +51,7 @@ FREE = {
     "training.checkpoint_every",
     "training.diagnose_every",
     "training.keep",
-    "training.film",
+    "training.sample_history",
     "training.alarm_after",
 }
 """Settings in which runs of one recipe may differ: seed, devices, and what is written along the way."""
@@ -61,7 +62,11 @@ def changed(folder: RunFolder) -> dict[str, Any]:
     preset = preset_of(folder)
     usual = dict(_flat(to_mapping(preset)))
     # Without solver time the layer is not there, whatever its other settings.
-    unread = ("compare.", "carry.") if folder.config.carry.tau == preset.carry.tau == 0 else ("compare.",)
+    unread = (
+        ("compare.", "solver_layer.")
+        if folder.config.solver_layer.tau == preset.solver_layer.tau == 0
+        else ("compare.",)
+    )
     return {
         name: value
         for name, value in _flat(to_mapping(folder.config))
@@ -109,13 +114,21 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=PUBLISHED, help="folder of the result file")
     parser.add_argument("--baselines", action="store_true", help="train the baselines beside every run too")
     parser.add_argument("--label", default="", help="part of the result file's name when settings are given")
-    asked, settings = parser.parse_known_args()
-    if settings and (asked.runs or not asked.label):
+    arguments, settings = parser.parse_known_args()
+    if settings and (arguments.runs or not arguments.label):
         parser.error(
             "settings need --label, so that one result file holds one recipe, and cannot change finished --runs."
         )
-    target = asked.results / f"{'-'.join(filter(None, (asked.experiment, asked.preset, asked.label)))}-sealed.json"
-    about = {"experiment": asked.experiment, "preset": asked.preset, "settings": settings, "sealed": asked.sealed}
+    target = (
+        arguments.results
+        / f"{'-'.join(filter(None, (arguments.experiment, arguments.preset, arguments.label)))}-sealed.json"
+    )
+    about = {
+        "experiment": arguments.experiment,
+        "preset": arguments.preset,
+        "settings": settings,
+        "sealed": arguments.sealed,
+    }
     study = json.loads(target.read_text()) if target.exists() else {"runs": []}
     if study["runs"] and any(study.get(name) != value for name, value in about.items()):
         raise SystemExit(f"{target} holds runs of another recipe or sealed seed: move it away and start again.")
@@ -125,12 +138,12 @@ def main() -> None:
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     try:
-        publish_runs(asked, settings, study, target)
+        publish_runs(arguments, settings, study, target)
     except (UserError, subprocess.CalledProcessError) as error:
         raise SystemExit(str(error)) from None
 
 
-def publish_runs(asked: argparse.Namespace, settings: list[str], study: dict[str, Any], target: Path) -> None:
+def publish_runs(arguments: argparse.Namespace, settings: list[str], study: dict[str, Any], target: Path) -> None:
     """Train or take every run that the study lacks, compare it, and save the study after each.
 
     Raises:
@@ -138,27 +151,31 @@ def publish_runs(asked: argparse.Namespace, settings: list[str], study: dict[str
         subprocess.CalledProcessError: a training failed.
     """
     done = {run["seed"] for run in study["runs"]}
-    for given in asked.runs or asked.seeds:
-        if not asked.runs and given in done:
+    for given in arguments.runs or arguments.seeds:
+        if not arguments.runs and given in done:
             continue
-        path = given if asked.runs else trained(asked.experiment, asked.preset, given, settings, asked.runs_dir)
+        path = (
+            given
+            if arguments.runs
+            else trained(arguments.experiment, arguments.preset, given, settings, arguments.runs_dir)
+        )
         folder = runs.open_folder(path)
         seed = folder.config.training.seed
         if seed in done:
             print(f"seed {seed}: {path} is left out, the file has this seed already", flush=True)
             continue
-        if (folder.experiment, folder.preset) != (asked.experiment, asked.preset):
+        if (folder.experiment, folder.preset) != (arguments.experiment, arguments.preset):
             raise UserError(f"{path} is a run of {folder.experiment}, preset {folder.preset}.")
         if not (folder.checkpoints / str(folder.config.training.steps)).exists():
             raise UserError(f"{path} is not trained to its end; go on with it by `{folder.resume_command()}`.")
         other = changed(folder)
-        if other and not asked.label:
+        if other and not arguments.label:
             raise UserError(f"{path} was trained with other settings than its preset ({other}): give it a --label.")
         # A run of an earlier version may have had other sizes.
         sizes = folder.config.compare if settings else preset_of(folder).compare
-        sizes = replace(sizes, baselines=sizes.baselines or asked.baselines)
+        sizes = replace(sizes, baselines=sizes.baselines or arguments.baselines)
         folder = replace(folder, config=replace(folder.config, compare=sizes))
-        comparison = held_against_sealed(folder, asked.sealed)
+        comparison = held_against_sealed(folder, arguments.sealed)
         study["runs"].append(
             {
                 "seed": seed,
@@ -171,7 +188,7 @@ def publish_runs(asked: argparse.Namespace, settings: list[str], study: dict[str
         )
         study["runs"].sort(key=lambda run: run["seed"])
         done.add(seed)
-        asked.results.mkdir(parents=True, exist_ok=True)
+        arguments.results.mkdir(parents=True, exist_ok=True)
         write_json(target, study)
         tests = comparison.get(Tests)
         joint = "" if tests is None else f"joint p = {tests.p_value:.2g}; "

@@ -1,8 +1,8 @@
 """What transport cost, adaptive augmentation and ConFIG do to one cheap training, every seed shown.
 
-*Law.* Waves of one period on 32 periodic points, amplitude normal(3, 1), phase uniform: the solutions of u'' + u = 0 on
-the circle, whose residual a physics penalty can ask for. Dense players, 4000 updates of batch 64. Every helper stands
-beside the same training without it:
+*Distribution.* Waves of one period on 32 periodic points, amplitude normal(3, 1), phase uniform: the solutions of u'' +
+u = 0 on the circle, whose residual a physics penalty can ask for. Dense players, 4000 updates of batch 64. Every helper
+stands beside the same training without it:
 
 - adaptive augmentation (target 0.6): 100 training fields and no symmetry stated, where a discriminator can learn the
   data by heart;
@@ -42,8 +42,8 @@ import numpy as np
 
 from experiments.files import write_json, write_text
 from gan import Problem, normalizer, train
-from gan.augmentation import Reflection, Symmetries
-from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, Recipe, TrainingConfig
+from gan.augmentation import ArrayReflection, ArraySymmetries
+from gan.config import GameConfig, NetworkConfig, OptimizerConfig, Recipe, SolverLayerConfig, TrainingConfig
 from gan.penalties import Penalty
 from gan.training.checkpoint import METRIC
 from gan.training.divergence import Diverged
@@ -53,7 +53,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "helpers_effect.json", ROOT / "docs" / "training.md"
 MARKS = ("<!-- helpers: written by benchmarks/helpers_effect.py -->", "<!-- end of helpers -->")
 POINTS, HELD_OUT, STEPS, CHECKPOINTS, DRAWS = 32, 2048, 4000, 20, 50
-SYMMETRIES = Symmetries((0,), (Reflection(0, (-1.0,)),))
+SYMMETRIES = ArraySymmetries((0,), (ArrayReflection(0, (-1.0,)),))
 PENALTY = 1e-3
 
 
@@ -87,7 +87,7 @@ def arms() -> dict[str, tuple[Problem, Recipe]]:
             NetworkConfig(kind="mlp", width=64, blocks=2, latent=latent),
             GameConfig(**game),
             OptimizerConfig(generator_rate=1e-3, discriminator_rate=1e-3),
-            CarryConfig(),
+            SolverLayerConfig(),
             TrainingConfig(
                 steps=STEPS,
                 devices=1,
@@ -140,12 +140,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    asked = parser.parse_args()
-    study = json.loads(asked.results.read_text()) if asked.results.exists() else {"runs": []}
+    arguments = parser.parse_args()
+    study = json.loads(arguments.results.read_text()) if arguments.results.exists() else {"runs": []}
     every = arms()
     recipes = {name: recipe.as_dict() for name, (_, recipe) in every.items()}
     if study["runs"] and study["recipes"] != json.loads(json.dumps(recipes)):
-        raise SystemExit(f"{asked.results} holds runs of another recipe: move it away and start again.")
+        raise SystemExit(f"{arguments.results} holds runs of another recipe: move it away and start again.")
     study |= {
         "recipes": recipes,
         "floor": floor(),
@@ -153,17 +153,17 @@ def main() -> None:
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     done = {(run["arm"], run["seed"]) for run in study["runs"]}
-    asked.results.parent.mkdir(exist_ok=True)
-    for seed, name in itertools.product(range(asked.seeds), every):
+    arguments.results.parent.mkdir(exist_ok=True)
+    for seed, name in itertools.product(range(arguments.seeds), every):
         if (name, seed) not in done:
             run = {"arm": name, "seed": seed, **played(*every[name], seed)}
             study["runs"].append(run)
-            write_json(asked.results, study)
+            write_json(arguments.results, study)
             print(
                 f"{name}, seed {seed}: " + run.get("lost", f"{run.get(METRIC, [0])[-1] / study['floor']:.2f}"),
                 flush=True,
             )
-    if asked.results == RESULTS:
+    if arguments.results == RESULTS:
         write(study)
 
 
@@ -177,7 +177,7 @@ def write(study: dict[str, Any]) -> None:
         "",
         f"Waves of one period on {POINTS} points, dense players, {STEPS} updates of batch 64, {seeds} seeds. "
         "Distance: mean Wasserstein, over that of two sets of fields. Coverage: of 1. Residual: mean square of u'' + "
-        f"u, 0 for every field of the law. Written by `python benchmarks/helpers_effect.py` (jax "
+        f"u, 0 for every field of the distribution. Written by `python benchmarks/helpers_effect.py` (jax "
         f"{study['versions']['jax']}).",
         "",
         "| arm | distance, last | worst in the last quarter | coverage, last | residual, last |",

@@ -1,8 +1,8 @@
 """What the two-sample tests find, and how often they cry wolf: planted failures on three systems.
 
 Every failure is planted into sets of fresh solver fields and tested as a generator's samples would be, by the battery
-of `experiments.evaluation.two_sample` without its convolutional network. Solver sets that nothing was done to are told
-as often as the level says, which is simulated on 200 of them.
+of `experiments.evaluation.two_sample` without its convolutional network. Solver sets that nothing was done to are
+distinguished as often as the level says, which is simulated on 200 of them.
 
     python benchmarks/power.py [--systems kuramoto_sivashinsky decaying_flow energy_balance] [--sets 6] [--null 200]
 
@@ -47,7 +47,7 @@ NULL_TESTED = 512
 
 @dataclass(frozen=True)
 class Case:
-    """One system with its law.
+    """One system with its distribution.
 
     Attributes:
         title: for the table.
@@ -55,7 +55,7 @@ class Case:
         parameter: what the factor multiplies.
         data: of the fields: solver times and step.
         tested: samples tested, beside as many for the classifiers.
-        carry: solver time of the memorising failure; None where noise makes every carried field a new one.
+        advance_time: solver time of the memorising failure; None where noise makes every advanced field a new one.
     """
 
     title: str
@@ -63,7 +63,7 @@ class Case:
     parameter: str
     data: Mapping[str, Any]
     tested: int
-    carry: float | None
+    advance_time: float | None
 
 
 def _kuramoto_sivashinsky(factor: float) -> Any:
@@ -122,21 +122,21 @@ class Material:
         fresh: solver fields of this set, from trajectories that nothing else uses.
         stored: training fields.
         other: solver fields with the parameter 1 % off, of this set.
-        carry: ``(fields, multiple) -> fields`` carried on for that multiple of the case's solver time; None where
-            noise makes every carried field a new one.
-        homogeneous: whether the law is the same everywhere.
+        advance_time: ``(fields, multiple) -> fields`` advanced for that multiple of the case's solver time; None where
+            noise makes every advanced field a new one.
+        homogeneous: whether the distribution is the same everywhere.
         seed: of all random choices.
     """
 
     fresh: Fields
     stored: Fields
     other: Fields
-    carry: Callable[[Fields, float], Fields] | None
+    advance_time: Callable[[Fields, float], Fields] | None
     homogeneous: bool
     seed: int
 
     def mean(self) -> Fields:
-        """The mean field; where the law is the same everywhere, one number per channel."""
+        """The mean field; where the distribution is the same everywhere, one number per channel."""
         axes = tuple(range(self.stored.ndim - 1)) if self.homogeneous else 0
         return self.stored.mean(axis=axes)
 
@@ -228,12 +228,12 @@ def _partly_memorised(m: Material) -> Fields:
     return m.mixed(0.1, _memorised(m))
 
 
-def _memorised_with_carry(multiple: float) -> Callable[[Material], Fields]:
-    """Training fields carried on for a multiple of the case's own solver time."""
+def _memorised_and_advanced(multiple: float) -> Callable[[Material], Fields]:
+    """Training fields advanced for a multiple of the case's own solver time."""
 
     def fail(m: Material) -> Fields:
-        assert m.carry is not None
-        return m.carry(_memorised(m), multiple)
+        assert m.advance_time is not None
+        return m.advance_time(_memorised(m), multiple)
 
     return fail
 
@@ -273,9 +273,9 @@ FAILURES: dict[str, Callable[[Material], Fields]] = {
     "training fields": _memorised,
     "training fields, 10 %": _partly_memorised,
     "training fields with 3 % noise": lambda m: _noisy(_memorised(m), 0.03, m),
-    "training fields carried on": _memorised_with_carry(1.0),
-    "training fields carried on for a little less": _memorised_with_carry(0.95),
-    "training fields carried on half as long again": _memorised_with_carry(1.5),
+    "training fields advanced": _memorised_and_advanced(1.0),
+    "training fields advanced for a little less": _memorised_and_advanced(0.95),
+    "training fields advanced half as long again": _memorised_and_advanced(1.5),
     "long waves of one field, short ones of another": _with_short_waves(lambda hat: np.roll(hat, 1, axis=0)),
     "halves stitched together": _stitched,
     "Gaussian noise of 3 %": lambda m: _noisy(m.fresh, 0.03, m),
@@ -290,7 +290,7 @@ class Bench:
 
         self.case, self.sets = case, sets
         count = 2 * case.tested
-        # The laws are what is compared here, whatever their grid error.
+        # The distributions are what is compared here, whatever their grid error.
         limits = Limits(step_error=1.0, grid_error=1.0, steady_share=1.0, defect=1.0, drift=1.0)
 
         def made(factor: float, seed: int, trajectories: tuple[int, int, int]) -> Any:
@@ -307,7 +307,7 @@ class Bench:
         # One set more than is tested: each has the next one for its reference.
         self.fresh = np.asarray(data.test[:, 0]).reshape(sets + 1, count, *self.system.field_shape)
         self.other = np.asarray(other.test[:, 0]).reshape(sets, *self.fresh.shape[1:])
-        refine = refiner(self.system, case.data["dt"]) if case.carry is not None else None
+        refine = refiner(self.system, case.data["dt"]) if case.advance_time is not None else None
         self.refine = refine
         known = equation(self.system, refine or (lambda fields, duration: fields))
         self.known = known
@@ -320,8 +320,12 @@ class Bench:
 
     def material(self, number: int) -> Material:
         """What the failures of one set are made of."""
-        carry, refine = self.case.carry, self.refine
-        move = None if refine is None or carry is None else lambda fields, times: refine(fields, times * carry)
+        advance_time, refine = self.case.advance_time, self.refine
+        move = (
+            None
+            if refine is None or advance_time is None
+            else lambda fields, times: refine(fields, times * advance_time)
+        )
         fresh, other = self.fresh[number], self.other[number]
         return Material(fresh, self.training, other, move, self.known.homogeneous, number)
 
@@ -331,7 +335,7 @@ class Bench:
 
     def bank(self, battery: Battery, stored: Fields) -> list[Any]:
         """Training fields along their paths, as a comparison follows them."""
-        return [battery.prepare_bank(path(stored, self.known, self.case.carry or 0.0))]
+        return [battery.prepare_bank(path(stored, self.known, self.case.advance_time or 0.0))]
 
     def amplitude_errors(self) -> float:
         """By how many standard errors an amplitude 1 % too large moves the mean energy: what its best test can see."""
@@ -340,8 +344,8 @@ class Bench:
 
     def applies(self, name: str) -> bool:
         """Whether a failure makes sense here."""
-        if name.startswith("training fields carried on"):
-            return self.case.carry is not None
+        if name.startswith("training fields advanced"):
+            return self.case.advance_time is not None
         # Waves are those of a periodic grid.
         waves = ("phases shuffled", "upper half of the waves missing", "long waves of one field, short ones of another")
         return self.known.periodic or name not in waves
@@ -354,8 +358,8 @@ def measure(bench: Bench, rows: dict[str, Any], save: Callable[[], None]) -> Non
         battery = bench.battery(bench.training, reference, bench.case.tested, DRAWS, seed=number)
         bank = bench.bank(battery, bench.training[:FOLLOWED])
         for name in ("solver fields", *FAILURES):
-            told = rows.setdefault(name, {})
-            if str(number) in told or not bench.applies(name):
+            outcomes = rows.setdefault(name, {})
+            if str(number) in outcomes or not bench.applies(name):
                 continue
             material = bench.material(number)
             fields = material.fresh if name == "solver fields" else FAILURES[name](material)
@@ -365,7 +369,7 @@ def measure(bench: Bench, rows: dict[str, Any], save: Callable[[], None]) -> Non
             if tested < bench.case.tested:
                 smaller = bench.battery(bench.training, reference, tested, DRAWS, seed=number)
             outcome = smaller.outcome(np.asarray(fields[: 2 * tested], np.float32), bank=bank)
-            told[str(number)] = {
+            outcomes[str(number)] = {
                 "p": outcome.p_value,
                 "auc": auc(outcome.ratings["classifier_features"]),
                 "members": {member: p_value(one) for member, one in outcome.statistics.items()},
@@ -388,8 +392,8 @@ def false_alarms(bench: Bench, rows: dict[str, Any], count: int, save: Callable[
         if number % 20 == 19:
             save()
     save()
-    told = np.mean([p <= LEVEL for p in rows.values()])
-    print(f"{bench.case.title}: {told:.1%} of {len(rows)} solver sets are told at {LEVEL:.0%}", flush=True)
+    outcomes = np.mean([p <= LEVEL for p in rows.values()])
+    print(f"{bench.case.title}: {outcomes:.1%} of {len(rows)} solver sets are distinguished at {LEVEL:.0%}", flush=True)
 
 
 def main() -> None:
@@ -398,7 +402,7 @@ def main() -> None:
     parser.add_argument("--systems", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--sets", type=int, default=6)
     parser.add_argument("--null", type=int, default=200, help="solver sets per system")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     study: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"cases": {}}
     study |= {
         "machine": {"cores": os.cpu_count(), "platform": f"{platform.system()} {platform.machine()}"},
@@ -409,13 +413,13 @@ def main() -> None:
     def save() -> None:
         write_json(RESULTS, study)
 
-    for name in asked.systems:
-        bench = Bench(CASES[name], asked.sets)
+    for name in arguments.systems:
+        bench = Bench(CASES[name], arguments.sets)
         case = study["cases"].setdefault(name, {"failures": {}, "null": {}})
         case |= {"title": CASES[name].title, "tested": CASES[name].tested, "parameter": CASES[name].parameter}
         case |= {"amplitude_errors": bench.amplitude_errors()}
         measure(bench, case["failures"], save)
-        false_alarms(bench, case["null"], asked.null, save)
+        false_alarms(bench, case["null"], arguments.null, save)
     write_text(PAGE, page(study))
 
 
@@ -427,7 +431,7 @@ def page(study: Mapping[str, Any]) -> str:
         "",
         "Failures are planted into sets of fresh solver fields, which are then tested as a generator's samples would "
         "be (`experiments.evaluation.two_sample`, without the convolutional network). Each entry says in how many sets "
-        f"the joint test tells the failure at the {study['level']:.0%} level, and in brackets the median area under "
+        f"the joint test detects the failure at the {study['level']:.0%} level, and in brackets the median area under "
         "the ROC curve of gradient boosting on physical features. Written by `python benchmarks/power.py`.",
         "",
     ]
@@ -437,7 +441,8 @@ def page(study: Mapping[str, Any]) -> str:
         lines.append(
             f"- `{name}`: {case['title']}; {case['tested']} samples tested beside as many that train the classifiers, "
             f"against {2 * case['tested']} solver fields; the parameter that is 1 % off is the {case['parameter']}. "
-            f"Solver sets told by mistake: {alarms}. An amplitude 1 % too large moves the mean energy of these samples "
+            f"Solver sets distinguished by mistake: {alarms}. An amplitude 1 % too large moves the mean energy "
+            f"of these samples "
             f"by {case['amplitude_errors']:.1f} of its standard errors."
         )
     lines += [
@@ -452,8 +457,8 @@ def page(study: Mapping[str, Any]) -> str:
         cells = []
         for case in cases.values():
             rows = list(case["failures"].get(failure, {}).values())
-            told = sum(row["p"] <= study["level"] for row in rows)
-            cells.append(f"{told} of {len(rows)} ({np.median([r['auc'] for r in rows]):.3f})" if rows else "–")
+            outcomes = sum(row["p"] <= study["level"] for row in rows)
+            cells.append(f"{outcomes} of {len(rows)} ({np.median([r['auc'] for r in rows]):.3f})" if rows else "–")
         what = "none: fresh solver fields" if failure == "solver fields" else failure
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

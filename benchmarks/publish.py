@@ -119,12 +119,18 @@ def classifier(tests: Tests) -> Test | None:
     return next((one for one in tests.entries.values() if one.interval is not None), None)
 
 
-def told(runs: Sequence[Published]) -> str | None:
-    """Whether samples are told from the reference, with AUC, its intervals and the joint p over the seeds."""
+def distinguished_at(runs: Sequence[Published]) -> str | None:
+    """Whether samples are distinguished from the reference, with AUC, its intervals and the joint p over the seeds."""
     if not (found := sections(runs, Tests)):
         return None
-    count, p_values = sum(one.told for one in found), [one.p_value for one in found]
-    head = "told" if count == len(found) else "not told" if not count else f"told at {count} of {len(found)} seeds"
+    count, p_values = sum(one.distinguished for one in found), [one.p_value for one in found]
+    head = (
+        "distinguished"
+        if count == len(found)
+        else "not distinguished"
+        if not count
+        else f"distinguished at {count} of {len(found)} seeds"
+    )
     text = f"**{head}** from {found[0].reference} (joint p {span(p_values, '.2g')})"
     areas = [one for one in map(classifier, found) if one is not None and one.interval is not None]
     if areas:
@@ -172,13 +178,15 @@ def modes(runs: Sequence[Published]) -> str | None:
 
 
 def outside(runs: Sequence[Published]) -> str | None:
-    """How many distances tell the samples, where no joint test does."""
+    """How many distances distinguish the samples, where no joint test does."""
     found = sections(runs, Distances)
     if not found or sections(runs, Tests):
         return None
     counts = [sum(not one.inside for one in distances.entries.values()) for distances in found]
     many = len(found[0].entries)
-    return f"{span(counts, 'd')} of {many} distances {'tells' if max(counts) == 1 else 'tell'} the samples"
+    return (
+        f"{span(counts, 'd')} of {many} distances {'distinguishes' if max(counts) == 1 else 'distinguish'} the samples"
+    )
 
 
 def pays(runs: Sequence[Published]) -> str:
@@ -198,7 +206,7 @@ def measured(runs: Sequence[Published]) -> str:
     """What was measured, in one cell: whichever sections there are."""
     if not runs:
         return MISSING
-    parts = [part for say in (told, forecast, modes, outside) if (part := say(runs))]
+    parts = [part for say in (distinguished_at, forecast, modes, outside) if (part := say(runs))]
     return f"{len(runs)} seed{'s' if len(runs) > 1 else ''}: {'; '.join(parts)}"
 
 
@@ -244,7 +252,10 @@ def cells(run: Published) -> dict[str, str]:
     comparison: Comparison = run.comparison
     found: dict[str, str] = {}
     if tests := comparison.get(Tests):
-        found |= {"told from the reference": "yes" if tests.told else "no", "joint p": f"{tests.p_value:.2g}"}
+        found |= {
+            "distinguished from the reference": "yes" if tests.distinguished else "no",
+            "joint p": f"{tests.p_value:.2g}",
+        }
         found["strongest test"] = words(tests.strongest)
         if (area := classifier(tests)) is not None and area.interval is not None:
             found["AUC"] = f"{area.statistic:.3f} [{area.interval[0]:.3f}, {area.interval[1]:.3f}]"
@@ -267,7 +278,7 @@ def cells(run: Published) -> dict[str, str]:
                     found[f"{NAMES[merit]} of a baseline: {words(name)}"] = f"{row.values[merit]:.4g}{spent}"
     if refinement := comparison.get(Refinement):
         for curve in refinement.curves.values():
-            found[f"solver time from which it is not told: {curve.label}"] = (
+            found[f"solver time from which it is not distinguished: {curve.label}"] = (
                 "never" if curve.enters is None else f"{curve.enters:g}"
             )
     if cost := comparison.get(Cost):
@@ -319,7 +330,7 @@ def solver_study_sentences(study: Mapping[str, Any]) -> list[str]:
         better = [f"{time:g}" for time, both in pairs.items() if all(a < b for a, b in both)]
         worse = [f"{time:g}" for time, both in pairs.items() if all(a > b for a, b in both)]
         said.append(
-            f"- Trained {solver_study_title(tau)}, the median AUC is {own:.3f}; with plain training, carried on to the "
+            f"- Trained {solver_study_title(tau)}, the median AUC is {own:.3f}; with plain training, advanced to the "
             f"same solver time, {other:.3f}. Of {len(pairs)} total solver times, every seed is nearer to the solver "
             f"than with plain training at {listed(better) if better else 'none'}, and further off at "
             f"{listed(worse) if worse else 'none'} ({seeds} seed{'s' if seeds > 1 else ''})."
@@ -364,7 +375,7 @@ def solver_study_page(study: Mapping[str, Any]) -> str:
             ]
             middle = statistics.median(point["auc"] for point in found.values())
             lines.append(f"| {solver_study_title(tau)} | {time:g} | {middle:.3f} | {' | '.join(each)} |")
-    lines += ["", f"Joint p-value of all tests, every seed in order; told where it is at most {level:g}.", ""]
+    lines += ["", f"Joint p-value of all tests, every seed in order; distinguished where it is at most {level:g}.", ""]
     lines += [f"| arm | {' | '.join(f'{time:g}' for time in times)} | training, every seed |"]
     lines += ["|---" * (2 + len(times)) + "|"]
     for tau, arm in points.items():
@@ -417,16 +428,20 @@ def main() -> None:
     """Fill the blocks, or check them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing; fail where a page is not up to date")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
         pages = differing()
     except UserError as error:
         raise SystemExit(str(error)) from None
-    if asked.check and pages:
+    if arguments.check and pages:
         raise SystemExit(f"{listed(pages)}: figures differ from the result files; run python benchmarks/publish.py.")
     for page in pages:
         write_text(ROOT / page, filled((ROOT / page).read_text()))
-    print(f"{listed(pages) if pages else 'nothing'} written" if not asked.check else "every figure is that of its file")
+    print(
+        f"{listed(pages) if pages else 'nothing'} written"
+        if not arguments.check
+        else "every figure is that of its file"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a forward solve's time grows with the points and with the fields: N log N and linear are the yardsticks.
+"""How a forward solve's time grows with the points and with the fields: lines of N log N and N are shown beside.
 
 Growth is the time per N log2 N, or per field, over the least of it at this and the smaller sizes of the sweep: the goal
 is at most 1.3. Big sizes leave the processor's caches, and are printed all the same. float32, ETDRK4, medians of

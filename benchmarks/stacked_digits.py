@@ -48,24 +48,24 @@ def main() -> None:
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--runs-dir", default="runs")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    asked, more = parser.parse_known_args()
+    arguments, more = parser.parse_known_args()
     about = {
-        "stacked": asked.stacked,
-        "preset": asked.preset,
+        "stacked": arguments.stacked,
+        "preset": arguments.preset,
         "settings": more,
         "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
-    target = asked.results / "stacked-digits.json"
+    target = arguments.results / "stacked-digits.json"
     rows = kept(target, about)
     done_before = {(row["recipe"], row["seed"]) for row in rows}
-    for seed in range(asked.seeds):
-        for recipe in asked.recipes:
+    for seed in range(arguments.seeds):
+        for recipe in arguments.recipes:
             if (recipe, seed) in done_before:
                 continue
             options = RECIPES[recipe]
-            command = [sys.executable, "-m", "experiments", "run", "digits", "--preset", asked.preset]
-            command += ["--system.stacked", asked.stacked, "--seed", str(seed), "--runs-dir", asked.runs_dir]
+            command = [sys.executable, "-m", "experiments", "run", "digits", "--preset", arguments.preset]
+            command += ["--system.stacked", arguments.stacked, "--seed", str(seed), "--runs-dir", arguments.runs_dir]
             load = os.getloadavg()[0]
             done = subprocess.run([*command, *options, *more], capture_output=True, text=True)
             row: dict[str, object] = {"recipe": recipe, "seed": seed, "load_before": load}
@@ -73,7 +73,7 @@ def main() -> None:
                 row["failed"] = done.stderr.strip().splitlines()[-1]
                 shown = str(row["failed"])
             else:
-                configs = Path(asked.runs_dir, "digits").glob("*/config.yaml")
+                configs = Path(arguments.runs_dir, "digits").glob("*/config.yaml")
                 newest = runs.open_folder(max(configs, key=lambda path: path.stat().st_mtime).parent)
                 comparison = newest.comparison()
                 modes, scores = comparison.need(Modes), comparison.need(Scores).entries
@@ -82,7 +82,7 @@ def main() -> None:
                 row["training_seconds"] = newest.training_seconds()
                 shown = "  ".join(f"{n} {scores[n].value:.4g} ({scores[n].target:.4g})" for n in NAMES)
             rows.append(row)
-            asked.results.mkdir(exist_ok=True)
+            arguments.results.mkdir(exist_ok=True)
             write_json(target, {**about, "runs": rows})
             print(f"{recipe:26} seed {seed}  {shown}", flush=True)
 

@@ -1,10 +1,11 @@
-"""How far a distance swings during training, for every play, with and without what is said to hold it still.
+"""How far a distance swings during training, for every update scheme, with and without what is said to hold it still.
 
 Every run is watched at evenly spaced checkpoints: the validation metric (`gan.training.validation`) of samples and
 held-out data, over its median between two sets of data of the same size. Each is measured for the generator as it
-stands and for its exponential average, which one training gives both of. Arms are all plays, each with constant and
-decayed step sizes, each with and without transport cost; the competitive play gets the zero-sum form of the objective.
-On the Gaussians transport needs latents that are points of the plane, where the recipe's have twelve numbers and their
+stands and for its exponential average, which one training gives both of. Arms are all update schemes, each with
+constant and decayed step sizes, each with and without transport cost; the competitive scheme gets the zero-sum form of
+the objective. On the Gaussians transport needs latents that are points of the plane, where the recipe's have twelve
+numbers and their
 signs: "plane" is the recipe with such latents and no cost, what transport must be held against. What counts is the last
 quarter of the training: its median, its largest value, and the last checkpoint.
 
@@ -12,9 +13,10 @@ quarter of the training: its median, its largest value, and the last checkpoint.
     python benchmarks/swing.py --experiment kuramoto_sivashinsky [--steps 2000] --seeds 3 --through 0 4
 
 The second line takes the three arms whose averaged generator has the smallest largest value on the Gaussians (median
-over the seeds), with each carry time; plays whose step needs second derivatives of the game are left out there, as one
-run of the competitive play would take hours. Results go into benchmarks/results/swing.json after every run, so that a
-stopped study goes on where it was, and several files of parts of it (--results, one for each core) go together with
+over the seeds), with each solver-layer time; update schemes whose step needs second derivatives of the game are left
+out there, as one run of the competitive scheme would take hours. Results go into benchmarks/results/swing.json after
+every run, so that a stopped study goes on where it was, and several files of parts of it (--results, one for each core)
+go together with
 --merge; docs/images/swing.png and the marked part of docs/stability.md are written at the end, or at once from what is
 there by --draw.
 """
@@ -49,7 +51,7 @@ from experiments.config import ExperimentConfig
 from experiments.files import write_json, write_text
 from experiments.options import to_mapping
 from gan import normalizer
-from gan.config import COMPETITIVE, PLAYS
+from gan.config import COMPETITIVE, SCHEMES
 from gan.optimizers.adjusted import ADJUSTMENTS
 from gan.training.checkpoint import METRIC
 from gan.training.divergence import Diverged
@@ -65,46 +67,53 @@ CHECKPOINTS, TRANSPORT, DRAWS, FINALISTS = 40, 0.5, 50, 3
 SAMPLES = 4096
 STEPS = {"gaussians": 4000, "kuramoto_sivashinsky": 2000}
 LOOKAHEAD = 5
-# Lookahead goes around the default play; latents are the recipe's, points of the plane, or such with the cost.
-ARM_PLAYS = (PLAYS[0], "lookahead", *PLAYS[1:])
+# Lookahead goes around the default scheme; latents are the recipe's, points of the plane, or such with the cost.
+ARM_SCHEMES = (SCHEMES[0], "lookahead", *SCHEMES[1:])
 LATENTS = ("", ", plane", ", transport")
 NAMES = {"gaussians": "25 Gaussians", "kuramoto_sivashinsky": "Kuramoto-Sivashinsky"}
 SIDES = {"current": "as it stands", "averaged": "averaged"}
 
 
 def arm_names() -> list[str]:
-    """Name every arm: play, step sizes, and the latents or cost where they are not the recipe's."""
-    every = itertools.product(ARM_PLAYS, ("decayed", "constant"), LATENTS)
-    return [f"{play}, {steps}{latents}" for play, steps, latents in every]
+    """Name every arm: update scheme, step sizes, and the latents or cost where they are not the recipe's."""
+    every = itertools.product(ARM_SCHEMES, ("decayed", "constant"), LATENTS)
+    return [f"{scheme}, {steps}{latents}" for scheme, steps, latents in every]
 
 
 def recipe(base: ExperimentConfig, arm: str, tau: float, steps: int, seed: int) -> ExperimentConfig:
     """Return the experiment's recipe with what the arm's name says."""
-    play, sizes, *latents = arm.split(", ")
+    scheme, sizes, *latents = arm.split(", ")
     game, network, optimizer = base.game, base.network, base.optimizer
-    if play == "competitive":
+    if scheme == "competitive":
         game = replace(game, objective="relativistic_minimax")
     if latents:
         # The cost compares a sample with a latent of its shape.
         network = replace(network, latent=0, latent_signs=False)
     if latents == ["transport"]:
         game = replace(game, transport=TRANSPORT)
-    if play == "lookahead":
+    if scheme == "lookahead":
         optimizer = replace(optimizer, lookahead_steps=LOOKAHEAD)
     else:
-        optimizer = replace(optimizer, play=play)
+        optimizer = replace(optimizer, scheme=scheme)
     schedule = "constant" if sizes == "constant" else base.optimizer.schedule
     every = steps // CHECKPOINTS
     together = base.training.steps_per_call
     training = replace(
-        base.training, steps=steps, seed=seed, film=0, checkpoint_every=every, log_every=together, keep=1, cpu_devices=1
+        base.training,
+        steps=steps,
+        seed=seed,
+        sample_history=0,
+        checkpoint_every=every,
+        log_every=together,
+        keep=1,
+        cpu_devices=1,
     )
     return replace(
         base,
         game=game,
         network=network,
         optimizer=replace(optimizer, schedule=schedule),
-        carry=replace(base.carry, tau=tau),
+        solver_layer=replace(base.solver_layer, tau=tau),
         training=training,
     )
 
@@ -112,7 +121,7 @@ def recipe(base: ExperimentConfig, arm: str, tau: float, steps: int, seed: int) 
 class Watched(Trainer):
     """A training that looks at the generator as it stands, too."""
 
-    def examine(self, state: Any, film: Path | None = None) -> dict[str, float]:
+    def examine(self, state: Any, sample_history: Path | None = None) -> dict[str, float]:
         """Return the distance of both generators."""
         current = super().examine(state._replace(average=state.players.generator))
         return {METRIC: super().examine(state)[METRIC], "current": current[METRIC]}
@@ -161,7 +170,7 @@ def summary(runs: list[dict[str, Any]], side: str, level: float) -> dict[str, li
 
 
 def finalists(study: dict[str, Any]) -> list[str]:
-    """Return the arms that win on the Gaussians, of plays without second derivatives."""
+    """Return the arms that win on the Gaussians, of update schemes without second derivatives."""
     if not study.get("runs"):
         raise SystemExit("The finalists come from the Gaussians: run those first, or name --arms.")
     largest = {
@@ -191,35 +200,37 @@ def main() -> None:
     parser.add_argument(
         "--arms", nargs="+", choices=arm_names(), metavar="ARM", help="arms to run (all, or the finalists)"
     )
-    parser.add_argument("--through", nargs="+", type=float, default=[0.0], help="carry times of the solver")
+    parser.add_argument("--through", nargs="+", type=float, default=[0.0], help="times of the solver layer")
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--merge", nargs="+", type=Path, default=[], help="add the runs of these files, then draw")
     parser.add_argument("--draw", action="store_true", help="write page and picture from what is there")
-    asked = parser.parse_args()
-    studies = json.loads(asked.results.read_text()) if asked.results.exists() else {}
-    for path in asked.merge:
+    arguments = parser.parse_args()
+    studies = json.loads(arguments.results.read_text()) if arguments.results.exists() else {}
+    for path in arguments.merge:
         merge(studies, path)
-    if asked.merge:
-        write_json(asked.results, studies)
-    if asked.draw or asked.merge:
+    if arguments.merge:
+        write_json(arguments.results, studies)
+    if arguments.draw or arguments.merge:
         write(studies)
         return
-    arms = asked.arms or (arm_names() if asked.experiment == "gaussians" else finalists(studies.get("gaussians", {})))
-    experiment = catalog.load(asked.experiment)
-    base, steps = experiment.presets[asked.preset], asked.steps or STEPS[asked.experiment]
+    arms = arguments.arms or (
+        arm_names() if arguments.experiment == "gaussians" else finalists(studies.get("gaussians", {}))
+    )
+    experiment = catalog.load(arguments.experiment)
+    base, steps = experiment.presets[arguments.preset], arguments.steps or STEPS[arguments.experiment]
     unit = CHECKPOINTS * base.training.steps_per_call
     if steps % unit:
         raise SystemExit(f"--steps {steps} must be a multiple of {unit}, {CHECKPOINTS} checkpoints apart.")
     dataset = experiment.task.data(base, lambda done, total, what: None)
-    pool = dataset.test if asked.experiment == "gaussians" else dataset.test[:, 0]
+    pool = dataset.test if arguments.experiment == "gaussians" else dataset.test[:, 0]
     first = experiment.task.problem(base, dataset)
     count = min(SAMPLES, base.training.validation_samples, len(first.validation), len(pool) // 2)
     base = replace(base, training=replace(base.training, validation_samples=count, diagnose_every=0))
-    study = studies.setdefault(asked.experiment, {"runs": []})
+    study = studies.setdefault(arguments.experiment, {"runs": []})
     settings = json.loads(json.dumps({"steps": steps, "recipe": to_mapping(base)}))
     if study["runs"] and study["settings"] != settings:
-        raise SystemExit(f"{asked.results} holds runs of another length or recipe: move it away and start again.")
+        raise SystemExit(f"{arguments.results} holds runs of another length or recipe: move it away and start again.")
     study |= {
         "settings": settings,
         "n": count,
@@ -229,21 +240,21 @@ def main() -> None:
     }
     done = {(run["arm"], run["tau"], run["seed"]) for run in study["runs"]}
     # Seed by seed, so that a stopped study has every arm as often.
-    for seed, tau, arm in itertools.product(range(asked.seeds), asked.through, arms):
+    for seed, tau, arm in itertools.product(range(arguments.seeds), arguments.through, arms):
         if (arm, tau, seed) in done:
             continue
         config = recipe(base, arm, tau, steps, seed)
         run = {"arm": arm, "tau": tau, "seed": seed, **watched(experiment.task.problem(config, dataset), config)}
         study["runs"].append(run)
-        asked.results.parent.mkdir(exist_ok=True)
-        write_json(asked.results, studies)
+        arguments.results.parent.mkdir(exist_ok=True)
+        write_json(arguments.results, studies)
         shown = {side: summary([run], side, study["floor"]) for side in SIDES}
-        told = "; ".join(
+        shown = "; ".join(
             f"{SIDES[side]}: median {one['median'][0]:.2f}, largest {one['largest'][0]:.2f}, last {one['last'][0]:.2f}"
             for side, one in shown.items()
         )
-        print(f"{arm}, tau {tau:g}, seed {seed}: {run['lost'] or told} ({run['seconds']:.0f} s)", flush=True)
-    if asked.results == RESULTS:
+        print(f"{arm}, tau {tau:g}, seed {seed}: {run['lost'] or shown} ({run['seconds']:.0f} s)", flush=True)
+    if arguments.results == RESULTS:
         write(studies)
 
 

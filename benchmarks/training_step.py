@@ -51,8 +51,8 @@ from performance_page import write_page
 
 from experiments import catalog
 from experiments.files import write_json
-from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, Recipe, TrainingConfig
-from gan.game import Draw
+from gan.config import GameConfig, NetworkConfig, OptimizerConfig, Recipe, SolverLayerConfig, TrainingConfig
+from gan.game import GeneratedBatch
 from gan.training.loop import Trainer
 from gan.training.problem import Problem
 
@@ -72,7 +72,7 @@ RECIPE = Recipe(
         update_limit=0.0,
         average_half_life=HALF_LIFE,
     ),
-    carry=CarryConfig(),
+    solver_layer=SolverLayerConfig(),
     training=TrainingConfig(batch=BATCH),
 )
 
@@ -106,18 +106,18 @@ class Ours:
         networks, game, key = self.trainer.networks, self.trainer.game, jax.random.key(0)
 
         # Everything is an argument: what is constant to a compiled program, the compiler evaluates itself, slowly.
-        def draw(params: Any, players: Any, real: Any, latent: Any) -> Draw:
-            samples = networks.generate(params, players.generator.rest, latent)[None]
+        def draw(params: Any, players: Any, real: Any, latent: Any) -> GeneratedBatch:
+            samples = networks.generate(params, players.generator.state, latent)[None]
             valid, place = jnp.ones((1, BATCH), bool), jnp.arange(BATCH)
-            return Draw(samples, real, {}, valid, place, jnp.zeros(()))
+            return GeneratedBatch(samples, real, {}, valid, place, jnp.zeros(()))
 
         def generator(params: Any, players: Any, *given: Any) -> Any:
             theirs = players.discriminator
-            return game.fool(theirs.params, theirs.rest, draw(params, players, *given), key)
+            return game.generator_loss(theirs.params, theirs.state, draw(params, players, *given), key)
 
         def discriminator(params: Any, players: Any, *given: Any) -> Any:
             seen = draw(players.generator.params, players, *given)
-            judged = game.judge(params, players.discriminator.rest, seen, key)
+            judged = game.discriminator_loss(params, players.discriminator.state, seen, key)
             return judged.adversarial + judged.own
 
         return (
@@ -195,11 +195,11 @@ class Torch:
             x = self._stage(self._up(x) if level else x, p, level)
         return self._convolve(x, p, "head") * self.std + self.mean
 
-    def judge(self, x: Any) -> Any:
+    def classify(self, x: Any) -> Any:
         """Fields in physical units to logits."""
-        return self.judge_normalized((x - self.mean) / self.std)
+        return self.classify_normalized((x - self.mean) / self.std)
 
-    def judge_normalized(self, x: Any) -> Any:
+    def classify_normalized(self, x: Any) -> Any:
         """Normalised fields to logits."""
         p = self.discriminator
         x = self._convolve(x, p, "entry")
@@ -213,7 +213,7 @@ class Torch:
         torch = self.torch
         both = (torch.cat([real, fake]) - self.mean) / self.std
         both = both.detach().requires_grad_()
-        logits = self.judge_normalized(both)
+        logits = self.classify_normalized(both)
         (gradient,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
         gamma = WEIGHT * SIDE * SIDE * CHANNELS
         count = len(real)
@@ -222,7 +222,7 @@ class Torch:
 
     def generator_loss(self, real: Any, fake: Any) -> Any:
         """Relativistic loss of the generator."""
-        logits = self.judge(self.torch.cat([real, fake]))
+        logits = self.classify(self.torch.cat([real, fake]))
         return self.torch.nn.functional.softplus(logits[: len(real)] - logits[len(real) :]).mean()
 
     def step(self) -> None:
@@ -349,7 +349,7 @@ def memory(name: str) -> tuple[int, int]:
 
 def demo_step(devices: int, steps: int = 25) -> float:
     """Return the median seconds of a training step of the Kuramoto-Sivashinsky demo on as many devices."""
-    from experiments.tasks.snapshot import carry
+    from experiments.tasks.snapshot import solver_layer
 
     experiment = catalog.load("kuramoto_sivashinsky")
     config = experiment.presets["demo"]
@@ -358,7 +358,7 @@ def demo_step(devices: int, steps: int = 25) -> float:
     problem = Problem(
         train=fields - fields.mean(axis=1, keepdims=True),
         symmetries=system.symmetries,
-        carry=carry(system, config.carry.steps),
+        solver_layer=solver_layer(system, config.solver_layer.steps),
         extent=system.grid.extent,
     )
     trainer = Trainer(problem, config, tempfile.mkdtemp())
@@ -407,14 +407,14 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="file that the numbers are written to")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     parser.add_argument("--demo-step", type=int, default=0, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.memory_of:
-        print(*memory(asked.memory_of))
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        print(*memory(arguments.memory_of))
         return
-    if asked.demo_step:
-        print(demo_step(asked.demo_step))
+    if arguments.demo_step:
+        print(demo_step(arguments.demo_step))
         return
-    rows = timed(asked.rounds)
+    rows = timed(arguments.rounds)
     cores = CORES
     for name, row in rows.items():
         # The first process may compile, which takes more memory than the step; the second one loads the program.
@@ -434,7 +434,7 @@ def main() -> None:
             ),
             flush=True,
         )
-    demo = demo_steps(asked.demo_rounds)
+    demo = demo_steps(arguments.demo_rounds)
     for name, seconds in demo.items():
         print(f"demo step, {name}: {', '.join(f'{1e3 * s:.0f}' for s in seconds)} ms")
     packages = [name for name in ("jax", "jaxlib", "torch") if name != "torch" or len(rows) > 1]
@@ -445,13 +445,13 @@ def main() -> None:
             "load": os.getloadavg()[0],
         },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-        "rounds": asked.rounds,
+        "rounds": arguments.rounds,
         "sides": rows,
         "demo": demo,
     }
-    asked.results.parent.mkdir(exist_ok=True)
-    write_json(asked.results, found)
-    if asked.results == RESULTS:
+    arguments.results.parent.mkdir(exist_ok=True)
+    write_json(arguments.results, found)
+    if arguments.results == RESULTS:
         write_page()
 
 

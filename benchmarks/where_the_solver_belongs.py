@@ -1,7 +1,7 @@
 """Does the solver belong into the training, or after it? Kuramoto-Sivashinsky, equal updates, several seeds, all shown.
 
 Arms: plain adversarial training; training through the solver over 1, 2 and 4 time units. Samples of every arm are
-carried on by the solver to the same total solver times, those of the training counted, so that every point of every arm
+advanced by the solver to the same total solver times, those of the training counted, so that every point of every arm
 has had as much of the solver. All are held against one sealed data set, of a seed that no training and no choice of
 recipe has seen: area under the ROC curve of the classifier on physical features, and p-value of the joint test.
 
@@ -62,23 +62,23 @@ SPARE = 8
 
 
 def recipe(base: ExperimentConfig, arm: str, seed: int) -> ExperimentConfig:
-    """Return the recipe of an arm: the preset's, with another carry time and seed."""
+    """Return the recipe of an arm: the preset's, with another solver-layer time and seed."""
     tau = ARMS[arm]
-    carry = replace(base.carry, tau=tau, steps=max(1, round(tau / STEP)))
-    return replace(base, carry=carry, training=replace(base.training, seed=seed))
+    solver_layer = replace(base.solver_layer, tau=tau, steps=max(1, round(tau / STEP)))
+    return replace(base, solver_layer=solver_layer, training=replace(base.training, seed=seed))
 
 
 def check_recipe(folder: runs.RunFolder, wanted: ExperimentConfig) -> None:
     """Refuse a run that was not trained by the recipe of its arm.
 
     Raises:
-        UserError: data, networks, game, optimizer, carry time, seed, batch or number of updates are others.
+        UserError: data, networks, game, optimizer, solver-layer time, seed, batch or number of updates are others.
     """
     have, want = folder.config, wanted
     parts = {name: (getattr(have, name), getattr(want, name)) for name in ("data", "network", "game", "optimizer")}
-    parts["carry.tau"] = have.carry.tau, want.carry.tau
-    if want.carry.tau > 0:
-        parts["carry"] = have.carry, want.carry
+    parts["solver_layer.tau"] = have.solver_layer.tau, want.solver_layer.tau
+    if want.solver_layer.tau > 0:
+        parts["solver_layer"] = have.solver_layer, want.solver_layer
     for name in ("seed", "batch", "steps"):
         parts[f"training.{name}"] = getattr(have.training, name), getattr(want.training, name)
     if other := [name for name, (is_, should) in parts.items() if is_ != should]:
@@ -120,7 +120,7 @@ class Judge:
         return sizes.battery(self.stored, self.sealed, self.equation, self.tested, features)
 
     def bank(self, times: set[float]) -> list[Any]:
-        """Training fields carried on for each of these times; 0 are those that are stored."""
+        """Training fields advanced for each of these times; 0 are those that are stored."""
         for time in times - self._banks.keys():
             known = self.stored[:BANK]
             self._banks[time] = self.battery.prepare_bank([self.refine(known, time) if time > 0 else known])
@@ -134,14 +134,14 @@ class Judge:
             start: solver time that a sample contains.
             times: total solver times, rising.
         """
-        asked = 2 * self.tested
-        fields, valid = trained.draw(jax.random.key(self.config.compare.seed), asked + asked // SPARE)
-        fields, invalid = finite_fields(np.where(np.asarray(valid)[:, None, None], fields, np.nan), asked)
+        arguments = 2 * self.tested
+        fields, valid = trained.draw(jax.random.key(self.config.compare.seed), arguments + arguments // SPARE)
+        fields, invalid = finite_fields(np.where(np.asarray(valid)[:, None, None], fields, np.nan), arguments)
         now = start
         for time in (time for time in times if time >= start):
             fields = self.refine(fields, time - now) if time > now else fields
             now = time
-            # Copies would be stored fields, carried on by what finishes the samples, or by all of it.
+            # Copies would be stored fields, advanced by what finishes the samples, or by all of it.
             outcome = self.battery.outcome(fields, bank=self.bank({0.0, time - start, time}))
             scores = outcome.ratings["classifier_features"]
             yield {
@@ -189,44 +189,46 @@ def main() -> None:
     parser.add_argument("--relabellings", type=int, default=5000)
     parser.add_argument("--results", type=Path, default=RESULTS, help="another file is for trials: no page is written")
     parser.add_argument("--draw", action="store_true", help="only write page and picture from the result file")
-    asked = parser.parse_args()
-    if not asked.draw:
-        if asked.sealed is None or asked.runs_dir is None:
+    arguments = parser.parse_args()
+    if not arguments.draw:
+        if arguments.sealed is None or arguments.runs_dir is None:
             parser.error("--sealed and --runs-dir are needed.")
         try:
-            measure(asked)
+            measure(arguments)
         except UserError as error:
             raise SystemExit(str(error)) from None
-    if not asked.results.exists():
-        raise SystemExit(f"{asked.results} does not exist yet: there is nothing to draw.")
-    study = json.loads(asked.results.read_text())
-    if asked.results == RESULTS:
+    if not arguments.results.exists():
+        raise SystemExit(f"{arguments.results} does not exist yet: there is nothing to draw.")
+    study = json.loads(arguments.results.read_text())
+    if arguments.results == RESULTS:
         write_text(PAGE, solver_study_page(study))
         draw(study, PICTURE)
     else:
         print(solver_study_page(study))
-        draw(study, asked.results.with_suffix(".png"))
+        draw(study, arguments.results.with_suffix(".png"))
 
 
-def measure(asked: argparse.Namespace) -> None:
+def measure(arguments: argparse.Namespace) -> None:
     """Hold every run that is there and not yet measured against the sealed data, and save after each."""
     experiment = catalog.load(EXPERIMENT)
-    base, task = experiment.presets[asked.preset], experiment.learnt()
-    if asked.sealed == base.data.seed:
-        raise SystemExit(f"--sealed {asked.sealed} is the seed of the training data: give one that nothing has used.")
+    base, task = experiment.presets[arguments.preset], experiment.learnt()
+    if arguments.sealed == base.data.seed:
+        raise SystemExit(
+            f"--sealed {arguments.sealed} is the seed of the training data: give one that nothing has used."
+        )
     about = {
-        "sealed": asked.sealed,
-        "preset": asked.preset,
+        "sealed": arguments.sealed,
+        "preset": arguments.preset,
         "steps": base.training.steps,
-        "times": sorted({*asked.times, *ARMS.values()}),
-        "tested": asked.tested,
-        "references": asked.references,
-        "relabellings": asked.relabellings,
+        "times": sorted({*arguments.times, *ARMS.values()}),
+        "tested": arguments.tested,
+        "references": arguments.references,
+        "relabellings": arguments.relabellings,
         "level": base.compare.level,
     }
-    study = json.loads(asked.results.read_text()) if asked.results.exists() else {"runs": []}
+    study = json.loads(arguments.results.read_text()) if arguments.results.exists() else {"runs": []}
     if study["runs"] and any(study.get(name) != value for name, value in about.items()):
-        raise SystemExit(f"{asked.results} holds runs measured in another way: move it away and start again.")
+        raise SystemExit(f"{arguments.results} holds runs measured in another way: move it away and start again.")
     study |= {
         **about,
         "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
@@ -234,20 +236,20 @@ def measure(asked: argparse.Namespace) -> None:
     }
     done = {(run["arm"], run["seed"]) for run in study["runs"]}
     judge: Judge | None = None
-    for seed in asked.seeds:
-        for arm in asked.arms:
+    for seed in arguments.seeds:
+        for arm in arguments.arms:
             if (arm, seed) in done:
                 continue
-            place, config = asked.runs_dir / f"{arm}-{seed}", recipe(base, arm, seed)
-            if asked.train and not finished(place, config.training.steps):
-                trained_run(place, config, asked.preset)
+            place, config = arguments.runs_dir / f"{arm}-{seed}", recipe(base, arm, seed)
+            if arguments.train and not finished(place, config.training.steps):
+                trained_run(place, config, arguments.preset)
             if not finished(place, config.training.steps):
                 print(f"{arm}, seed {seed}: skipped, {place} is no finished run (--train would train it)", flush=True)
                 continue
             folder = runs.open_folder(place)
             check_recipe(folder, config)
             if judge is None:
-                judge = judge_of(task, base, asked)
+                judge = judge_of(task, base, arguments)
             trained = pipeline.load_trained(experiment, folder, judge.dataset)
             points = []
             for point in judge.points(trained, ARMS[arm], tuple(about["times"])):
@@ -269,11 +271,11 @@ def measure(asked: argparse.Namespace) -> None:
                     "points": [{k: v for k, v in one.items() if k != "invalid"} for one in points],
                 }
             )
-            asked.results.parent.mkdir(parents=True, exist_ok=True)
-            write_json(asked.results, study)
+            arguments.results.parent.mkdir(parents=True, exist_ok=True)
+            write_json(arguments.results, study)
 
 
-def judge_of(task: Any, base: ExperimentConfig, asked: argparse.Namespace) -> Judge:
+def judge_of(task: Any, base: ExperimentConfig, arguments: argparse.Namespace) -> Judge:
     """Make or find training and sealed data."""
 
     def silent(done: int, total: int, what: Any) -> None:
@@ -281,16 +283,16 @@ def judge_of(task: Any, base: ExperimentConfig, asked: argparse.Namespace) -> Ju
 
     dataset = task.data(base, silent)
     *others, _ = base.data.trajectories
-    sized = replace(base, data=replace(base.data, trajectories=(*others, asked.references)))
-    _, fresh = task.with_fresh_test(sized, dataset, asked.sealed, silent)
-    return Judge(task, base, dataset, np.asarray(fresh.test[:, 0]), asked.tested, asked.relabellings)
+    sized = replace(base, data=replace(base.data, trajectories=(*others, arguments.references)))
+    _, fresh = task.with_fresh_test(sized, dataset, arguments.sealed, silent)
+    return Judge(task, base, dataset, np.asarray(fresh.test[:, 0]), arguments.tested, arguments.relabellings)
 
 
 def draw(study: dict[str, Any], target: Path) -> None:
     """Draw the area against the total solver time: the median of each arm as a line, every seed as a point."""
     figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
     times = study["times"]
-    # What the solver has not touched is told at once: on its scale all else would lie on one line.
+    # What the solver has not touched is distinguished at once: on its scale all else would lie on one line.
     touched = [point["auc"] for run in study["runs"] for point in run["points"] if point["time"] > 0] or [1.0]
     bottom, top = min(0.49, min(touched) - 0.01), 0.5 + 1.15 * max(0.02, max(touched) - 0.5)
     for number, (arm, tau) in enumerate(ARMS.items()):

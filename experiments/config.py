@@ -1,7 +1,7 @@
-"""What an experiment can be told: sections of values, frozen, checked, each with its help, unit and limits.
+"""What can be set of an experiment: sections of values, frozen, checked, each with its help, unit and limits.
 
 ``ExperimentConfig`` joins this wing's sections (data, system, compare) with those of ``gan.config`` (network,
-game, optimizer, carry, training). A preset of an experiment is one instance; ``--section.key value`` changes
+game, optimizer, solver_layer, training). A preset of an experiment is one instance; ``--section.key value`` changes
 single values of it; ``config.yaml`` in the run folder keeps the outcome. Nothing here imports jax, so that
 help is quick.
 """
@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.errors import UserError
-from experiments.options import check_limits, from_mapping, override, setting, to_mapping
-from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
+from experiments.options import from_mapping, override, to_mapping
+from gan.config import GameConfig, NetworkConfig, OptimizerConfig, SolverLayerConfig, TrainingConfig
+from gan.settings import check, setting
 
 LARGEST_SEED = 2**32 - 1
 MOST_SAMPLES = 2**31 - 1
@@ -46,7 +47,7 @@ class DataConfig:
     )
 
     def __post_init__(self) -> None:
-        check_limits(self)
+        check(self)
         if len(self.points) != len(self.extent):
             raise UserError(
                 f"points has {len(self.points)} axes and extent has {len(self.extent)}; "
@@ -56,7 +57,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class SamplesConfig:
-    """Training samples of a law that is sampled exactly, or of a file: no solver makes them."""
+    """Training samples of a distribution that is sampled exactly, or of a file: no solver makes them."""
 
     samples: tuple[int, int, int] = setting(
         (2**19, 20_000, 8192), "independent samples for training, validation and test", minimum=1, maximum=MOST_SAMPLES
@@ -66,7 +67,7 @@ class SamplesConfig:
     )
 
     def __post_init__(self) -> None:
-        check_limits(self)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class SystemConfig:
     file."""
 
     def __post_init__(self) -> None:
-        check_limits(self)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class CompareConfig:
     seed: int = setting(0, "seed of the draws and resamplings", minimum=0, maximum=LARGEST_SEED)
 
     def __post_init__(self) -> None:
-        check_limits(self)
+        check(self)
         if list(self.refine) != sorted(set(self.refine)):
             raise UserError("refine must be increasing times, each once, for example 0,1,2,4.")
 
@@ -146,8 +147,8 @@ class ExperimentConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig, metadata={"help": "generator and discriminator"})
     game: GameConfig = field(default_factory=GameConfig, metadata={"help": "losses, regularisers and penalties"})
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig, metadata={"help": "step sizes and averages"})
-    carry: CarryConfig = field(
-        default_factory=CarryConfig, metadata={"help": "the solver as the generator's last layer"}
+    solver_layer: SolverLayerConfig = field(
+        default_factory=SolverLayerConfig, metadata={"help": "the solver as the generator's last layer"}
     )
     training: TrainingConfig = field(default_factory=TrainingConfig, metadata={"help": "length, batch, checkpoints"})
     compare: CompareConfig = field(default_factory=CompareConfig, metadata={"help": "generator against solver"})

@@ -12,10 +12,8 @@ Which exceptions are the user's is decided here, in one place:
 
 from __future__ import annotations
 
-import difflib
 import errno
 import opcode
-from collections.abc import Iterable
 from types import TracebackType
 
 EXIT_USER = 2
@@ -38,21 +36,6 @@ _MEMORY = "the memory does not suffice; lower --count, or training.batch, traini
 
 class UserError(ValueError):
     """A mistake that the user can mend. Its message is one sentence: option, value, remedy."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean X?"`` for the known name nearest to ``name``, or an empty string.
-
-    A dotted name is also compared by its last part, so that ``--training.stepz`` and ``--steps`` both lead to
-    ``--training.steps``.
-    """
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if not close:
-        tails = {one.rpartition(".")[2]: one for one in reversed(known)}
-        tail = name.lstrip("-").rpartition(".")[2]
-        close = [tails[one] for one in difflib.get_close_matches(tail, list(tails), n=1, cutoff=0.7)]
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def sentence(error: BaseException) -> str | None:

@@ -10,7 +10,7 @@ import math
 
 from experiments.config import DataConfig, ExperimentConfig
 from experiments.errors import UserError
-from experiments.options import show
+from gan.settings import show
 
 MOST_STEPS = 10**9
 """Solver steps of one trajectory, which nothing makes parallel."""
@@ -34,18 +34,18 @@ def check_cost(config: ExperimentConfig) -> None:
     check_refinement("--compare.refine", max(config.compare.refine, default=0.0), config)
     # What is measured by a pilot is not known yet, and the pilot has a limit of its own.
     span = (data.spin_up or 0.0) + (data.snapshots - 1) * (data.stride or 0.0)
-    asked = f"--data.spin_up {show(data.spin_up)}, --data.stride {show(data.stride)} and --data.dt {show(data.dt)}"
+    settings = f"--data.spin_up {show(data.spin_up)}, --data.stride {show(data.stride)} and --data.dt {show(data.dt)}"
     steps = span / data.dt
     if steps > MOST_STEPS:
         raise UserError(
-            f"{asked} make {steps:.2g} solver steps of each trajectory, more than {MOST_STEPS:.0e}: "
+            f"{settings} make {steps:.2g} solver steps of each trajectory, more than {MOST_STEPS:.0e}: "
             "shorten the times or raise --data.dt."
         )
     points, trajectories = math.prod(data.points), sum(data.trajectories)
     size = f"--data.points {show(data.points)}, --data.trajectories {show(data.trajectories)}"
     if (updates := steps * points * trajectories) > MOST_UPDATES:
         raise UserError(
-            f"{size} with {asked} make {updates:.2g} updates of grid points, more than {MOST_UPDATES:.0e}: "
+            f"{size} with {settings} make {updates:.2g} updates of grid points, more than {MOST_UPDATES:.0e}: "
             "make fewer or shorter trajectories, or raise --data.dt."
         )
     trajectory = 4 * points * data.snapshots
@@ -62,7 +62,7 @@ def check_cost(config: ExperimentConfig) -> None:
 
 
 def check_refinement(option: str, time: float | int, config: ExperimentConfig) -> None:
-    """Refuse to carry fields on over more solver steps than can be made.
+    """Refuse to advance fields over more solver steps than can be made.
 
     Args:
         option: as the user wrote it.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from experiments.catalog import Summary
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
-from experiments.options import settings, show
+from experiments.options import settings
 from experiments.tasks.task import Task
+from gan.settings import show
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +52,7 @@ class Experiment:
         presets: "smoke" (seconds, for tests), "demo" (minutes on two cores), "full" (a GPU).
         task: what a generator learns, set up with the system.
         study: what is looked into without a training.
-        summary: what ``list`` shows of an experiment outside this package; None for what its task tells.
+        summary: what ``list`` shows of an experiment outside this package; None for what its task says.
 
     Raises:
         ValueError: both a task and a study, or neither.

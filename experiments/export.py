@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.errors import UserError, nearest
+from experiments.errors import UserError
 from experiments.files import replacing
+from gan.settings import nearest
 
 _NETCDF_LIMIT = 2**31 - 4
 

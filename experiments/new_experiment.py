@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.catalog import names
-from experiments.errors import UserError, nearest
+from experiments.errors import UserError
 from experiments.experiment_file import is_usable
 from experiments.files import write_text
+from gan.settings import nearest
 
 GROUP = "solvergan.systems"
 """Entry points by which installed packages offer systems."""

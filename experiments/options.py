@@ -5,8 +5,7 @@ annotations, the help, the unit and the range from each field's ``metadata``; no
 Everything here is driven by a *template*, an instance (an experiment's preset), because a section's class may
 belong to that experiment.
 
-Metadata keys read here: ``help``, ``unit``, and the ranges ``minimum``, ``maximum``, ``above``, ``below``,
-``choices`` (a tuple is checked element by element). No import of jax: help must be quick.
+Fields are declared by ``gan.settings.setting``, whose metadata are read here. No import of jax: help must be quick.
 """
 
 from __future__ import annotations
@@ -16,57 +15,31 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union
 
-from experiments.errors import UserError, nearest
+from experiments.errors import UserError
+from gan.settings import nearest, show
 
 Config = TypeVar("Config")
 
 _PI = re.compile(r"\s*([-+0-9.eE]*)\s*\*?\s*(?:pi|π)\s*$")
+RENAMED = {
+    "carry": "solver_layer",
+    "carry.tau": "solver_layer.tau",
+    "carry.steps": "solver_layer.steps",
+    "carry.start": "solver_layer.start",
+    "carry.ramp": "solver_layer.ramp",
+    "carry.bound": "solver_layer.bound",
+    "carry.limit": "solver_layer.limit",
+    "network.bare": "network.plain_levels",
+    "optimizer.play": "optimizer.scheme",
+    "system.plays": "system.schemes",
+    "training.film": "training.sample_history",
+}
+"""Settings of earlier versions and what they are called now."""
+
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-
-
-def setting(default: Any, help: str, unit: str = "", **limits: Any) -> Any:
-    """Declare one value of a section: its default, what it does, its unit, and its limits (see the
-    module)."""
-    return dataclasses.field(default=default, metadata={"help": help, "unit": unit, **limits})
-
-
-def check_limits(section: Any) -> None:
-    """Raise a ``UserError`` naming the first value of ``section`` outside the limits in its metadata."""
-    for field in dataclasses.fields(section):
-        value = getattr(section, field.name)
-        for one in value if isinstance(value, tuple) else (value,):
-            if one is not None and (wanted := _broken_limit(one, field.metadata)):
-                raise UserError(f"{field.name} must be {wanted}, found {show(value)}.")
-
-
-def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "finite"
-    if "choices" in limits and value not in limits["choices"]:
-        return "one of " + ", ".join(map(str, limits["choices"]))
-    if "minimum" in limits and value < limits["minimum"]:
-        return f"at least {show(limits['minimum'])}"
-    if "maximum" in limits and value > limits["maximum"]:
-        return f"at most {show(limits['maximum'])}"
-    if "above" in limits and value <= limits["above"]:
-        return f"above {limits['above']:g}"
-    if "below" in limits and value >= limits["below"]:
-        return f"below {limits['below']:g}"
-    return ""
-
-
-def show(value: Any) -> str:
-    """Write a value the way the command line reads it: ``64,64``, ``none``, ``true``."""
-    if isinstance(value, Mapping):
-        return ",".join(f"{key}={show(one)}" for key, one in value.items()) or "none"
-    if isinstance(value, tuple | list):
-        return ",".join(map(show, value)) or "none"
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def to_mapping(config: Any) -> Any:
@@ -90,7 +63,7 @@ def from_mapping(template: Config, mapping: Any, where: str = "") -> Config:
     for key, value in mapping.items():
         name = f"{where}.{key}" if where else str(key)
         if key not in kinds:
-            raise UserError(f"{name} is not a setting{nearest(str(key), kinds) or '.'}")
+            raise UserError(f"{name} is not a setting{hint(name, str(key), kinds) or '.'}")
         current = getattr(template, key)
         if dataclasses.is_dataclass(current):
             changes[key] = from_mapping(current, value, name)
@@ -109,10 +82,8 @@ def override(config: Config, overrides: Mapping[str, str]) -> Config:
     grouped: dict[str, dict[str, Any]] = {}
     for name, text in overrides.items():
         if name not in known:
-            options = [f"--{one}" for one in known]
-            raise UserError(
-                f"--{name} is not an option{nearest(f'--{name}', options) or '; see --help for all of them.'}"
-            )
+            found = hint(name, f"--{name}", [f"--{one}" for one in known])
+            raise UserError(f"--{name} is not an option{found or '; see --help for all of them.'}")
         section, _, key = name.rpartition(".")
         grouped.setdefault(section, {})[key] = convert(text, known[name], f"--{name}")
     for section, changes in grouped.items():
@@ -122,6 +93,11 @@ def override(config: Config, overrides: Mapping[str, str]) -> Config:
         else:
             config = _replaced(config, changes, "--")
     return config
+
+
+def hint(name: str, written: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown setting: what it is called now, or the nearest known one."""
+    return f"; it is called {RENAMED[name]} now." if name in RENAMED else nearest(written, known)
 
 
 def _replaced(config: Config, changes: Mapping[str, Any], where: str) -> Config:

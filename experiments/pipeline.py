@@ -78,8 +78,8 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
     """Refuse, before anything is made or written, what would fail only after the data or the training.
 
     Raises:
-        ValueError: devices that do not divide the batch, networks that do not fit the grid, a play that does not fit
-            the objective, too little data for the batch or for the comparison, or far too much of anything.
+        ValueError: devices that do not divide the batch, networks that do not fit the grid, an update scheme that does
+            not fit the objective, too little data for the batch or for the comparison, or far too much of anything.
     """
     check_cost(config)
     experiment.check(config)
@@ -180,7 +180,7 @@ def load_trained(experiment: Experiment, folder: RunFolder, dataset: Any) -> Any
 
     _need_checkpoint(folder)
     problem = experiment.learnt().problem(folder.config, dataset)
-    return load(folder.path, carry=problem.carry, symmetries=problem.symmetries)
+    return load(folder.path, solver_layer=problem.solver_layer, symmetries=problem.symmetries)
 
 
 def _need_checkpoint(folder: RunFolder) -> None:
@@ -227,11 +227,11 @@ def _compare(
 
         problem = task.problem(config, dataset)
         baselines = fit_baselines(problem, config, progress.task("baselines"))
-    asked, held = config, dataset
+    settings, held = config, dataset
     if fresh is not None:
-        asked, held = task.with_fresh_test(config, dataset, fresh, progress.data())
-    comparison, figures = task.compare(asked, held, trained, seconds, progress.compare(), baselines)
-    comparison = replace(comparison, step=trained.step, data_seed=asked.data.seed, sealed=fresh is not None)
+        settings, held = task.with_fresh_test(config, dataset, fresh, progress.data())
+    comparison, figures = task.compare(settings, held, trained, seconds, progress.compare(), baselines)
+    comparison = replace(comparison, step=trained.step, data_seed=settings.data.seed, sealed=fresh is not None)
     shown = task.sampler(config, dataset, trained)(
         min(SHOWN, config.compare.fields), key=jax.random.key(config.compare.seed), refine=0.0
     )

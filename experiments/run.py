@@ -46,13 +46,13 @@ class Run:
     def sample(self, count: int, *, key: Any = None, refine: float | int = 0.0, **condition: Any) -> Fields:
         """Draw ``count`` fields from the last checkpoint's averaged generator, in physical units.
 
-        A sample is what was trained: the generator's output carried by the solver over the training's carry
+        A sample is what was trained: the generator's output advanced by the solver over the training's solver layer
         time.
 
         Args:
             count: how many.
             key: a ``jax.random`` key; default, the key of seed 0.
-            refine: solver time by which the samples are carried on.
+            refine: solver time by which the samples are advanced.
             condition: for conditional tasks, what the experiment asks for (see its file); default, drawn from
             the test data.
 
@@ -84,8 +84,8 @@ def load_run(path: str | Path, progress: Progress | None = None) -> Run:
 
     Args:
         path: of its folder.
-        progress: told of what takes long, as making training fields again that are no longer in the cache; silent by
-            default.
+        progress: called about what takes long, as making training fields again that are no longer in the cache; silent
+            by default.
 
     Example:
         >>> run = experiments.load_run("runs/kuramoto_sivashinsky/20260101-120000")

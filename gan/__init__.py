@@ -1,6 +1,6 @@
 """Generative adversarial networks over fields: networks, games, training.
 
-This wing knows no equation: data reach it as arrays in physical units, a solver as a plain ``carry``
+This wing knows no equation: data reach it as arrays in physical units, a solver as a plain ``solver_layer``
 function of samples, an equation as a penalty. Public names live here and are loaded when first asked for,
 so that ``import gan`` costs nothing.
 """
@@ -15,23 +15,23 @@ _HOME = {
     "NetworkConfig": "gan.config",
     "GameConfig": "gan.config",
     "OptimizerConfig": "gan.config",
-    "CarryConfig": "gan.config",
+    "SolverLayerConfig": "gan.config",
     "TrainingConfig": "gan.config",
     "Recipe": "gan.config",
     "Normalizer": "gan.normalizer",
     "Penalty": "gan.penalties",
     "LinearRamp": "gan.penalties",
     "fair_ensemble_score": "gan.penalties",
-    "Symmetries": "gan.augmentation",
-    "Reflection": "gan.augmentation",
+    "ArraySymmetries": "gan.augmentation",
+    "ArrayReflection": "gan.augmentation",
     "Objective": "gan.objectives",
     "objective": "gan.objectives",
     "Game": "gan.game",
     "Player": "gan.game",
     "Players": "gan.game",
     "Batch": "gan.game",
-    "Draw": "gan.game",
-    "Judgement": "gan.game",
+    "GeneratedBatch": "gan.game",
+    "DiscriminatorLoss": "gan.game",
     "adversarial_game": "gan.adversarial",
     "guarded": "gan.guard",
     "guarded_penalty": "gan.guard",

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gan.augmentation import Reflection, Symmetries, transform
+from gan.augmentation import ArrayReflection, ArraySymmetries, transform
 from gan.config import GameConfig
 from gan.game import Player, Players
 from gan.networks.layers import per_axis
@@ -33,11 +33,11 @@ Augment = Callable[[Array, Array, Array], Array]
 
 
 def with_probability(players: Players, game: GameConfig) -> Players:
-    """Return the players with the probability, at first zero, in the discriminator's rest where it is wanted."""
+    """Return the players with the probability, at first zero, in the discriminator's state where it is wanted."""
     if game.augment_target <= 0:
         return players
-    params, rest = players.discriminator
-    return players._replace(discriminator=Player(params, {**rest, "augment": jnp.zeros((), jnp.float32)}))
+    params, network_state = players.discriminator
+    return players._replace(discriminator=Player(params, {**network_state, "augment": jnp.zeros((), jnp.float32)}))
 
 
 def augmentation(spec: SampleSpec) -> Augment:
@@ -45,7 +45,7 @@ def augmentation(spec: SampleSpec) -> Augment:
     ndim = len(spec.grid)
     periodic = [axis for axis, rule in enumerate(per_axis(spec.padding, ndim)) if rule == "circular"]
     moving = periodic if spec.field_channels() == 0 else []
-    moves = Symmetries(tuple(moving), tuple(Reflection(axis, (1.0,) * spec.channels) for axis in moving))
+    moves = ArraySymmetries(tuple(moving), tuple(ArrayReflection(axis, (1.0,) * spec.channels) for axis in moving))
 
     def one(field: Array, key: Array, probability: Array) -> Array:
         keys = jax.random.split(key, 5)

@@ -1,6 +1,6 @@
 """The game that generator and discriminator networks play over fields.
 
-    sample = S(carry(G(z, c), c, tau)),    judged against S(data),    S a random symmetry
+    sample = S(solver_layer(G(z, c), c, tau)),    judged against S(data),    S a random symmetry
 
 with the adversarial objective on logits of normalised fields, gradient penalties on the discriminator, and
 physics penalties and the fair ensemble score on the generator.
@@ -18,10 +18,10 @@ from jaxtyping import Array, Float
 from gan import regularizers
 from gan.adaptive_augmentation import adapted, augmentation
 from gan.augmentation import transform_batch
-from gan.config import CarryConfig, GameConfig
+from gan.config import GameConfig, SolverLayerConfig
 from gan.conflict import RULES, balanced
-from gan.game import Batch, Draw, Game, Judgement
-from gan.guard import Carry, guarded
+from gan.game import Batch, DiscriminatorLoss, Game, GeneratedBatch
+from gan.guard import SolverLayer, guarded
 from gan.networks.blueprint import Training
 from gan.networks.players import Networks
 from gan.objectives import objective
@@ -30,12 +30,12 @@ from gan.penalties import LinearRamp, Penalty, fair_ensemble_score, transport_co
 REAL, FAKE, MIDDLE, AUGMENTED_REAL, AUGMENTED_FAKE = range(5)
 """Sides of the discriminator's random numbers."""
 
-CERTAIN = 4.6
+SATURATED = 4.6
 """Difference of two logits at which a discriminator is certain: its probability is 0.99."""
 
 
-def carry_time(config: CarryConfig) -> Callable[[Float[Array, ""]], Float[Array, ""]]:
-    """Return the curriculum: progress -> carry time, rising linearly from ``start * tau`` to ``tau``."""
+def solver_layer_time(config: SolverLayerConfig) -> Callable[[Float[Array, ""]], Float[Array, ""]]:
+    """Return the curriculum: progress -> solver-layer time, rising linearly from ``start * tau`` to ``tau``."""
     ramp = LinearRamp(0.0, config.ramp, low=config.start, high=1.0)
     return lambda progress: config.tau * jnp.asarray(ramp(progress), jnp.float32)
 
@@ -47,31 +47,40 @@ class Sampled(NamedTuple):
         samples: (batch, *shape), physical units, after the solver.
         valid: (batch,), False where the solver refused.
         latent: (batch, *latent), moved by the same random symmetry as its sample where it is a field.
-        rest: of the generator, for the next step.
+        state: of the generator, for the next step.
     """
 
     samples: Array
     valid: Array
     latent: Array
-    rest: Any
+    state: Any
 
 
 def sampler(
-    networks: Networks, carry: Carry | None, config: CarryConfig, symmetries: Any, symmetrize: bool
+    networks: Networks, solver_layer: SolverLayer | None, config: SolverLayerConfig, symmetries: Any, symmetrize: bool
 ) -> Callable[..., Sampled]:
-    """Return the whole generator: (params, rest, one key per sample, condition, tau, training) -> Sampled.
+    """Return the whole generator: (params, state, one key per sample, condition, tau, training) -> Sampled.
 
     This one function makes the samples of the training and those that a user draws.
     """
-    run = guarded(carry, networks.normalizer, config.limit) if carry is not None and config.tau > 0 else None
+    run = (
+        guarded(solver_layer, networks.normalizer, config.limit)
+        if solver_layer is not None and config.tau > 0
+        else None
+    )
     ndim = len(networks.spec.grid)
 
     def sample(
-        params: Any, rest: Any, keys: Array, condition: dict[str, Any], tau: Any, training: Training | None = None
+        params: Any,
+        network_state: Any,
+        keys: Array,
+        condition: dict[str, Any],
+        tau: Any,
+        training: Training | None = None,
     ) -> Sampled:
         pairs = jax.vmap(jax.random.split)(keys)
         latent = jax.vmap(lambda key: jax.random.normal(key, networks.latent))(pairs[:, 0])
-        samples, rest = networks.generating(params, rest, latent, condition, training)
+        samples, network_state = networks.generate_with_state(params, network_state, latent, condition, training)
         valid = jnp.ones(samples.shape[:1], bool)
         if run is not None:
             samples, valid = run(samples, condition, tau)
@@ -79,7 +88,7 @@ def sampler(
             samples = transform_batch(samples, pairs[:, 1], symmetries, ndim)
             if len(networks.latent) > 1:
                 latent = transform_batch(latent, pairs[:, 1], symmetries, ndim)
-        return Sampled(samples, valid, latent, rest)
+        return Sampled(samples, valid, latent, network_state)
 
     return sample
 
@@ -87,9 +96,9 @@ def sampler(
 def adversarial_game(
     networks: Networks,
     game: GameConfig,
-    carry_config: CarryConfig,
+    solver_layer_config: SolverLayerConfig,
     *,
-    carry: Carry | None = None,
+    solver_layer: SolverLayer | None = None,
     symmetries: Any = None,
     penalties: Mapping[str, Penalty] | None = None,
     gamma_scale: float | None = None,
@@ -100,8 +109,8 @@ def adversarial_game(
     Args:
         networks: both players as functions.
         game: objective, weights of the discriminator's penalties and the generator's further terms.
-        carry_config: how long the solver carries samples on, and its limits.
-        carry: (samples, condition, tau) -> (samples, valid), physical units; ``None`` for no solver.
+        solver_layer_config: how long the solver advances samples, and its limits.
+        solver_layer: (samples, condition, tau) -> (samples, valid), physical units; ``None`` for no solver.
         symmetries: shifts and reflections of the data's law, through which data pass at random.
         penalties: name -> term of the generator's loss in physical units.
         gamma_scale: what stands in gamma in the place of the count of numbers (``game.gamma_rule``).
@@ -138,8 +147,8 @@ def adversarial_game(
             "network.batch_norm to 'generator'."
         )
     draws = game.ensemble_draws if game.ensemble_weight > 0 else 1
-    tau_at = carry_time(carry_config)
-    generate = sampler(networks, carry, carry_config, symmetries, game.symmetrize)
+    tau_at = solver_layer_time(solver_layer_config)
+    generate = sampler(networks, solver_layer, solver_layer_config, symmetries, game.symmetrize)
     normalize = networks.normalizer.normalize
     scale = regularizers.gamma_of(1.0, spec.shape) if gamma_scale is None else gamma_scale
     r1, r2 = game.r1 * scale, game.r2 * scale
@@ -148,33 +157,35 @@ def adversarial_game(
     def fall(progress: Float[Array, ""]) -> Float[Array, ""]:
         return game.penalty_final ** jnp.clip(progress / game.penalty_until, 0.0, 1.0)
 
-    def draw(params: Any, rest: Any, batch: Batch, key: Array) -> tuple[Draw, Any]:
+    def draw(params: Any, network_state: Any, batch: Batch, key: Array) -> tuple[GeneratedBatch, Any]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch.place)
         pairs = jax.vmap(lambda k: jax.random.split(k, draws + 1))(keys)
         real = transform_batch(batch.real, pairs[:, 0], symmetries, len(spec.grid))
         latent_keys = jnp.swapaxes(pairs[:, 1:], 0, 1).reshape(-1)
         condition = {name: jnp.concatenate([value] * draws) for name, value in batch.condition.items()}
         dropping = jax.vmap(lambda k: jax.random.fold_in(k, 2))(latent_keys)
-        made = generate(params, rest, latent_keys, condition, tau_at(batch.progress), Training(dropping, axis_name))
+        made = generate(
+            params, network_state, latent_keys, condition, tau_at(batch.progress), Training(dropping, axis_name)
+        )
         samples = made.samples.reshape((draws, -1, *made.samples.shape[1:]))
         valid = made.valid.reshape((draws, -1))
         latent = made.latent.reshape((draws, -1, *made.latent.shape[1:])) if game.transport > 0 else None
-        return Draw(samples, real, batch.condition, valid, batch.place, batch.progress, latent), made.rest
+        return GeneratedBatch(samples, real, batch.condition, valid, batch.place, batch.progress, latent), made.state
 
     def training_pass(key: Array, place: Array, side: int) -> Training:
         keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, i), side))(place)
         return Training(keys, axis_name)
 
-    def shown(rest: Any, seen: Draw, key: Array) -> tuple[Array, Array]:
+    def shown(network_state: Any, seen: GeneratedBatch, key: Array) -> tuple[Array, Array]:
         """Data and samples as the discriminator sees them: normalised, and augmented where that is asked for."""
         real, fake = normalize(seen.real), normalize(seen.samples[0])
         if augment is None:
             return real, fake
         keys = [training_pass(key, seen.place, side).keys for side in (AUGMENTED_REAL, AUGMENTED_FAKE)]
-        return augment(real, keys[0], rest["augment"]), augment(fake, keys[1], rest["augment"])
+        return augment(real, keys[0], network_state["augment"]), augment(fake, keys[1], network_state["augment"])
 
-    def judge(params: Any, rest: Any, seen: Draw, key: Array) -> Judgement:
-        real, fake = shown(rest, seen, key)
+    def discriminator_loss(params: Any, network_state: Any, seen: GeneratedBatch, key: Array) -> DiscriminatorLoss:
+        real, fake = shown(network_state, seen, key)
         weight = seen.valid[0].astype(fake.dtype)
         count = real.shape[0]
         both = {name: jnp.concatenate([value, value]) for name, value in seen.condition.items()}
@@ -184,13 +195,13 @@ def adversarial_game(
         own = jnp.zeros(())
         if networks.coupled:
             # Statistics of data and samples apart: together they would tell the two from each other.
-            real_logits, after = networks.judging(params, rest, real, seen.condition, sides[0])
-            between = {**rest, "state": after["state"]}
-            fake_logits, after = networks.judging(params, between, fake, seen.condition, sides[1])
+            real_logits, after = networks.classify_with_state(params, network_state, real, seen.condition, sides[0])
+            between = {**network_state, "variables": after["variables"]}
+            fake_logits, after = networks.classify_with_state(params, between, fake, seen.condition, sides[1])
         else:
             stacked = jnp.concatenate([real, fake])
             logits, pull, after = jax.vjp(
-                lambda x: networks.judging(params, rest, x, both, joined), stacked, has_aux=True
+                lambda x: networks.classify_with_state(params, network_state, x, both, joined), stacked, has_aux=True
             )
             real_logits, fake_logits = logits[:count], logits[count:]
             if r1 > 0 or r2 > 0:
@@ -205,7 +216,7 @@ def adversarial_game(
             middle = regularizers.between(real, fake, share)
             dropping = training_pass(key, seen.place, MIDDLE)
             _, gradient = regularizers.logits_and_gradient(
-                lambda x: networks.judging(params, rest, x, seen.condition, dropping)[0], middle
+                lambda x: networks.classify_with_state(params, network_state, x, seen.condition, dropping)[0], middle
             )
             metrics["gradient_penalty"] = game.gradient_penalty * regularizers.one_centred(gradient, weight)
             own = own + metrics["gradient_penalty"]
@@ -213,32 +224,32 @@ def adversarial_game(
         metrics["logit_real"] = jnp.mean(real_logits)
         metrics["logit_fake"] = jnp.mean(weight * fake_logits)
         metrics["accuracy"] = jnp.mean((real_logits > fake_logits).astype(fake.dtype))
-        metrics["certain"] = jnp.mean((jnp.abs(real_logits - fake_logits) > CERTAIN).astype(fake.dtype))
+        metrics["saturated"] = jnp.mean((jnp.abs(real_logits - fake_logits) > SATURATED).astype(fake.dtype))
         if augment is not None:
-            metrics["augment"] = rest["augment"]
-            after = {**after, "augment": adapted(rest["augment"], metrics["accuracy"], count, game, axis_name)}
-        return Judgement(adversarial, own, metrics, after)
+            metrics["augment"] = network_state["augment"]
+            after = {**after, "augment": adapted(network_state["augment"], metrics["accuracy"], count, game, axis_name)}
+        return DiscriminatorLoss(adversarial, own, metrics, after)
 
-    def fool(params: Any, rest: Any, seen: Draw, key: Array) -> Array:
-        real, fake = shown(rest, seen, key)
+    def generator_loss(params: Any, network_state: Any, seen: GeneratedBatch, key: Array) -> Array:
+        real, fake = shown(network_state, seen, key)
         real_side, fake_side = (training_pass(key, seen.place, side) for side in (REAL, FAKE))
-        fake_logits, _ = networks.judging(params, rest, fake, seen.condition, fake_side)
+        fake_logits, _ = networks.classify_with_state(params, network_state, fake, seen.condition, fake_side)
         if losses.real_in_generator:
-            real_logits, _ = networks.judging(params, rest, real, seen.condition, real_side)
+            real_logits, _ = networks.classify_with_state(params, network_state, real, seen.condition, real_side)
         else:
             real_logits = jnp.zeros_like(fake_logits)
         return losses.generator(real_logits, fake_logits, seen.valid[0].astype(fake.dtype))
 
-    terms: dict[str, Callable[[Draw], Array]] = {}
+    terms: dict[str, Callable[[GeneratedBatch], Array]] = {}
     for name, penalty in (penalties or {}).items():
 
-        def term(seen: Draw, penalty: Penalty = penalty) -> Array:
+        def term(seen: GeneratedBatch, penalty: Penalty = penalty) -> Array:
             return penalty.factor(seen.progress) * penalty.function(seen.samples[0], seen.condition)
 
         terms[name] = term
     if draws > 1:
 
-        def ensemble(seen: Draw) -> Array:
+        def ensemble(seen: GeneratedBatch) -> Array:
             weight = seen.valid.astype(seen.real.dtype)
             score = fair_ensemble_score(normalize(seen.samples), normalize(seen.real), weight)
             return game.ensemble_weight * score
@@ -248,7 +259,7 @@ def adversarial_game(
     if game.transport > 0:
         shares["transport"] = LinearRamp(0.0, game.transport_until, low=game.transport, high=0.0)
 
-        def transport(seen: Draw) -> Array:
+        def transport(seen: GeneratedBatch) -> Array:
             weight = seen.valid[0].astype(seen.real.dtype)
             cost = transport_cost(normalize(seen.samples[0]), seen.latent[0], weight)
             return shares["transport"](seen.progress) * cost
@@ -259,4 +270,4 @@ def adversarial_game(
         scaled = balanced(gradients, {name: share(progress) for name, share in shares.items()})
         return RULES[game.conflict](scaled)
 
-    return Game(draw, judge, fool, terms, losses.zero_sum, combine)
+    return Game(draw, discriminator_loss, generator_loss, terms, losses.zero_sum, combine)

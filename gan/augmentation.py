@@ -16,21 +16,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-class Reflection(NamedTuple):
+class ArrayReflection(NamedTuple):
     """Mirror image along one grid axis, with the sign that each channel takes."""
 
     axis: int
     signs: tuple[float, ...]
 
 
-class Symmetries(NamedTuple):
+class ArraySymmetries(NamedTuple):
     """Shifts along grid axes and reflections under which the data's law does not change.
 
     Any object with these two attributes serves as well.
     """
 
     shift_axes: tuple[int, ...] = ()
-    reflections: tuple[Reflection, ...] = ()
+    reflections: tuple[ArrayReflection, ...] = ()
 
 
 def check(symmetries: Any, grid: tuple[int, ...], channels: int) -> None:

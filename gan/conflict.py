@@ -33,7 +33,8 @@ def product(first: Any, second: Any) -> Float[Array, ""]:
 
 
 def norm(tree: Any) -> Float[Array, ""]:
-    """Return the Euclidean norm of a pytree; its derivative at zero is zero, for plays that differentiate the field."""
+    """Return the Euclidean norm of a pytree; its derivative at zero is zero, for update schemes that differentiate the
+    field."""
     square = product(tree, tree)
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
 

@@ -1,7 +1,7 @@
 """The Dirac game: the smallest game that circles, with a linearisation known in closed form.
 
 The data are the point 0, the generator is one point theta, the discriminator is D(x) = psi x. The equilibrium is
-(0, 0), and there the vector field of gradient play with an R1 penalty of weight gamma has the eigenvalues
+(0, 0), and there the vector field of gradient updates with an R1 penalty of weight gamma has the eigenvalues
 -gamma/2 +- sqrt(gamma^2/4 - f'(0)^2), f'(0) the slope of the loss (Mescheder, Geiger and Nowozin 2018, lemma 3.3):
 imaginary without a penalty, so that whatever follows the field circles or spirals outwards. R2 has the same ones: the
 gradient of D is psi everywhere. The penalty of Wasserstein GANs asks for |psi| = 1, so (0, 0) is no equilibrium with it
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from gan import regularizers
-from gan.game import Batch, Draw, Game, Judgement, Player, Players
+from gan.game import Batch, DiscriminatorLoss, Game, GeneratedBatch, Player, Players
 from gan.objectives import objective
 
 
@@ -33,26 +33,30 @@ def dirac_game(name: str, gamma: float, penalty: str = "r1") -> Game:
     losses, share = objective(name), {"r1": 0.0, "r2": 1.0, "gradient_penalty": 0.5}[penalty]
     one = jnp.ones(1)
 
-    def draw(theta: Array, rest: Any, batch: Batch, key: Array) -> tuple[Draw, Any]:
+    def draw(theta: Array, network_state: Any, batch: Batch, key: Array) -> tuple[GeneratedBatch, Any]:
         valid = jnp.ones((1, 1), bool)
-        return Draw(theta[None, None, None], batch.real, {}, valid, batch.place, batch.progress), rest
+        return GeneratedBatch(
+            theta[None, None, None], batch.real, {}, valid, batch.place, batch.progress
+        ), network_state
 
     def logits(psi: Array, x: Array) -> Array:
         return psi * x[:, 0]
 
-    def judge(psi: Array, rest: Any, seen: Draw, key: Array) -> Judgement:
+    def discriminator_loss(psi: Array, network_state: Any, seen: GeneratedBatch, key: Array) -> DiscriminatorLoss:
         real, fake = seen.real, seen.samples[0]
         _, gradient = regularizers.logits_and_gradient(lambda x: logits(psi, x), real + share * (fake - real))
         if penalty == "gradient_penalty":
             own = gamma * regularizers.one_centred(gradient, one)
         else:
             own = regularizers.zero_centred(gradient, gamma, one)
-        return Judgement(losses.discriminator(logits(psi, real), logits(psi, fake), one), own, {}, rest)
+        return DiscriminatorLoss(
+            losses.discriminator(logits(psi, real), logits(psi, fake), one), own, {}, network_state
+        )
 
-    def fool(psi: Array, rest: Any, seen: Draw, key: Array) -> Array:
+    def generator_loss(psi: Array, network_state: Any, seen: GeneratedBatch, key: Array) -> Array:
         return losses.generator(logits(psi, seen.real), logits(psi, seen.samples[0]), one)
 
-    return Game(draw, judge, fool, {}, losses.zero_sum)
+    return Game(draw, discriminator_loss, generator_loss, {}, losses.zero_sum)
 
 
 def _players(point: Array) -> Players:

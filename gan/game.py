@@ -1,6 +1,6 @@
 """A game of two players as pure functions of both players' parameters.
 
-The generator *draws*: latents and a batch of data become a :class:`Draw` of samples beside the data they
+The generator *draws*: latents and a batch of data become a :class:`GeneratedBatch` of samples beside the data they
 are judged against. The discriminator's loss and the generator's adversarial term are functions of the
 discriminator's parameters and of the draw; further terms belong to one player alone (gradient penalties to
 the discriminator, physics penalties to the generator). If the adversarial terms of the two are opposite the
@@ -27,10 +27,10 @@ PyTree = Any
 
 
 class Player(NamedTuple):
-    """One player: what is trained, and the rest of its network's state (such as statistics)."""
+    """One player: what is trained, and the state of its network that is not trained (such as statistics)."""
 
     params: PyTree
-    rest: PyTree
+    state: PyTree
 
 
 class Players(NamedTuple):
@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     progress: Float[Array, "*lead"]
 
 
-class Draw(NamedTuple):
+class GeneratedBatch(NamedTuple):
     """Samples of the generator beside the data they are judged against.
 
     Attributes:
@@ -65,7 +65,7 @@ class Draw(NamedTuple):
             physical.
         real: data (batch, *shape), physical units.
         condition: conditions of both.
-        valid: (draws, batch), False where the solver could not carry a sample on.
+        valid: (draws, batch), False where the solver could not advance a sample.
         place: of each sample in the batch over all devices.
         progress: share of the training that is done.
         latent: (draws, batch, *latent), of each sample; ``None`` where no term asks for it.
@@ -80,13 +80,13 @@ class Draw(NamedTuple):
     latent: PyTree = None
 
 
-class Judgement(NamedTuple):
-    """The discriminator's loss in its parts, what it logs, and the new rest of its network."""
+class DiscriminatorLoss(NamedTuple):
+    """The discriminator's loss in its parts, what it logs, and the new state of its network."""
 
     adversarial: Float[Array, ""]
     own: Float[Array, ""]
     metrics: dict[str, Float[Array, ""]]
-    rest: PyTree
+    state: PyTree
 
 
 @dataclass(frozen=True)
@@ -94,20 +94,21 @@ class Game:
     """Two losses.
 
     Attributes:
-        draw: (generator's params, rest, batch, key) -> (Draw, new rest).
-        judge: (discriminator's params, rest, draw, key) -> Judgement; the discriminator minimises
+        draw: (generator's params, state, batch, key) -> (GeneratedBatch, new state).
+        discriminator_loss: (discriminator's params, state, draw, key) -> DiscriminatorLoss; the discriminator minimises
             ``adversarial + own``.
-        fool: (discriminator's params, rest, draw, key) -> the generator's adversarial term.
+        generator_loss: (discriminator's params, state, draw, key) -> the generator's adversarial term.
         generator_terms: name -> function of the draw, already weighted; added to the generator's loss.
-        zero_sum: whether ``fool = -judge.adversarial`` up to terms without a gradient for the generator.
+        zero_sum: whether ``generator_loss = -discriminator_loss.adversarial`` up to terms without a gradient for the
+            generator.
         combine: (gradients of the generator's terms by name, "adversarial" among them; progress) -> the gradient
             that it follows; the sum, unless terms are balanced or freed of conflict.
     """
 
-    draw: Callable[[PyTree, PyTree, Batch, Array], tuple[Draw, PyTree]]
-    judge: Callable[[PyTree, PyTree, Draw, Array], Judgement]
-    fool: Callable[[PyTree, PyTree, Draw, Array], Float[Array, ""]]
-    generator_terms: Mapping[str, Callable[[Draw], Float[Array, ""]]] = field(default_factory=dict)
+    draw: Callable[[PyTree, PyTree, Batch, Array], tuple[GeneratedBatch, PyTree]]
+    discriminator_loss: Callable[[PyTree, PyTree, GeneratedBatch, Array], DiscriminatorLoss]
+    generator_loss: Callable[[PyTree, PyTree, GeneratedBatch, Array], Float[Array, ""]]
+    generator_terms: Mapping[str, Callable[[GeneratedBatch], Float[Array, ""]]] = field(default_factory=dict)
     zero_sum: bool = False
     combine: Callable[[Mapping[str, PyTree], Array], PyTree] = lambda gradients, progress: summed(gradients)
 
@@ -122,17 +123,19 @@ class Game:
                 "This game is not zero-sum, so it has no shared term: choose the objective minimax, "
                 "wasserstein or relativistic_minimax, or a game optimizer for general-sum games."
             )
-        draw, _ = self.draw(players.generator.params, players.generator.rest, batch, key)
-        return -self.judge(players.discriminator.params, players.discriminator.rest, draw, key).adversarial
+        draw, _ = self.draw(players.generator.params, players.generator.state, batch, key)
+        return -self.discriminator_loss(
+            players.discriminator.params, players.discriminator.state, draw, key
+        ).adversarial
 
     def losses(self, players: Players, batch: Batch, key: Array) -> tuple[Array, Array]:
         """Return both players' whole losses (generator, discriminator) as functions of both players."""
-        draw, _ = self.draw(players.generator.params, players.generator.rest, batch, key)
-        judgement = self.judge(players.discriminator.params, players.discriminator.rest, draw, key)
-        loss = self.fool(players.discriminator.params, players.discriminator.rest, draw, key)
+        draw, _ = self.draw(players.generator.params, players.generator.state, batch, key)
+        evaluated = self.discriminator_loss(players.discriminator.params, players.discriminator.state, draw, key)
+        loss = self.generator_loss(players.discriminator.params, players.discriminator.state, draw, key)
         for term in self.generator_terms.values():
             loss = loss + term(draw)
-        return loss, judgement.adversarial + judgement.own
+        return loss, evaluated.adversarial + evaluated.own
 
 
 def slice_batch(batch: Batch, index: int) -> Batch:

@@ -1,7 +1,7 @@
 """The solver as the generator's last layer, guarded: a blown-up field poisons neither value nor gradient.
 
-``carry(samples, condition, tau) -> (samples, valid)`` treats samples one by one. Where a carried sample is
-refused by ``carry`` itself, not finite, or larger than a limit, it is replaced by the data's mean field,
+``solver_layer(samples, condition, tau) -> (samples, valid)`` treats samples one by one. Where an advanced sample is
+refused by ``solver_layer`` itself, not finite, or larger than a limit, it is replaced by the data's mean field,
 its weight in every loss is zero, and the gradient that would flow back through the solver is replaced by
 zeros on both sides of it: before, because a product with an infinite derivative is not a number even when
 the factor is zero; and after. A lane whose value is finite but whose gradient is not loses its gradient in
@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float
 
 from gan.normalizer import Normalizer
 
-Carry = Callable[[Any, Any, Any], tuple[Any, Any]]
+SolverLayer = Callable[[Any, Any, Any], tuple[Any, Any]]
 PerSample = Callable[[Any, Any], Any]
 
 
@@ -31,11 +31,11 @@ def _lanes(mask: Bool[Array, " batch"], ndim: int) -> Bool[Array, "batch *ones"]
     return mask.reshape(mask.shape + (1,) * (ndim - 1))
 
 
-def guarded(carry: Carry, normalizer: Normalizer, limit: float) -> Carry:
-    """Wrap ``carry`` with the guard.
+def guarded(solver_layer: SolverLayer, normalizer: Normalizer, limit: float) -> SolverLayer:
+    """Wrap ``solver_layer`` with the guard.
 
     Args:
-        carry: (samples (batch, *shape), condition, tau) -> (samples, valid (batch,)), differentiable in
+        solver_layer: (samples (batch, *shape), condition, tau) -> (samples, valid (batch,)), differentiable in
             reverse mode, physical units.
         normalizer: gives the mean that replaces a refused sample, and the unit of ``limit``.
         limit: largest normalised value of an accepted sample.
@@ -56,14 +56,14 @@ def guarded(carry: Carry, normalizer: Normalizer, limit: float) -> Carry:
 
     @jax.custom_vjp
     def run(samples: Array, condition: Any, tau: Array) -> tuple[Array, Array]:
-        carried, valid = carry(samples, condition, tau)
-        valid = accept(carried, valid)
-        return replace(carried, valid), valid
+        advanced, valid = solver_layer(samples, condition, tau)
+        valid = accept(advanced, valid)
+        return replace(advanced, valid), valid
 
     def forward(samples: Array, condition: Any, tau: Array) -> tuple[tuple[Array, Array], Any]:
-        carried, pull, valid = jax.vjp(lambda x: carry(x, condition, tau), samples, has_aux=True)
-        valid = accept(carried, valid)
-        return (replace(carried, valid), valid), (pull, valid)
+        advanced, pull, valid = jax.vjp(lambda x: solver_layer(x, condition, tau), samples, has_aux=True)
+        valid = accept(advanced, valid)
+        return (replace(advanced, valid), valid), (pull, valid)
 
     def backward(residuals: Any, cotangents: tuple[Array, Any]) -> tuple[Array, None, None]:
         pull, valid = residuals
@@ -75,12 +75,12 @@ def guarded(carry: Carry, normalizer: Normalizer, limit: float) -> Carry:
 
     run.defvjp(forward, backward)
 
-    def carried(
+    def advanced(
         samples: Float[Array, "batch *shape"], condition: Any, tau: Any
     ) -> tuple[Float[Array, "batch *shape"], Bool[Array, " batch"]]:
         return run(samples, condition, jnp.asarray(tau, samples.dtype))
 
-    return carried
+    return advanced
 
 
 def guarded_penalty(function: PerSample, limit: float) -> Callable[[Any, Any], Any]:

@@ -1,6 +1,6 @@
 """The normaliser: per-channel mean and standard deviation of the training data.
 
-It belongs to the players: networks see ``(field - mean) / std``, everything else (carry, penalties, metrics,
+It belongs to the players: networks see ``(field - mean) / std``, everything else (solver layer, penalties, metrics,
 users) sees physical units. A normalised field no longer solves the equation, which is why the boundary is
 drawn here.
 """

@@ -21,7 +21,7 @@ with F = E f and R = E r over the whole batch on all devices. R3GAN (Huang et al
 ``minimax`` is Goodfellow's game: the shared term V = E log sigmoid(r) + E log(1 - sigmoid(f)), which the
 generator lowers and the discriminator raises. As in the papers, the generator's loss leaves out what does
 not depend on it, so the two losses of a zero-sum objective add up to zero in their gradients with respect
-to the fakes. Each function takes a weight per fake sample (0 for one that the solver could not carry on);
+to the fakes. Each function takes a weight per fake sample (0 for one that the solver could not advance);
 means always divide by the whole batch, so that a refused sample changes no other sample's gradient (but in the
 average relativistic loss, where it leaves the mean F that all others are compared with).
 

@@ -2,7 +2,7 @@
 
 A penalty is a function ``(samples, condition) -> scalar`` in physical units with a weight and a schedule;
 it is how an equation reaches the generator without this wing knowing any. The scalar must be a mean over
-the batch (devices average it). Samples that the solver could not carry on arrive as the data's mean field.
+the batch (devices average it). Samples that the solver could not advance arrive as the data's mean field.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def fair_ensemble_score(
     Args:
         draws: samples, m for each condition, in the unit of the score.
         truth: what the data hold for each condition.
-        weight: 1, or 0 for a draw that the solver could not carry on.
+        weight: 1, or 0 for a draw that the solver could not advance.
     """
     count = draws.shape[0]
     axes = tuple(range(1, truth.ndim))

@@ -93,7 +93,7 @@ run = experiments.load_run(folder.path)
 samples = run.sample(4, key=jax.random.key(2))
 refined = run.sample(4, key=jax.random.key(2), refine=20.0)
 figure, panels = plt.subplots(1, 2, figsize=(8, 2.6), sharey=True, layout="constrained")
-for axes, fields, title in zip(panels, (samples, refined), ("drawn", "carried on for 20")):
+for axes, fields, title in zip(panels, (samples, refined), ("drawn", "advanced for 20")):
     axes.plot(fields.coordinates["x"], fields.values[..., 0].T)
     axes.set(xlabel="x", title=title)
 panels[0].set_ylabel("u")

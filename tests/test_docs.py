@@ -95,14 +95,14 @@ def test_a_page_that_differs_from_the_files_is_found(publish, pages):
 
 
 @pytest.mark.parametrize(("advantage", "verdict"), [(0.5, "loses"), (2.0, "pays")])
-def test_a_row_says_whether_the_generator_is_told_and_pays(publish, pages, advantage, verdict):
+def test_a_row_says_whether_the_generator_is_reported_and_pays(publish, pages, advantage, verdict):
     folder = pages / "benchmarks" / "results"
     sealed_file(pages, comparison(advantage))
     row = publish.experiments_table(folder)[2]
-    assert "**told**" in row and "0.613" in row and f"**{verdict}**" in row
+    assert "**distinguished**" in row and "0.613" in row and f"**{verdict}**" in row
     assert f"costs {1 / advantage:.3g} times as much" in row
     sealed_file(pages, comparison(advantage, p_value=0.3))
-    assert "**not told**" in publish.experiments_table(folder)[2]
+    assert "**not distinguished**" in publish.experiments_table(folder)[2]
 
 
 def test_a_row_without_a_file_has_no_figures(publish, pages):

@@ -16,8 +16,9 @@ from importlib.metadata import EntryPoint, entry_points
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from experiments.errors import UserError, nearest
+from experiments.errors import UserError
 from experiments.experiment_file import experiment_of, is_file_name, load_file
+from gan.settings import nearest
 
 if TYPE_CHECKING:
     from experiments.experiment import Experiment
@@ -71,7 +72,7 @@ _SUMMARIES = {
     "own_data": Summary(
         system="fields from a file of your own",
         task="own_fields",
-        line="no equation: held-out fields are the yardstick (`train-on FILE`)",
+        line="no equation: held-out fields are the reference set (`train-on FILE`)",
         cost="minutes to hours on 2 cores, by the size of the fields",
     ),
 }
@@ -91,7 +92,7 @@ def described(name: str) -> Summary:
 
 
 def summary(name: str) -> Summary:
-    """Return what is said of an experiment: its own summary, or what can be told from its task.
+    """Return what is said of an experiment: its own summary, or what its task says.
 
     Args:
         name: as for `load`.

@@ -12,7 +12,7 @@ The defect of the generated trajectory, by the discrete solver that made the dat
 score of two draws per condition (Ferro 2014, Q. J. R. Meteorol. Soc. 140, 1917) works against too small a spread.
 
 *Comparison.* CRPS, energy score, spread, ranks and spectra over every test case against the exact ensemble, within the
-training range of nu and outside it on both sides; beside climatology, the prior carried by the solver and baselines.
+training range of nu and outside it on both sides; beside climatology, the prior advanced by the solver and baselines.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ DEMO = ExperimentConfig(
     ),
     system=ForecastConfig(),
     network=NetworkConfig(width=48, levels=4, blocks=1, latent=32),
-    game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, ensemble_weight=1.0),
+    game=GameConfig(r1=0.1, r2=0.1, gamma_rule="fixed", ensemble_weight=1.0),
     optimizer=OptimizerConfig(),
     training=TrainingConfig(steps=2500, batch=64, log_every=25, checkpoint_every=500, diagnose_every=500),
     compare=CompareConfig(cases=512, members=32),

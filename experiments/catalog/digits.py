@@ -24,9 +24,9 @@ from experiments import pictures
 from experiments.config import ExperimentConfig, SamplesConfig
 from experiments.errors import UserError
 from experiments.experiment import Experiment
-from experiments.options import setting
 from experiments.tasks.modes import COMPARE, SMOKE_COMPARE, SMOKE_TRAINING, Modes, ModesConfig, Report
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
+from gan.settings import setting
 
 CONFIDENT = 0.9
 SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
@@ -64,10 +64,10 @@ class Stacks:
                 f"class {min(missing)} of {source.source} has no picture in the training split: give more of it."
             )
         self.classifier = train_classifier(source.images[train], source.labels[train], seed=seed)
-        told = self.classifier.probabilities(source.images)
+        probabilities = self.classifier.probabilities(source.images)
         # What the classifier says of each real picture: exact stacks are labelled without being made.
-        self._said, self._sure = told.argmax(axis=1), np.asarray(told.max(axis=1) >= CONFIDENT)
-        self.classes = told.shape[1]
+        self._said, self._sure = probabilities.argmax(axis=1), np.asarray(probabilities.max(axis=1) >= CONFIDENT)
+        self.classes = probabilities.shape[1]
         # The generator is shown the training split: its shares are the weights that a perfect sampler would have.
         shares = np.bincount(source.labels[train], minlength=self.classes) / len(train)
         self.weights = shares
@@ -97,9 +97,13 @@ class Stacks:
         """Classify every picture of the stacks; of high quality where all are recognised with confidence."""
         count, depth = len(samples), samples.shape[-1] // self.stacked
         split = samples.reshape(*samples.shape[:-1], self.stacked, depth)
-        told = self.classifier.probabilities(np.moveaxis(split, -2, 1).reshape(-1, *samples.shape[1:-1], depth))
+        probabilities = self.classifier.probabilities(
+            np.moveaxis(split, -2, 1).reshape(-1, *samples.shape[1:-1], depth)
+        )
         shape = (count, self.stacked)
-        return self._joined(told.argmax(axis=1).reshape(shape), (told.max(axis=1) >= CONFIDENT).reshape(shape))
+        return self._joined(
+            probabilities.argmax(axis=1).reshape(shape), (probabilities.max(axis=1) >= CONFIDENT).reshape(shape)
+        )
 
     def _joined(self, classes: np.ndarray, sure: np.ndarray) -> Any:
         from experiments.evaluation.scores import Labels
@@ -113,22 +117,22 @@ def _loaded(path: str) -> pictures.Pictures:
     return pictures.load(path)
 
 
-def told(config: ExperimentConfig) -> DigitsConfig:
+def own_settings(config: ExperimentConfig) -> DigitsConfig:
     """Return the section ``system``, which is this experiment's own."""
     assert isinstance(config.system, DigitsConfig)
     return config.system
 
 
-def law(config: ExperimentConfig, report: Report) -> Stacks:
+def distribution(config: ExperimentConfig, report: Report) -> Stacks:
     """Read the pictures and train the classifier."""
     report(0, 1, "training the classifier")
-    return Stacks(_loaded(told(config).file), told(config).stacked, config.data.seed)
+    return Stacks(_loaded(own_settings(config).file), own_settings(config).stacked, config.data.seed)
 
 
 def shape(config: ExperimentConfig) -> tuple[int, ...]:
     """Return the shape of a sample; reads and checks the pictures."""
-    _, *grid, depth = _loaded(told(config).file).images.shape
-    return (*grid, depth * told(config).stacked)
+    _, *grid, depth = _loaded(own_settings(config).file).images.shape
+    return (*grid, depth * own_settings(config).stacked)
 
 
 DEMO = ExperimentConfig(
@@ -145,7 +149,7 @@ DEMO = ExperimentConfig(
         checkpoint_every=1000,
         diagnose_every=1000,
         validation_samples=4096,
-        film=36,
+        sample_history=36,
         sample_chunk=4096,
     ),
     # The pixels of scikit-learn's digits take 17 values: the quantiles of two sets are equal, and have no floor.
@@ -175,5 +179,5 @@ LONG = replace(
 )
 
 EXPERIMENT = Experiment(
-    name="digits", task=Modes(law, shape), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL, "long": LONG}
+    name="digits", task=Modes(distribution, shape), presets={"smoke": SMOKE, "demo": DEMO, "full": FULL, "long": LONG}
 )

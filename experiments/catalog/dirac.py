@@ -1,10 +1,10 @@
 r"""The Dirac game: which game optimizers circle, which converge.
 
 *Game.* Data at 0, one generated point theta, a discriminator D(x) = psi x (Mescheder, Geiger and Nowozin 2018,
-section 2). Gradient play circles the equilibrium for ever, or spirals away from it.
+section 2). Gradient updates circle the equilibrium for ever, or spiral away from it.
 
-*Method.* Every play that ``optimizer.play`` offers, with plain and with Adam's steps, without and with R1, from the
-same start. The objective is the zero-sum one, which every optimizer can play.
+*Method.* Every update scheme that ``optimizer.scheme`` offers, with plain and with Adam's steps, without and with R1,
+from the same start. The objective is the zero-sum one, which every optimizer can play.
 
 *Comparison.* Eigenvalues of the linearised update where it has one, the orbit elsewhere.
 """
@@ -30,7 +30,7 @@ EXPERIMENT = Experiment(
     name="dirac",
     study=Dirac(),
     presets={
-        "smoke": replace(DEMO, system=DiracConfig(updates=200, plays=("alternating", "extragradient"))),
+        "smoke": replace(DEMO, system=DiracConfig(updates=200, schemes=("alternating", "extragradient"))),
         "demo": DEMO,
         "full": replace(DEMO, system=DiracConfig(updates=20_000)),
     },

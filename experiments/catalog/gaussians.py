@@ -1,15 +1,16 @@
 r"""Mixtures of Gaussians in the plane, whose modes can be counted.
 
-*Law.* Equal round Gaussians on a ring of eight, on a grid of 5 x 5, or on a grid of 10 x 10 with spacing 2, standard
-deviation 0.05 and weights proportional to 1, 2, ..., 100 (ring and 5 x 5: Srivastava et al. 2017, VEEGAN).
+*Distribution.* Equal round Gaussians on a ring of eight, on a grid of 5 x 5, or on a grid of 10 x 10 with spacing 2,
+standard deviation 0.05 and weights proportional to 1, 2, ..., 100 (ring and 5 x 5: Srivastava et al. 2017, VEEGAN).
 It is sampled exactly, so nothing but the game is being judged.
 
 *Method.* Dense players of three hidden layers. A continuous generator of a connected latent cannot reach disconnected
 modes without samples between them (Khayatkhoei et al. 2018, section 2): ours sees the signs of its random numbers too,
-so it can jump, each pattern of signs making one piece of its law. The loss pairs data with samples (Huang et al. 2024).
-Both gradient penalties start strong: pieces stay with the mode that they first come to, so weights are settled while
-the discriminator is still smooth over the whole plane. They fall geometrically, so that it comes to see the modes'
-width, for which random Fourier features give it eyes. Step sizes decay by a cosine and the generator is averaged.
+so it can jump, each pattern of signs making one piece of its distribution. The loss pairs data with samples (Huang et
+al. 2024). Both gradient penalties start strong: pieces stay with the mode that they first come to, so weights are
+settled while the discriminator is still smooth over the whole plane. They fall geometrically, so that it comes to see
+the modes' width, for which random Fourier features give it eyes. Step sizes decay by a cosine and the generator is
+averaged.
 
 *Comparison.* Modes found, samples within three standard deviations of one, and total variation of the weights over
 20,000 samples, each beside what 20,000 draws of a perfect sampler come to.
@@ -25,9 +26,9 @@ import numpy as np
 
 from experiments.config import ExperimentConfig, SamplesConfig
 from experiments.experiment import Experiment
-from experiments.options import setting
 from experiments.tasks.modes import COMPARE, SMOKE_COMPARE, SMOKE_TRAINING, Modes, ModesConfig
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
+from gan.settings import setting
 
 LAYOUTS = ("ring_8", "grid_25", "grid_100")
 
@@ -75,7 +76,7 @@ class Mixture:
         return self.label(self.draw(split, count, rng))
 
 
-def law(config: ExperimentConfig, report: Any = None) -> Mixture:
+def distribution(config: ExperimentConfig, report: Any = None) -> Mixture:
     """Return the configured mixture."""
     assert isinstance(config.system, GaussiansConfig)
     return Mixture(config.system.layout)
@@ -107,7 +108,7 @@ DEMO = ExperimentConfig(
         checkpoint_every=400,
         diagnose_every=400,
         validation_samples=20_000,
-        film=2000,
+        sample_history=2000,
         sample_chunk=4096,
     ),
     compare=COMPARE,
@@ -144,6 +145,6 @@ UNBALANCED = replace(
 
 EXPERIMENT = Experiment(
     name="gaussians",
-    task=Modes(law, lambda config: (2,)),
+    task=Modes(distribution, lambda config: (2,)),
     presets={"smoke": SMOKE, "demo": DEMO, "full": FULL, "unbalanced": UNBALANCED},
 )

@@ -15,8 +15,8 @@ step sizes decay by a cosine.
 
 *Comparison.* Classifiers, neighbours, moments and distances test 4096 samples against held-out solver fields, and one
 joint test ranks the largest of all statistics. Gaussian fields with the data's spectrum, the equation's own initial
-fields and stored training fields are carried on beside the generator, and the cheapest solver that is as good is
-searched. What comes of it is in docs/results.md: the samples are told from the solver's.
+fields and stored training fields are advanced beside the generator, and the cheapest solver that is as good is
+searched. What comes of it is in docs/results.md: the samples are distinguished from the solver's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig
 from experiments.experiment import Experiment
 from experiments.tasks.snapshot import Snapshot
-from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
+from gan.config import GameConfig, NetworkConfig, OptimizerConfig, SolverLayerConfig, TrainingConfig
 
 
 def system(config: ExperimentConfig, points: int | None = None):
@@ -41,11 +41,11 @@ def system(config: ExperimentConfig, points: int | None = None):
 def settings(config: ExperimentConfig) -> list[dict[str, Any]]:
     """Return the solvers that might do as well for less.
 
-    Stored training fields carried on for as long as a sample; fields taken along few long trajectories, a stride apart
+    Stored training fields advanced for as long as a sample; fields taken along few long trajectories, a stride apart
     so short that they hardly move to one that exceeds the decorrelation; coarse grids and long steps with a short
     finish by the reference; spin-ups from a Gaussian field.
     """
-    full, tau = config.data.points[0], config.carry.tau
+    full, tau = config.data.points[0], config.solver_layer.tau
 
     def one(start: str, points: int, dt: float, order: int, spin_up: float, stride: float | None, finish: float):
         names = ("start", "points", "dt", "order", "spin_up", "stride", "finish")
@@ -72,10 +72,10 @@ DEMO = ExperimentConfig(
         spin_up=None,
         stride=None,
     ),
-    network=NetworkConfig(width=48, levels=5, blocks=2, bare=1, latent=64, constraint="zero_mean"),
-    game=GameConfig(r1=0.1 / 64, r2=0.1 / 64, symmetrize=True),
+    network=NetworkConfig(width=48, levels=5, blocks=2, plain_levels=1, latent=64, constraint="zero_mean"),
+    game=GameConfig(r1=0.1, r2=0.1, gamma_rule="fixed", symmetrize=True),
     optimizer=OptimizerConfig(average_half_life=30_000.0),
-    carry=CarryConfig(tau=4.0, steps=20),
+    solver_layer=SolverLayerConfig(tau=4.0, steps=20),
     training=TrainingConfig(
         steps=6000, batch=64, cpu_devices=2, log_every=25, checkpoint_every=500, diagnose_every=1000
     ),
@@ -94,7 +94,7 @@ SMOKE = ExperimentConfig(
     ),
     network=NetworkConfig(width=8, levels=3, blocks=1, latent=8, constraint="zero_mean"),
     game=DEMO.game,
-    carry=CarryConfig(tau=1.0, steps=5),
+    solver_layer=SolverLayerConfig(tau=1.0, steps=5),
     training=TrainingConfig(
         steps=20, batch=16, log_every=5, checkpoint_every=10, validation_samples=32, sample_chunk=64
     ),
@@ -116,9 +116,9 @@ FULL = ExperimentConfig(
         stride=None,
     ),
     network=NetworkConfig(width=48, levels=5, blocks=2, latent=128, latent_local=True, constraint="zero_mean"),
-    game=GameConfig(r1=0.1 / 128, r2=0.1 / 128, penalty_final=0.2, symmetrize=True),
+    game=GameConfig(r1=0.1, r2=0.1, gamma_rule="fixed", penalty_final=0.2, symmetrize=True),
     optimizer=DEMO.optimizer,
-    carry=DEMO.carry,
+    solver_layer=DEMO.solver_layer,
     training=TrainingConfig(
         steps=16000, batch=64, cpu_devices=2, log_every=50, checkpoint_every=1000, diagnose_every=1000
     ),

@@ -9,7 +9,7 @@ channel's mean.
 
 *Comparison.* Samples against held-out fields, which lie later in time or belong to other samples than the training
 fields: tests, distances, scores, the number of real fields that the samples are worth, and two baselines, a Gaussian
-law with the data's mean and covariance and the training fields themselves.
+distribution with the data's mean and covariance and the training fields themselves.
 """
 
 from __future__ import annotations

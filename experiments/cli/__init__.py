@@ -16,7 +16,8 @@ from experiments.cli.parsers import PROGRAM, parsers
 from experiments.cli.run import run
 from experiments.cli.settings import help_of_run
 from experiments.cli.train_on import train_on
-from experiments.errors import EXIT_INTERRUPTED, EXIT_USER, UserError, is_of_the_disk, nearest, sentence
+from experiments.errors import EXIT_INTERRUPTED, EXIT_USER, UserError, is_of_the_disk, sentence
+from gan.settings import nearest
 
 
 def main(argv: Sequence[str] | None = None) -> int:

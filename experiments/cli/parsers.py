@@ -13,7 +13,7 @@ PROGRAM = "python -m experiments"
 _DESCRIPTION = """\
 Generative adversarial networks trained against, and through, a differentiable solver.
 
-A run makes training fields with the solver, trains a generator whose samples the solver carries on, holds the
+A run makes training fields with the solver, trains a generator whose samples the solver advances, holds the
 generator against the solver, and leaves all of it with a report in runs/NAME/STAMP/."""
 
 
@@ -81,7 +81,7 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     own.add_argument("--patch", metavar="N", help="learn patches of N points along each axis")
     own.add_argument("--transform", metavar="KIND", help="none, log or boxcox; one for each variable, or one for all")
     own.add_argument("--periodic", metavar="AXIS,...", help="axes of space that are periodic (default: none)")
-    own.add_argument("--homogeneous", metavar="AXIS,...", help="periodic axes along which the law is the same")
+    own.add_argument("--homogeneous", metavar="AXIS,...", help="periodic axes along which the distribution is the same")
     _add_new_run(own)
 
     new = command(
@@ -108,7 +108,7 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     _add_run(sample)
     sample.add_argument("--count", metavar="N", required=True, help="how many fields")
     sample.add_argument(
-        "--refine", metavar="TIME", default="0", help="carry them on with the solver for TIME (default: 0)"
+        "--refine", metavar="TIME", default="0", help="advance them with the solver for TIME (default: 0)"
     )
     sample.add_argument("--seed", metavar="N", default="0", help="seed of the latents (default: 0)")
     sample.add_argument("--out", metavar="FILE", required=True, help="ends in .npz, .nc, .h5 or .zarr")

@@ -80,7 +80,8 @@ def _resumed(folder: Any, name: str, arguments: argparse.Namespace, overrides: d
             f"whose preset is {folder.preset}; leave --preset out."
         )
     if folder.config.with_overrides(overrides) != folder.config:
-        from experiments.options import settings, show
+        from experiments.options import settings
+        from gan.settings import show
 
         before = {name: value for name, _, value, _ in settings(folder.config)}
         changed = {name: value for name, _, value, _ in settings(folder.config.with_overrides(overrides))}

@@ -10,12 +10,15 @@ from typing import Any
 
 from experiments import catalog
 from experiments.cli.parsers import PROGRAM
-from experiments.errors import UserError, nearest
+from experiments.errors import UserError
+from gan.settings import nearest
 
 
 def read_overrides(rest: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     """Read ``--section.key value`` and ``--section.key=value`` pairs."""
-    found: dict[str, str] = {}
+    from experiments.options import hint
+
+    given: dict[str, str] = {}
     words = list(rest)
     while words:
         word = words.pop(0)
@@ -23,17 +26,16 @@ def read_overrides(rest: Sequence[str], known: Sequence[str]) -> dict[str, str]:
             raise UserError(f"{word!r} belongs to no option; settings are written --section.key value.")
         name, equals, value = word[2:].partition("=")
         if f"--{name}" not in known:
-            raise UserError(
-                f"--{name} is not an option of run{nearest(f'--{name}', known) or '; see `run NAME --help`.'}"
-            )
+            found = hint(name, f"--{name}", known) or "; see `run NAME --help`."
+            raise UserError(f"--{name} is not an option of run{found}")
         if not equals:
             if not words or (words[0].startswith("--") and words[0].partition("=")[0] in known):
                 raise UserError(f"--{name} needs a value: write --{name} VALUE.")
             value = words.pop(0)
-        if name in found:
-            raise UserError(f"--{name} is given twice, {found[name]} and {value}; give it once.")
-        found[name] = value
-    return found
+        if name in given:
+            raise UserError(f"--{name} is given twice, {given[name]} and {value}; give it once.")
+        given[name] = value
+    return given
 
 
 def known_options(config: Any, parser: argparse.ArgumentParser) -> list[str]:
@@ -46,7 +48,7 @@ def known_options(config: Any, parser: argparse.ArgumentParser) -> list[str]:
 
 
 def chosen_preset(experiment: Any, name: str | None) -> str:
-    """Return the preset that was asked for, ``demo`` where none was."""
+    """Return the preset that was given for, ``demo`` where none was."""
     presets = list(experiment.presets)
     if name is None:
         return "demo" if "demo" in presets else presets[0]
@@ -72,8 +74,8 @@ def help_of_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
     """Print the help of ``run``; with an experiment's name, also every setting with that preset's values."""
     words = [one for one in argv[argv.index("run") + 1 :] if one not in ("-h", "--help")]
     # "none" answers for a NAME left out, so that the parser can tell names from the values of options.
-    asked, _ = parser.parse_known_args([*words, "none"])
-    if asked.name == "none":
+    given, _ = parser.parse_known_args([*words, "none"])
+    if given.name == "none":
         names = ", ".join(catalog.names())
         parser.epilog = (
             "With NAME given, --help shows every setting of that experiment. NAME is a Python file that defines an\n"
@@ -81,22 +83,23 @@ def help_of_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
         )
         parser.print_help()
         return 0
-    experiment = catalog.load(asked.name)
-    preset = chosen_preset(experiment, asked.preset)
+    experiment = catalog.load(given.name)
+    preset = chosen_preset(experiment, given.preset)
     parser.usage = (
-        f"{PROGRAM} run {asked.name} [--preset PRESET] [--seed N] [--runs-dir DIR] [--resume RUN]\n"
+        f"{PROGRAM} run {given.name} [--preset PRESET] [--seed N] [--runs-dir DIR] [--resume RUN]\n"
         "           [--section.key value ...]"
     )
-    summary = catalog.summary(asked.name)
+    summary = catalog.summary(given.name)
     parser.description = f"{summary.system}; {summary.task}: {summary.line}."
-    parser.epilog = describe(experiment.presets[preset], asked.name, preset)
+    parser.epilog = describe(experiment.presets[preset], given.name, preset)
     parser.print_help()
     return 0
 
 
 def describe(config: Any, name: str, preset: str) -> str:
     """List every setting of ``config`` by section: option, value in this preset, unit, type and help."""
-    from experiments.options import settings, show, type_name
+    from experiments.options import settings, type_name
+    from gan.settings import show
 
     titles = {field.name: field.metadata.get("help", "") for field in dataclasses.fields(config)}
     lines = [f"settings, with the values of --preset {preset}:"]
@@ -107,7 +110,7 @@ def describe(config: Any, name: str, preset: str) -> str:
             lines += ["", f"{section}: {titles[section]}"]
         unit = f" {metadata['unit']}" if metadata.get("unit") and value is not None else ""
         lines.append(f"  --{dotted} {type_name(kind)}")
-        choices = f" ({', '.join(map(str, metadata['choices']))})" if metadata.get("choices") else ""
+        choices = f"; one of {', '.join(map(str, metadata['choices']))}" if metadata.get("choices") else ""
         text = f"{metadata.get('help', '')}{choices} [{show(value)}{unit}]"
         lines += textwrap.wrap(text, 100, initial_indent=" " * 8, subsequent_indent=" " * 8)
     lines += ["", "example:", f"  {PROGRAM} run {name} --preset {preset} --seed 1 --training.steps 500"]

@@ -44,7 +44,7 @@ def train_on(
     terminal().print(described(config), markup=False)
     for name, text in fitting(experiment, config, overrides).items():
         words += [f"--{name}", text]
-    asked = argparse.Namespace(
+    chosen = argparse.Namespace(
         name=EXPERIMENT,
         preset=arguments.preset,
         seed=arguments.seed,
@@ -52,7 +52,7 @@ def train_on(
         baselines=arguments.baselines,
         resume=None,
     )
-    return run(asked, [*words, *rest], argv, resumable, parser)
+    return run(chosen, [*words, *rest], argv, resumable, parser)
 
 
 def described(config: ExperimentConfig) -> str:

@@ -2,7 +2,7 @@
 
 A generator is often held against a solver that is more exact than anybody asked for. Here its quality is matched
 first: of all solver settings offered (coarser grids, larger steps, lower orders, long strides along few trajectories,
-coarse runs with a fine finish, stored fields carried on), the cheapest that is as good as the generator is the one to
+coarse runs with a fine finish, stored fields advanced), the cheapest that is as good as the generator is the one to
 beat. Making the data and training are counted, so that there is a number of samples from which the generator pays
 off, or none (McGreivy and Hakim 2024, Nature Machine Intelligence 6, 1256).
 
@@ -72,7 +72,7 @@ class Candidate:
     make: Callable[[], np.ndarray]
 
 
-class Judged(NamedTuple):
+class Assessment(NamedTuple):
     """Whether samples are as good as the generator's, their figures of merit, and the tests in which they are worse."""
 
     reaches: bool
@@ -86,7 +86,7 @@ MARGIN = 1.25
 
 def search(
     candidates: Sequence[Candidate],
-    judge: Callable[[np.ndarray], Judged],
+    assess: Callable[[np.ndarray], Assessment],
     generator: Callable[[], Any],
     *,
     count: int,
@@ -131,7 +131,7 @@ def search(
         if good and costs[i] > MARGIN * costs[good[0]]:
             break
         say(done, len(costs), "judging solver settings, the cheapest first")
-        judged = judge(np.asarray(candidates[i].make()))
+        judged = assess(np.asarray(candidates[i].make()))
         rows[i] = replace(rows[i], reaches=judged.reaches, values=judged.values, worse=judged.worse)
         good += [i] if judged.reaches else []
     say(0, 1, "timing the generator and the solvers that are as good")

@@ -1,4 +1,5 @@
-"""Generated samples of a law with known modes against samples of the law itself: modes, weights, distances, cost.
+"""Generated samples of a distribution with known modes against samples of the distribution itself: modes, weights,
+distances, cost.
 
 Two things limit what the scores can be even for a sampler without a flaw, and they are kept apart. *Sampling error*:
 shares of finitely many samples differ from the weights; this is the target and the band of modes, total variation and
@@ -19,7 +20,7 @@ from jaxtyping import Float
 from experiments.config import CompareConfig
 from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
 from experiments.evaluation.cost import Progress, in_turn
-from experiments.evaluation.distances import Yardstick
+from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.intervals import central
 from experiments.evaluation.results import (
@@ -48,7 +49,8 @@ SCORES = {
         "modes",
     ),
     "high_quality": (
-        "share of the samples that lie within their mode. Target and band: sets of held-out samples of the law.",
+        "share of the samples that lie within their mode. Target and band: sets of held-out samples of the "
+        "distribution.",
         "",
     ),
     "total_variation": (f"half the summed differences of the modes' shares and weights. {_PERFECT}", ""),
@@ -57,11 +59,11 @@ SCORES = {
 
 
 @runtime_checkable
-class Law(Protocol):
-    """What is known of a law.
+class ExactDistribution(Protocol):
+    """What is known of a distribution.
 
     Attributes:
-        name: of the law.
+        name: of the distribution.
         weights: of its modes, as the training split has them, summing to 1.
         channels: names of the numbers at each point of a sample.
         description: what there is to say of it, in plain values.
@@ -86,26 +88,26 @@ class Law(Protocol):
 
 
 def compare_exact_samples(
-    law: Law,
+    distribution: ExactDistribution,
     sample: Sample,
     training: Float[np.ndarray, "n *grid c"],
     test: Float[np.ndarray, "m *grid c"],
     *,
     counted: int,
-    asked: CompareConfig,
+    settings: CompareConfig,
     fitted: Mapping[str, Fitted],
     seconds: Mapping[str, float],
     progress: Progress,
 ) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
-    """Hold a generator's samples against a law.
+    """Hold a generator's samples against a distribution.
 
     Args:
-        law: with its modes.
+        distribution: with its modes.
         sample: of the generator.
         training: samples that it was trained on.
         test: held-out samples, at least twice as many as are compared.
         counted: samples over which modes are counted.
-        asked: sizes and seed.
+        settings: sizes and seed.
         fitted: baselines by name.
         seconds: spent on ``"data"`` and ``"training"``.
         progress: called with (done, total, what).
@@ -113,49 +115,52 @@ def compare_exact_samples(
     Returns:
         The sections, and the arrays behind the pictures.
     """
-    key, count = jax.random.key(asked.seed), max(counted, 2 * asked.fields)
-    sets = min(SETS, count // asked.fields)
+    key, count = jax.random.key(settings.seed), max(counted, 2 * settings.fields)
+    sets = min(SETS, count // settings.fields)
     samples = sample(key, count)
-    yardstick = Yardstick(
+    reference_set = ReferenceSet(
         test,
-        n=asked.fields,
-        draws=asked.draws,
-        level=asked.level,
-        quantiles=asked.quantiles,
-        directions=asked.projections,
+        n=settings.fields,
+        draws=settings.draws,
+        level=settings.level,
+        quantiles=settings.quantiles,
+        directions=settings.projections,
         homogeneous=False,
-        seed=asked.seed,
+        seed=settings.seed,
         progress=lambda done, total, _: progress(done, total, "exact samples against exact samples"),
     )
 
     def ratios(some: np.ndarray) -> dict[str, float]:
-        values = yardstick.distances(some[: asked.fields])
-        return {name: values[name] / yardstick.floor[name] for name in yardstick.names}
+        values = reference_set.distances(some[: settings.fields])
+        return {name: values[name] / reference_set.floor[name] for name in reference_set.names}
 
     def row(some: np.ndarray) -> dict[str, float]:
-        return ratios(some) | mode_scores(law.label(some[:counted]), law.weights)
+        return ratios(some) | mode_scores(distribution.label(some[:counted]), distribution.weights)
 
-    rng = np.random.default_rng((asked.seed, 11))
+    rng = np.random.default_rng((settings.seed, 11))
     held_out = []
     for done in range(NULL_DRAWS):
-        held_out.append(mode_scores(law.exact("test", counted, rng), law.weights))
+        held_out.append(mode_scores(distribution.exact("test", counted, rng), distribution.weights))
         progress(done + 1, NULL_DRAWS, "counting modes of exact samples")
     own = row(samples)
     exact = {name: float(np.median([one[name] for one in held_out])) for name in SCORES}
     rows = {
         "exact_samples": BaselineRow(
-            "held-out samples of the law, labelled as the generator's are",
-            ratios(law.draw("test", asked.fields, rng)) | exact,
+            "held-out samples of the distribution, labelled as the generator's are",
+            ratios(distribution.draw("test", settings.fields, rng)) | exact,
         ),
         "training_samples": BaselineRow(
             "samples of the training split, labelled as the generator's are",
-            ratios(training) | mode_scores(law.exact("train", counted, rng), law.weights),
+            ratios(training) | mode_scores(distribution.exact("train", counted, rng), distribution.weights),
         ),
     }
-    brief = min(asked.fields, TIMED)
+    brief = min(settings.fields, TIMED)
     timings = in_turn(
-        {"generator": lambda: sample(key, brief), "law": lambda: law.draw("test", brief, np.random.default_rng(0))},
-        repeats=asked.repeats,
+        {
+            "generator": lambda: sample(key, brief),
+            "distribution": lambda: distribution.draw("test", brief, np.random.default_rng(0)),
+        },
+        repeats=settings.repeats,
         count=brief,
     )
     rows |= baseline_rows(
@@ -163,26 +168,26 @@ def compare_exact_samples(
         lambda draw: draw(key, count),
         row,
         brief,
-        repeats=asked.repeats,
+        repeats=settings.repeats,
         brief=lambda draw: draw(key, brief),
     )
     generator = BaselineRow("the generator", own, 1, timings["generator"], seconds["training"])
     sections = (
-        _distances(yardstick, samples[: sets * asked.fields], sets),
-        Scores("exact samples", _scores(own, held_out, law.weights, counted, rng)),
-        Modes(law.name, len(law.weights), counted),
+        _distances(reference_set, samples[: sets * settings.fields], sets),
+        Scores("exact samples", _scores(own, held_out, distribution.weights, counted, rng)),
+        Modes(distribution.name, len(distribution.weights), counted),
         Baselines("Scores as defined above; of every distance, the ratio to its floor.", generator, rows),
         Cost(
-            "the exact sampler draws from the law itself",
+            "the exact sampler draws from the distribution itself",
             timings["generator"],
             None,
-            SolverRow({"sampler": "exact"}, timings["law"], True, {}),
+            SolverRow({"sampler": "exact"}, timings["distribution"], True, {}),
             (),
             seconds["data"],
             seconds["training"],
         ),
     )
-    return sections, _figures(law, samples[:counted], asked.seed)
+    return sections, _figures(distribution, samples[:counted], settings.seed)
 
 
 def perfect_labels(
@@ -217,25 +222,26 @@ def _scores(
     return scores
 
 
-def _distances(yardstick: Yardstick, samples: np.ndarray, sets: int) -> Distances:
+def _distances(reference_set: ReferenceSet, samples: np.ndarray, sets: int) -> Distances:
     return Distances(
-        between=f"{yardstick.n} samples and as many exact ones, a mean over {sets} sets of samples",
+        between=f"{reference_set.n} samples and as many exact ones, a mean over {sets} sets of samples",
         against="disjoint sets of exact samples",
         reference="exact samples",
-        draws=yardstick.draws,
-        level=yardstick.level,
-        entries=yardstick.compare(samples),
+        draws=reference_set.draws,
+        level=reference_set.level,
+        entries=reference_set.compare(samples),
     )
 
 
-def _figures(law: Law, samples: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def _figures(distribution: ExactDistribution, samples: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Samples beside exact ones, and the weights of the modes with the band of a perfect sampler."""
     kind, shown = ("pictures", PICTURES) if samples.ndim > 2 else ("points", POINTS)
-    exact = law.draw("test", min(shown, len(samples)), np.random.default_rng((seed, 12)))
+    exact = distribution.draw("test", min(shown, len(samples)), np.random.default_rng((seed, 12)))
     return {
         f"modes/{kind}_generator": samples[:shown],
         f"modes/{kind}_exact": exact,
-        "modes/weights": law.weights,
-        "modes/shares": np.bincount(law.label(samples).mode, minlength=len(law.weights)) / len(samples),
-        "modes/spread": 2 * np.sqrt(law.weights * (1 - law.weights) / len(samples)),
+        "modes/weights": distribution.weights,
+        "modes/shares": np.bincount(distribution.label(samples).mode, minlength=len(distribution.weights))
+        / len(samples),
+        "modes/spread": 2 * np.sqrt(distribution.weights * (1 - distribution.weights) / len(samples)),
     }

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.evaluation.distances import FieldFeatures, Yardstick
+from experiments.evaluation.distances import FieldFeatures, ReferenceSet
 
 MERGED = 8
 """Bins of the distance's histogram that make one bar of the picture."""
 
 
 def snapshot_figures(
-    yardstick: Yardstick,
+    reference_set: ReferenceSet,
     features: FieldFeatures,
     samples: np.ndarray,
     solver_pool: np.ndarray,
@@ -28,7 +28,7 @@ def snapshot_figures(
     shown: int = 8,
 ) -> dict[str, np.ndarray]:
     """Fields side by side, histograms of values; of homogeneous fields, spectrum, increments and correlation."""
-    frame = yardstick.frame
+    frame = reference_set.frame
     figures: dict[str, np.ndarray] = {
         f"coordinates/{axis}": np.arange(n) * length / n
         for axis, (n, length) in enumerate(zip(frame.shape, frame.extent))
@@ -36,7 +36,7 @@ def snapshot_figures(
     figures["samples/generator"], figures["samples/solver"] = samples[:shown], np.asarray(solver_pool[:shown])
 
     def draw(prefix: str, curve: Callable[[np.ndarray], np.ndarray]) -> None:
-        middle, low, high = yardstick.band(curve)
+        middle, low, high = reference_set.band(curve)
         figures[f"{prefix}/generator"] = curve(features.rows.mean(axis=0)[None])[0]
         figures[f"{prefix}/solver"] = middle
         figures[f"{prefix}/low"] = low if middle.min() < 0 else np.maximum(low, 0)
@@ -76,7 +76,7 @@ def _correlation(covariance: np.ndarray) -> np.ndarray:
 
 
 def _prefix(name: str, channel: str, channels: int, spacing: float) -> str:
-    if name == "values":
+    if name == "marginals":
         return f"histogram/{channel}"
     separation = f"{int(name.rsplit('_', 1)[1]) * spacing:.3g}"
     return f"increments/{separation}" + ("" if channels == 1 else f"/{channel}")

@@ -1,6 +1,6 @@
 """Generated forecasts against truths and exact posteriors: distances, scores, baselines, other ranges, cost.
 
-`experiments.evaluation.posterior_yardstick` defines what is measured. Inside the range of training everything is taken
+`experiments.evaluation.posterior_reference` defines what is measured. Inside the range of training everything is taken
 over all cases; solvers are searched and costs are timed over the first `SEARCHED` of them.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
-from experiments.evaluation.cost import Candidate, Judged, Progress, in_turn, search
-from experiments.evaluation.posterior_yardstick import PosteriorYardstick, Sizes
+from experiments.evaluation.cost import Assessment, Candidate, Progress, in_turn, search
+from experiments.evaluation.posterior_reference import PosteriorReference, Sizes
 from experiments.evaluation.results import (
     BaselineRow,
     Baselines,
@@ -115,24 +115,24 @@ def compare_forecast(
         The sections and the arrays behind the pictures.
 
     Raises:
-        ValueError: as `PosteriorYardstick`, or samples that are not finite.
+        ValueError: as `PosteriorReference`, or samples that are not finite.
     """
     count, pool = inside.reference.shape[:2]
     members = pool // 2
 
-    def measured(cases: Cases) -> tuple[PosteriorYardstick, np.ndarray, Distances, Scores, dict[str, np.ndarray]]:
+    def measured(cases: Cases) -> tuple[PosteriorReference, np.ndarray, Distances, Scores, dict[str, np.ndarray]]:
         progress(0, 1, f"{cases.label}: distances between ensemble members")
         ensembles = cases.draw(sample, len(cases.truths))
-        yardstick = PosteriorYardstick(cases.reference, cases.truths, members=members, extent=extent, sizes=sizes)
+        reference_set = PosteriorReference(cases.reference, cases.truths, members=members, extent=extent, sizes=sizes)
         residuals = {
             name: (definition, unit, value(ensembles), value(cases.reference[:, :members]))
             for name, (definition, unit, value) in cases.residuals.items()
         }
-        return yardstick, ensembles, *yardstick.compare(ensembles, residuals)
+        return reference_set, ensembles, *reference_set.compare(ensembles, residuals)
 
-    yardstick, ensembles, distances, scores, ranks = measured(inside)
+    reference_set, ensembles, distances, scores, ranks = measured(inside)
     brief = min(count, SEARCHED)
-    some = PosteriorYardstick(
+    some = PosteriorReference(
         inside.reference[:brief], inside.truths[:brief], members=members, extent=extent, sizes=sizes
     )
     cost = _cost(
@@ -141,24 +141,24 @@ def compare_forecast(
     timed = {name: (lambda one=one: one.make(brief)) for name, one in rivals.items() if one.timed}
     timings = in_turn(timed, repeats=repeats, count=brief * members)
     rows = {
-        name: BaselineRow(one.meaning, yardstick.figures_of_merit(one.make(count)), None, timings.get(name))
+        name: BaselineRow(one.meaning, reference_set.figures_of_merit(one.make(count)), None, timings.get(name))
         for name, one in rivals.items()
     }
     rows["posterior"] = BaselineRow(
         "the solver from draws of the exact posterior",
-        yardstick.figures_of_merit(yardstick.other_half()),
+        reference_set.figures_of_merit(reference_set.other_half()),
         timing=cost.reference.timing,
     )
     rows |= baseline_rows(
         fitted,
         lambda draw: inside.draw(draw, count),
-        yardstick.figures_of_merit,
+        reference_set.figures_of_merit,
         brief * members,
         repeats=repeats,
         brief=lambda draw: inside.draw(draw, brief),
     )
     own = BaselineRow(
-        "the generator", yardstick.figures_of_merit(ensembles), 1, cost.generator, training_seconds=spent.training
+        "the generator", reference_set.figures_of_merit(ensembles), 1, cost.generator, training_seconds=spent.training
     )
     meaning = "Scores as defined above; of every distance, the ratio to its floor."
     regions = {cases.label: Region(*measured(cases)[2:4]) for cases in others}
@@ -168,7 +168,7 @@ def compare_forecast(
 
 def _cost(
     candidates: Sequence[Candidate],
-    yardstick: PosteriorYardstick,
+    reference_set: PosteriorReference,
     generator: np.ndarray,
     draw: Callable[[], np.ndarray],
     repeats: int,
@@ -176,13 +176,13 @@ def _cost(
     progress: Progress,
 ) -> Cost:
     """Search the cheapest solver whose ensembles come as close to the posterior as the generator's."""
-    rival = yardstick.distances(generator)
+    rival = reference_set.distances(generator)
     cases, members = generator.shape[:2]
 
-    def judge(ensembles: np.ndarray) -> Judged:
-        found = yardstick.distances(ensembles).entries
+    def judge(ensembles: np.ndarray) -> Assessment:
+        found = reference_set.distances(ensembles).entries
         reaches = all(one.inside or one.value <= rival.entries[name].value for name, one in found.items())
-        return Judged(reaches, {name: one.ratio for name, one in found.items()})
+        return Assessment(reaches, {name: one.ratio for name, one in found.items()})
 
     rows, own = search(candidates, judge, draw, count=cases * members, repeats=repeats, progress=progress)
     criterion = (

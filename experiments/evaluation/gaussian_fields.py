@@ -1,4 +1,4 @@
-"""Gaussian fields with the second moments of given ones: the closest law that knows nothing else."""
+"""Gaussian fields with the second moments of given ones: the closest distribution that knows nothing else."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def gaussian_fields(
 ) -> Float[np.ndarray, "m *grid c"]:
     """Gaussian fields ``(count, *grid, channels)`` with the mean and the covariance of the given ones.
 
-    The closest start that knows the second moments and nothing else. Where the law is the same everywhere on a periodic
-    grid, white noise is coloured by the Cholesky factor of the cross-spectral matrix ``<u_c^ u_d^*>`` of each
+    The closest start that knows the second moments and nothing else. Where the distribution is the same everywhere on a
+    periodic grid, white noise is coloured by the Cholesky factor of the cross-spectral matrix ``<u_c^ u_d^*>`` of each
     wavenumber; elsewhere a sample is the mean plus a random combination of the fields' deviations from it.
 
     Args:
         fields: of which the moments are taken.
         count: of the new fields.
         seed: of the noise.
-        homogeneous: whether the law is the same everywhere on a periodic grid.
+        homogeneous: whether the distribution is the same everywhere on a periodic grid.
     """
     fields, rng = np.asarray(fields, np.float32), np.random.default_rng((seed, 6))
     if not (homogeneous and fields.ndim > 2):

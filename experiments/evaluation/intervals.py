@@ -12,7 +12,7 @@ CENTRAL = (0.025, 0.975)
 
 
 def central(drawn: Float[np.ndarray, "draws *rest"]) -> Float[np.ndarray, "2 *rest"]:
-    """The ends between which one more draw falls with a probability of 95%, whatever its law.
+    """The ends between which one more draw falls with a probability of 95%, whatever its distribution.
 
     One more of B exchangeable draws lies below the r-th smallest with probability r / (B + 1) (Weibull's plotting
     position); with fewer than 39 draws the ends are the smallest and the largest.

@@ -1,9 +1,9 @@
 """What a planned study can find: the smallest difference of two groups' means, with and without generated fields.
 
-The question: fields of the law at hand are the first group, as many as the generator was trained on; a second group is
-planned under another condition. From which difference of the mean of a quantity on will a two-sided test at 5% find it
-with a power of 80%? Generated fields can widen the first group only as far as their own mean is right. They were made
-from the same training fields, so the two do not add up: the first group is worth the larger of both numbers.
+The question: fields of the distribution at hand are the first group, as many as the generator was trained on; a second
+group is planned under another condition. From which difference of the mean of a quantity on will a two-sided test at 5%
+find it with a power of 80%? Generated fields can widen the first group only as far as their own mean is right. They
+were made from the same training fields, so the two do not add up: the first group is worth the larger of both numbers.
 
 The error of the generated mean is estimated as in `experiments.evaluation.worth`, against held-out fields, whose own
 mean is uncertain. Only what the lower end of its interval shows is counted, so that m held-out fields cannot show

@@ -1,15 +1,15 @@
-"""Refinement: how far the solver has to carry a set of fields on until nothing tells it from the solver's own.
+"""Refinement: how far the solver has to advance a set of fields until nothing distinguishes it from the solver's own.
 
 The generator proposes, the solver finishes. Whether the proposal was worth anything shows only beside starts that cost
 nothing: a Gaussian field with the data's spectrum, and stored training fields.
-Each start is carried on along one axis of *solver time*, which counts the time that the generator's solver layer
+Each start is advanced along one axis of *solver time*, which counts the time that the generator's solver layer
 already contains, and every test and distance is taken along it.
 
-A start *enters* at the first time from which the joint test over all measures and over that and all later times tells
-it from the solver no more (tests of a fixed sequence, so that a start that has entered is called late in 5% of cases).
-So that one test can look at all times, reference fields are carried on as well from the generator's own solver time on,
-and whole paths change places in the relabellings. Before that time the references stand still, which matters to no
-start that is told there.
+A start *enters* at the first time from which the joint test over all measures and over that and all later times
+no longer distinguishes it from the solver (tests of a fixed sequence, so that a start that has entered is called late
+in 5% of cases). So that one test can look at all times, reference fields are advanced as well from the generator's own
+solver time on, and whole paths change places in the relabellings. Before that time the references stand still, which
+matters to no start that is distinguished there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from experiments.evaluation.distances import Yardstick
+from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.results import Curve, Refinement
 from experiments.evaluation.two_sample.battery import Battery, Outcome
 from experiments.evaluation.two_sample.classifiers import auc, auc_interval
@@ -42,7 +42,7 @@ BANK = "bank"
 
 @dataclass(frozen=True)
 class Start:
-    """Fields to carry on.
+    """Fields to advance.
 
     Attributes:
         label: of the start, in words.
@@ -63,7 +63,7 @@ class Start:
 
 def refinement_curves(
     battery: Battery,
-    yardstick: Yardstick,
+    reference_set: ReferenceSet,
     starts: Mapping[str, Start],
     reference: Float[np.ndarray, "m *grid c"],
     refine: Refine,
@@ -75,7 +75,7 @@ def refinement_curves(
 
     Args:
         battery: of the solver's fields.
-        yardstick: for the distances; its ``n`` is at most the number of fields of a start.
+        reference set: for the distances; its ``n`` is at most the number of fields of a start.
         starts: by name, "generator" among them.
         reference: the battery's reference fields.
         refine: ``(fields, duration) -> fields``: the solver.
@@ -100,7 +100,7 @@ def refinement_curves(
     total = sum(start.tested(now) for start in starts.values() for now in grid)
     finite = dict.fromkeys(starts, True)
     # The solver goes on to the next time while this one is tested: the tests leave half of two cores idle.
-    for now, fields, moved in _one_ahead(_carried(starts, against, refine, grid)):
+    for now, fields, moved in _one_ahead(_advanced(starts, against, refine, grid)):
         if moved is not against:
             against, prepared = moved, battery.prepare(moved)
         if BANK in starts and now >= starts[BANK].solver_time:
@@ -116,20 +116,20 @@ def refinement_curves(
                 progress(done, total, f"{start.label} after {now:g}")
             tests = battery if name == "generator" else quick
             outcome = tests.outcome(fields[name], reference=prepared, bank=() if name == BANK else bank)
-            values = yardstick.distances(fields[name][-yardstick.n :])
-            ratios = {d: values[d] / yardstick.floor[d] for d in yardstick.names}
+            values = reference_set.distances(fields[name][-reference_set.n :])
+            ratios = {d: values[d] / reference_set.floor[d] for d in reference_set.names}
             outcomes[name].append((now, outcome, ratios))
     curves = {
         name: _curve(starts[name].label, taken, battery.level, not finite[name])
         for name, taken in outcomes.items()
         if taken
     }
-    null = {name: yardstick.null95[name] / yardstick.floor[name] for name in yardstick.names}
+    null = {name: reference_set.null95[name] / reference_set.floor[name] for name in reference_set.names}
     half = 1.96 * battery.area_error
     return Refinement(battery.level, curves, null, (0.5 - half, 0.5 + half))
 
 
-def _carried(
+def _advanced(
     starts: Mapping[str, Start], reference: np.ndarray, refine: Refine, grid: Sequence[float]
 ) -> Iterator[tuple[float, Mapping[str, np.ndarray], np.ndarray]]:
     """The fields of every start, and those of the reference, after each solver time.

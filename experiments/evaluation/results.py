@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from experiments.errors import UserError
 from experiments.files import write_json
 
-FORMAT = 2
+FORMAT = 3
 """Version of ``comparison.json``; 1 was written before results had types."""
 
 Interval = tuple[float, float]
@@ -146,7 +146,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Curve:
-    """One start carried on by the solver.
+    """One start advanced by the solver.
 
     Attributes:
         label: of the start, in words.
@@ -155,7 +155,8 @@ class Curve:
         auc, auc_interval: of the classifier on physical features at each time; empty where it was not trained.
         p_value: of the joint test at each time alone.
         p_onwards: of the joint test over this time and all later ones.
-        enters: the first time from which the joint test tells the samples from the reference no more; None: never.
+        enters: the first time from which the joint test distinguishes the samples from the reference no more; None:
+            never.
     """
 
     label: str
@@ -215,7 +216,7 @@ class BaselineRow:
 class Orbit:
     """One orbit of the Dirac game: its optimizer, its linearisation where there is one, and where it went."""
 
-    play: str
+    scheme: str
     transform: str
     gamma: float
     outcome: str | None = None
@@ -233,7 +234,7 @@ class Tests:
     Attributes:
         reference: what the samples are tested against, for example "held-out solver fields".
         p_value: of the joint test (largest standardised statistic, ranked among relabelled sets).
-        level: at which ``told`` is decided.
+        level: at which ``distinguished`` is decided.
         draws: relabellings.
         samples, references: independent units on each side.
         strongest: name of the member whose standardised statistic is largest.
@@ -254,8 +255,8 @@ class Tests:
     bounds: tuple[Bound, ...] = ()
 
     @property
-    def told(self) -> bool:
-        """Whether the joint test tells the samples from the reference."""
+    def distinguished(self) -> bool:
+        """Whether the joint test distinguishes the samples from the reference."""
         return self.p_value <= self.level
 
 
@@ -266,7 +267,7 @@ class Distances:
     Attributes:
         between: the two sets of a distance, in words.
         against: the sets that make floor and null band, in words.
-        reference: what a set inside the band cannot be told from, in words.
+        reference: what a set inside the band cannot be distinguished from, in words.
         draws: of the null.
         level: of Holm's test.
         entries: by name.
@@ -290,7 +291,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Refinement:
-    """Starts carried on by the solver: every figure against solver time.
+    """Starts advanced by the solver: every figure against solver time.
 
     Attributes:
         level: of the joint test.
@@ -360,7 +361,8 @@ def _seconds(row: SolverRow) -> float:
 
 @dataclass(frozen=True)
 class Worth:
-    """What the generator is worth in solver fields (Butter et al. 2021): the error of a description of the law.
+    """What the generator is worth in solver fields (Butter et al. 2021): the error of a description of the
+    distribution.
 
     Attributes:
         distance: what is measured, in one sentence.
@@ -371,7 +373,7 @@ class Worth:
         generated: samples that were looked at.
         trained_on: independent trajectories that the generator was trained on.
         equals: number of solver fields with the generator's error; None where none was found.
-        interval: of that number, 95%; an end is None where it is beyond what the samples at hand can tell.
+        interval: of that number, 95%; an end is None where it is beyond what the samples at hand can show.
         fields: what the fields are called that it is worth, "solver fields" or "fields of the data".
     """
 
@@ -420,7 +422,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Planning:
-    """From which difference of a mean on a second group is told from the first.
+    """From which difference of a mean on a second group is distinguished from the first.
 
     Attributes:
         level, power: of the two-sided test.
@@ -468,7 +470,7 @@ class Regions:
 
 @dataclass(frozen=True)
 class Orbits:
-    """The Dirac game under every play."""
+    """The Dirac game under every update scheme."""
 
     objective: str
     rate: float
@@ -493,9 +495,9 @@ class Forecasts:
 
 @dataclass(frozen=True)
 class Modes:
-    """Modes of a law and their shares, drawn from ``figures.npz``; found in the training's course too."""
+    """Modes of a distribution and their shares, drawn from ``figures.npz``; found in the training's course too."""
 
-    law: str
+    distribution: str
     modes: int
     counted: int
 
@@ -585,7 +587,7 @@ KINDS: dict[str, type] = {
 _DERIVED: dict[type, tuple[str, ...]] = {
     Distance: ("ratio", "ratio_interval"),
     Score: ("inside",),
-    Tests: ("told",),
+    Tests: ("distinguished",),
     Cost: ("advantage", "break_even"),
 }
 """Properties that are written for whoever reads the file, and left out when it is read back."""
@@ -675,7 +677,7 @@ def _converter() -> Any:
         converter.register_structure_hook(scalar, _exactly)
     converter.register_structure_hook(float, _number)
     configure_union_passthrough(Plain, converter)
-    # A section is told by the key it stands under; the union itself is never read.
+    # A section is distinguished by the key it stands under; the union itself is never read.
     converter.register_unstructure_hook(Section, lambda one: converter.unstructure(one, type(one)))
     converter.register_structure_hook(Section, lambda value, _: value)
 

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.evaluation.baselines import baseline_rows
-from experiments.evaluation.cost import Candidate, Judged, in_turn, search, timed, timing
-from experiments.evaluation.distances import FieldFeatures, Yardstick
+from experiments.evaluation.cost import Assessment, Candidate, in_turn, search, timed, timing
+from experiments.evaluation.distances import FieldFeatures, ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
 from experiments.evaluation.figures import snapshot_figures
@@ -44,7 +44,7 @@ from experiments.evaluation.two_sample.neighbours import Paths
 from experiments.evaluation.two_sample.physical_features import Map, PhysicalFeatures
 from experiments.evaluation.two_sample.relabelling import standardised
 from experiments.evaluation.worth import worth
-from gan.augmentation import Symmetries, transform_batch
+from gan.augmentation import ArraySymmetries, transform_batch
 
 Progress = Callable[[int, int, str], None]
 Evolve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -70,7 +70,7 @@ class Reference:
     """What the fields are called that samples are held against.
 
     Attributes:
-        name: what they cannot be told from, for example "the solver".
+        name: what they cannot be distinguished from, for example "the solver".
         fields: of them, held out, for example "held-out solver fields".
         plain: any of them, for example "solver fields".
         sets: two sets of them, for example "solver sets against solver sets".
@@ -95,7 +95,7 @@ class Equation:
         extent: lengths of the box.
         refine: ``(fields, duration) -> fields``: the solver that made the data; None where there is none.
         symmetries: ``shift_axes`` and ``reflections``.
-        homogeneous: whether the law is the same everywhere on a periodic grid.
+        homogeneous: whether the distribution is the same everywhere on a periodic grid.
         periodic: whether the grid is periodic.
         tendency: ``fields -> du/dt``, or None.
         later: ``fields -> fields`` a short solver time later, or None.
@@ -107,7 +107,7 @@ class Equation:
     channels: tuple[str, ...]
     extent: tuple[float, ...]
     refine: Refine | None = None
-    symmetries: Any = field(default_factory=Symmetries)
+    symmetries: Any = field(default_factory=ArraySymmetries)
     homogeneous: bool = True
     periodic: bool = True
     tendency: Map | None = None
@@ -163,16 +163,16 @@ class Sizes:
         """Samples that a comparison takes."""
         return max(SETS * self.n, 2 * self.tested, 2 * self.refined)
 
-    def yardstick(
+    def reference_set(
         self,
         pool: np.ndarray,
         extent: tuple[float, ...],
         progress: Progress | None = None,
         *,
         homogeneous: bool = True,
-    ) -> Yardstick:
-        """The yardstick of these sizes for a pool of solver fields."""
-        return Yardstick(
+    ) -> ReferenceSet:
+        """The reference set of these sizes for a pool of solver fields."""
+        return ReferenceSet(
             pool,
             n=self.n,
             draws=self.draws,
@@ -222,7 +222,7 @@ class CostInputs:
     """
 
     draw: Callable[[int], Any]
-    draw_bare: Callable[[int], Any] | None
+    draw_without_solver: Callable[[int], Any] | None
     reference: Callable[[int], Any]
     candidates: Callable[[int], Sequence[Candidate]]
     data_seconds: float
@@ -280,7 +280,7 @@ def compare_snapshot(
     apart = stored[: -2 * sizes.refined]
     features = equation.features(apart[:4096])
     say(0, 3, f"{equation.reference.fields} against one another")
-    yardstick = sizes.yardstick(pool, equation.extent, progress, homogeneous=equation.homogeneous)
+    reference_set = sizes.reference_set(pool, equation.extent, progress, homogeneous=equation.homogeneous)
     say(0, 3, "tests: features of training and held-out fields")
     battery = sizes.battery(apart, pool, equation, sizes.tested, features)
     bank = [battery.prepare_bank(path(stored[:FOLLOWED], equation, layer_time))]
@@ -292,25 +292,25 @@ def compare_snapshot(
     refinement = None
     if equation.refine is not None:
         refinement = refinement_curves(
-            smaller, yardstick, starts, few, equation.refine, (0.0, layer_time, *times), progress=progress
+            smaller, reference_set, starts, few, equation.refine, (0.0, layer_time, *times), progress=progress
         )
-    held = yardstick.frame(samples[: sizes.n])
+    held = reference_set.frame(samples[: sizes.n])
     described = features(samples), features(pool)
     sections: list[Section] = [
         battery.described(outcome, equation.reference.fields),
         *([] if refinement is None else [refinement]),
         Fields(),
-        _distances(yardstick, samples[: SETS * sizes.n], sizes, equation.reference),
+        _distances(reference_set, samples[: SETS * sizes.n], sizes, equation.reference),
         Statistics(),
-        _scores(samples, held, pool, yardstick, described, equation, invalid, sizes, say),
+        _scores(samples, held, pool, reference_set, described, equation, invalid, sizes, say),
     ]
     if cost is not None:
         own = smaller.outcome(samples[-2 * sizes.refined :], bank=bank)
-        sections.append(_cost(cost, smaller, own, yardstick, bank, progress))
+        sections.append(_cost(cost, smaller, own, reference_set, bank, progress))
     sections.append(worth(*described, trained_on, fields=equation.reference.plain, seed=sizes.seed))
 
     def row(fields: np.ndarray, bank: Sequence[Paths] = bank) -> dict[str, float]:
-        return _figures_of_merit(smaller.outcome(fields, bank=bank), yardstick, fields)
+        return _figures_of_merit(smaller.outcome(fields, bank=bank), reference_set, fields)
 
     learnt = baseline_rows(
         baselines or {}, lambda sample: sample(jax.random.key(sizes.seed), 2 * sizes.refined), row, 2 * sizes.refined
@@ -323,7 +323,7 @@ def compare_snapshot(
             name: BaselineRow(one.label, row(one.fields, () if name == BANK else bank)) for name, one in starts.items()
         }
         sections.append(Baselines(_BASELINES, rows.pop("generator"), {**rows, **learnt}))
-    figures = snapshot_figures(yardstick, held, samples, pool, equation.channels, shown=sizes.shown)
+    figures = snapshot_figures(reference_set, held, samples, pool, equation.channels, shown=sizes.shown)
     if evolve is not None:
         moments, trajectories = evolve(np.stack([samples[0], pool[0]]))
         figures["evolution/times"] = np.asarray(moments)
@@ -364,12 +364,12 @@ def path(
 ) -> list[Float[np.ndarray, "n *grid c"]]:
     """Stored fields at successive solver times: as they are, and after each of `PATH_STEPS` short solves.
 
-    Where the equation has no short solve, as they are and carried on for ``layer_time``.
+    Where the equation has no short solve, as they are and advanced for ``layer_time``.
     """
     moments = [stored]
     if equation.later is None:
-        carried = equation.refine is not None and layer_time > 0
-        return [*moments, equation.refine(stored, layer_time)] if carried else moments
+        advanced = equation.refine is not None and layer_time > 0
+        return [*moments, equation.refine(stored, layer_time)] if advanced else moments
     while len(moments) <= PATH_STEPS:
         moments.append(np.asarray(equation.later(moments[-1])))
     return moments
@@ -394,15 +394,15 @@ def _starts(
     }
 
 
-def _distances(yardstick: Yardstick, samples: np.ndarray, sizes: Sizes, reference: Reference) -> Distances:
+def _distances(reference_set: ReferenceSet, samples: np.ndarray, sizes: Sizes, reference: Reference) -> Distances:
     independent = " from independent trajectories" if reference is SOLVER else ""
     return Distances(
         between=f"sets of {sizes.n} fields{independent}, a mean over {SETS} sets of samples",
         against=reference.sets,
         reference=reference.name,
-        draws=yardstick.draws,
-        level=yardstick.level,
-        entries=yardstick.compare(samples),
+        draws=reference_set.draws,
+        level=reference_set.level,
+        entries=reference_set.compare(samples),
     )
 
 
@@ -410,14 +410,14 @@ def _scores(
     samples: np.ndarray,
     held: FieldFeatures,
     pool: np.ndarray,
-    yardstick: Yardstick,
+    reference_set: ReferenceSet,
     described: tuple[np.ndarray, np.ndarray],
     equation: Equation,
     invalid: float,
     sizes: Sizes,
     say: Progress,
 ) -> Scores:
-    frame, first = yardstick.frame, samples[: sizes.n]
+    frame, first = reference_set.frame, samples[: sizes.n]
     say(0, 2, "diversity")
     scores = {
         "diversity": diversity(samples, pool, scale=frame.std, symmetries=equation.symmetries, seed=sizes.seed),
@@ -444,7 +444,7 @@ def _scores(
         ),
     }
     for name, (measure, relative, definition) in measures.items() if frame.homogeneous else ():
-        middle, low, high = yardstick.band(measure)
+        middle, low, high = reference_set.band(measure)
         value = measure(held.rows.mean(axis=0)[None])[0]
         for c, channel in enumerate(equation.channels):
             scale = middle[c] if relative else 1.0
@@ -471,9 +471,9 @@ def _scores(
     return Scores(equation.reference.fields, scores)
 
 
-def _figures_of_merit(outcome: Outcome, yardstick: Yardstick, fields: np.ndarray) -> dict[str, float]:
-    values = yardstick.distances(fields[-yardstick.n :])
-    ratios = [values[name] / yardstick.floor[name] for name in yardstick.names]
+def _figures_of_merit(outcome: Outcome, reference_set: ReferenceSet, fields: np.ndarray) -> dict[str, float]:
+    values = reference_set.distances(fields[-reference_set.n :])
+    ratios = [values[name] / reference_set.floor[name] for name in reference_set.names]
     return {
         "auc": auc(outcome.ratings["classifier_features"]),
         "joint_p": outcome.p_value,
@@ -486,7 +486,7 @@ def _cost(
     inputs: CostInputs,
     battery: Battery,
     own: Outcome,
-    yardstick: Yardstick,
+    reference_set: ReferenceSet,
     bank: Sequence[Paths],
     progress: Progress | None,
 ) -> Cost:
@@ -497,28 +497,30 @@ def _cost(
     quick = battery.quick(SEARCH_DRAWS)
     order = np.random.default_rng((battery.seed, 42)).permutation(count)
 
-    def judge(fields: np.ndarray) -> Judged:
+    def assess(fields: np.ndarray) -> Assessment:
         # Fields of one trajectory go to both halves: to those that train the classifiers and to those that are tested.
         fields = fields[order]
         outcome = quick.outcome(fields, bank=bank)
         worse = [name for name, one in outcome.statistics.items() if standardised(one)[0] > limits[name]]
-        return Judged(not worse, _figures_of_merit(outcome, yardstick, fields), ", ".join(worse))
+        return Assessment(not worse, _figures_of_merit(outcome, reference_set, fields), ", ".join(worse))
 
     rows, generator = search(
         inputs.candidates(count),
-        judge,
+        assess,
         lambda: inputs.draw(count),
         count=count,
         repeats=inputs.repeats,
         progress=progress,
     )
     layer = None
-    if inputs.draw_bare is not None:
-        bare = inputs.draw_bare
+    if inputs.draw_without_solver is not None:
+        without_solver = inputs.draw_without_solver
         timings = in_turn(
-            {"whole": lambda: inputs.draw(count), "bare": lambda: bare(count)}, repeats=inputs.repeats, count=count
+            {"whole": lambda: inputs.draw(count), "without_solver": lambda: without_solver(count)},
+            repeats=inputs.repeats,
+            count=count,
         )
-        layer = timings["whole"].minus(timings["bare"])
+        layer = timings["whole"].minus(timings["without_solver"])
     few = inputs.reference_count
     if any(row.reaches for row in rows):
         # A cheaper solver does as well: the reference is not the rival, and its programs have been in use above.
@@ -528,8 +530,8 @@ def _cost(
             "reference"
         ]
     return Cost(
-        criterion="in every test it is either not told from the solver or, within chance, no further off than the "
-        "generator",
+        criterion="in every test it is either not distinguished from the solver or, within chance, no further off than "
+        "the generator",
         generator=generator,
         layer=layer,
         reference=SolverRow({"setting": "reference"}, reference, True, {}),
@@ -542,7 +544,7 @@ def _cost(
 def _baselines(
     refinement: Refinement, layer_time: float, cost: CostInputs | None, learnt: Mapping[str, BaselineRow]
 ) -> Baselines:
-    """Rows of what the generator did not make: the other starts, as they are and carried on; and what was learnt."""
+    """Rows of what the generator did not make: the other starts, as they are and advanced; and what was learnt."""
 
     def at(name: str, time: float) -> dict[str, float]:
         curve = refinement.curves[name]
@@ -555,8 +557,8 @@ def _baselines(
     for name, curve in refinement.curves.items():
         for time in sorted({0.0, layer_time}) if name != "generator" else ():
             if time in curve.time:
-                later = f", carried on by the solver for {time:g}, as long as a sample" if time else ""
-                key = f"{name}_carried_on" if time else name
+                later = f", advanced by the solver for {time:g}, as long as a sample" if time else ""
+                key = f"{name}_advanced" if time else name
                 rows[key] = BaselineRow(f"{curve.label}{later}", at(name, time))
     spent = None if cost is None else cost.training_seconds
     return Baselines(

@@ -71,14 +71,14 @@ def _of(sections: Sequence[Section], kind: type[S]) -> list[S]:
 
 
 def tests_sentences(tests: Tests) -> list[str]:
-    """Whether the joint test tells the samples from the reference, by what, and what it would have missed."""
+    """Whether the joint test distinguishes the samples from the reference, by what, and what it would have missed."""
     joint = f"joint p = {tests.p_value:.2g}"
     # Of the members, the strongest, and the first that has an interval: the classifier whose area is easily read.
     first = next((name for name, one in tests.entries.items() if one.interval is not None), tests.strongest)
-    if tests.told:
+    if tests.distinguished:
         named = [name for name in dict.fromkeys((tests.strongest, first)) if name in tests.entries]
         by = [member_clause(name, tests.entries[name]) for name in named]
-        return [f"The samples are told from {tests.reference} ({joint}){': ' if by else ''}{'; '.join(by)}."]
+        return [f"The samples are distinguished from {tests.reference} ({joint}){': ' if by else ''}{'; '.join(by)}."]
     power = {name: one for name, one in tests.entries.items() if is_finite(one.missed)}
     name = first if first in power else next(iter(power), None)
     found = ""
@@ -87,7 +87,7 @@ def tests_sentences(tests: Tests) -> list[str]:
             f": {member_clause(name, power[name])}, and a value beyond {power[name].missed:.3g} would have been found "
             "with a probability of 80%"
         )
-    sentences = [f"The samples are not told from {tests.reference} ({joint}){found}."]
+    sentences = [f"The samples are not distinguished from {tests.reference} ({joint}){found}."]
     bounds = [one for one in tests.bounds if is_finite(one.missed)]
     if bounds:
         loosest = max(bounds, key=lambda one: abs(one.missed))
@@ -107,7 +107,7 @@ def member_clause(name: str, member: Test) -> str:
 
 
 def distances_sentences(distances: Distances) -> list[str]:
-    """Which distances tell the samples from the reference, and by how much."""
+    """Which distances distinguish the samples from the reference, and by how much."""
     ratios = {name: one.ratio for name, one in distances.entries.items()}
     if not ratios:
         return []
@@ -118,10 +118,10 @@ def distances_sentences(distances: Distances) -> list[str]:
         f", the largest {ratios[worst]:.2f} times ({words(worst)})."
     )
     if not outside:
-        return [f"None of the {len(ratios)} distances tells the samples from {distances.reference}.", size]
+        return [f"None of the {len(ratios)} distances distinguishes the samples from {distances.reference}.", size]
     named = ", ".join(f"{words(name)} ({ratios[name]:.1f} times the floor)" for name in outside)
-    tell = "tells" if len(outside) == 1 else "tell"
-    return [f"{len(outside)} of {len(ratios)} distances {tell} the samples from {distances.reference}: {named}.", size]
+    verb = "distinguishes" if len(outside) == 1 else "distinguish"
+    return [f"{len(outside)} of {len(ratios)} distances {verb} the samples from {distances.reference}: {named}.", size]
 
 
 def scores_sentences(scores: Mapping[str, Score], reference: str) -> list[str]:
@@ -174,8 +174,11 @@ def regions_sentences(regions: Regions) -> list[str]:
     sentences = []
     for label, region in regions.regions.items():
         entries = region.distances.entries
-        told = sum(not one.inside for one in entries.values())
-        parts = [f"{told or 'none'} of {len(entries)} distances {'tells' if told <= 1 else 'tell'} the samples apart"]
+        count = sum(not one.inside for one in entries.values())
+        parts = [
+            f"{count or 'none'} of {len(entries)} distances {'distinguishes' if count <= 1 else 'distinguish'} "
+            f"the samples"
+        ]
         crps = region.scores.entries.get("crps")
         if crps is not None and crps.target:
             parts.insert(
@@ -188,7 +191,7 @@ def regions_sentences(regions: Regions) -> list[str]:
 
 
 def refinement_sentences(refinement: Refinement) -> list[str]:
-    """From which solver time each start is told no more, and what the generator saves against the others."""
+    """From which solver time each start is no longer distinguished, and what the generator saves against the others."""
     curves = refinement.curves
     if not curves:
         return []
@@ -198,7 +201,7 @@ def refinement_sentences(refinement: Refinement) -> list[str]:
         else f"{one.label} never{f' within {one.time[-1]:g}' if one.time else ''}"
         for one in curves.values()
     ]
-    sentences = [f"Carried on by the solver, a start cannot be told from it any more: {'; '.join(parts)}."]
+    sentences = [f"Advanced by the solver, a start can no longer be distinguished from it: {'; '.join(parts)}."]
     own = curves.get("generator")
     others = [one for name, one in curves.items() if name != "generator"]
     if own is None or not others:
@@ -265,7 +268,7 @@ def worth_sentences(worth: Worth) -> list[str]:
     low, high = worth.interval
     if low is None:
         return [f"No error of its samples' physical features was found; it was trained on {worth.trained_on:,} fields."]
-    upper = "more than can be told" if high is None else f"{high:,.0f}"
+    upper = "more than these samples can show" if high is None else f"{high:,.0f}"
     if worth.equals is None:
         size = f"at least {low:,.0f} independent {worth.fields}"
     else:
@@ -275,7 +278,7 @@ def worth_sentences(worth: Worth) -> list[str]:
         False: "less than it was trained on",
         None: "which does not tell whether it adds anything to what it was trained on",
     }[worth.adds]
-    return [f"Its samples describe the law as well as {size}: {than}, {worth.trained_on:,}."]
+    return [f"Its samples describe the distribution as well as {size}: {than}, {worth.trained_on:,}."]
 
 
 def planning_sentences(planning: Planning) -> list[str]:
@@ -294,7 +297,7 @@ def planning_sentences(planning: Planning) -> list[str]:
 
 
 def orbits_sentences(orbits: Orbits) -> list[str]:
-    """Name the plays by what becomes of them, adaptive steps without a penalty first."""
+    """Name the update scheme by what becomes of them, adaptive steps without a penalty first."""
     sentences = []
     for transform, penalty, what in (
         ("adam", False, "With Adam's steps and no penalty"),
@@ -305,8 +308,8 @@ def orbits_sentences(orbits: Orbits) -> list[str]:
         rows = [one for one in orbits.rows if one.transform == transform and bool(one.gamma) is penalty]
         parts = []
         for outcome in ("converges", "circles", "leaves"):
-            if plays := [words(one.play) for one in rows if one.outcome == outcome]:
-                parts.append(f"{listed(plays)} {outcome if len(plays) == 1 else outcome[:-1]}")
+            if schemes := [words(one.scheme) for one in rows if one.outcome == outcome]:
+                parts.append(f"{listed(schemes)} {outcome if len(schemes) == 1 else outcome[:-1]}")
         if parts:
             sentences.append(f"{what}: {'; '.join(parts)}.")
     return sentences

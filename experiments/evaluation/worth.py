@@ -1,10 +1,10 @@
-"""What a generator is worth in solver fields: how many of them describe the law as well as its samples do.
+"""What a generator is worth in solver fields: how many of them describe the distribution as well as its samples do.
 
-A generator that was trained on N fields adds something only if its samples describe the law better than those N fields
-do themselves (Butter et al. 2021, SciPost Phys. 10, 139, who call it amplification). Measured on the means of physical
-features and of their squares: that of n independent solver fields is off by n^-1/2 standard deviations of one field in
-root mean square, whatever the law. The error that the samples keep however many are drawn, their bias b, is estimated
-without the part that the finite sets on both sides add; the generator is worth 1 / b^2 solver fields.
+A generator that was trained on N fields adds something only if its samples describe the distribution better than those
+N fields do themselves (Butter et al. 2021, SciPost Phys. 10, 139, who call it amplification). Measured on the means of
+physical features and of their squares: that of n independent solver fields is off by n^-1/2 standard deviations of one
+field in root mean square, whatever the distribution. The error that the samples keep however many are drawn, their bias
+b, is estimated without the part that the finite sets on both sides add; the generator is worth 1 / b^2 solver fields.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from experiments.errors import UserError, nearest
+from experiments.errors import UserError
 from experiments.own_data.contents import Contents, Variable
+from gan.settings import nearest
 
 Role = Literal["time", "sample", "channel", "space"]
 MOST_SPACE = 3
@@ -281,7 +282,8 @@ def _axis(contents: Contents, variable: Variable, name: str, size: int, said: bo
     if role is None:
         names = ",".join(variable.dims)
         raise UserError(
-            f"{contents.path}: what the axis {name!r} of {variable.name} ({names}) is cannot be told from its name or "
+            f"{contents.path}: what the axis {name!r} of {variable.name} ({names}) is cannot be distinguished "
+            f"from its name or "
             "attributes: name every axis with --axes, by time, sample, channel, or a name of space such as y or x."
         )
     return Axis(name, role, size, beside.units if beside else "", beside.values() if known and beside else None)

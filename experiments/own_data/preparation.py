@@ -98,7 +98,7 @@ class Prepared:
     path: str = ""
 
     def masked(self, fields: Float[np.ndarray, "n *grid c"]) -> Float[np.ndarray, "n *grid c"]:
-        """Fields with the fill where data are always missing, so that nothing there can tell two sets apart."""
+        """Fields with the fill where data are always missing, so that nothing there can distinguish two sets."""
         return fields if self.missing is None else np.where(self.missing, self.fill, fields).astype(fields.dtype)
 
     def physical(self, fields: Float[np.ndarray, "n *grid c"]) -> Float[np.ndarray, "n *grid c"]:
@@ -421,6 +421,6 @@ def _cautions(stride: int, memory: float) -> tuple[str, ...]:
     if stride < math.ceil(memory - 1e-6):
         return (
             f"Held-out fields are correlated over {memory:.1f} steps, and only one in {stride} could be left out: the "
-            "tests take them as independent, and tell samples from them too easily.",
+            "tests take them as independent, and distinguish samples from them too easily.",
         )
     return ()

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.errors import UserError, nearest
+from experiments.errors import UserError
 from experiments.own_data.contents import Contents, Variable
+from gan.settings import nearest
 
 
 def read(path: str | Path) -> Contents:
@@ -60,7 +61,7 @@ def _npz(path: Path) -> Iterator[Variable]:
         with np.load(path, allow_pickle=False) as archive:
             return np.asarray(archive[name])
 
-    told: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     with zipfile.ZipFile(path) as archive:
         names = [one.removesuffix(".npy") for one in archive.namelist() if one.endswith(".npy")]
         headers = {}
@@ -69,8 +70,8 @@ def _npz(path: Path) -> Iterator[Variable]:
                 headers[name] = _npy_header(file)
     if "attributes" in headers and headers["attributes"][1].kind == "U":
         content = json.loads(str(member("attributes")))
-        told = content if isinstance(content, dict) else {}
-    dims, units = tuple(map(str, told.get("dims", ()))), told.get("units", {})
+        attributes = content if isinstance(content, dict) else {}
+    dims, units = tuple(map(str, attributes.get("dims", ()))), attributes.get("units", {})
     for name in names:
         shape, dtype = headers[name]
         own: tuple[str, ...] = (name,) if len(shape) == 1 and name in dims else ()

@@ -12,7 +12,7 @@ from experiments.plots.dirac import portraits
 from experiments.plots.fields import evolution, samples
 from experiments.plots.forecast import forecasts, rank_histogram
 from experiments.plots.intervals import forest, tests
-from experiments.plots.modes import Film, beside, film, shares, strip
+from experiments.plots.modes import SampleHistory, beside, sample_history, shares, strip
 from experiments.plots.modes import course as modes_course
 from experiments.plots.preview import preview
 from experiments.plots.solver_time import looks, refined_distances, refined_tests
@@ -20,12 +20,11 @@ from experiments.plots.statistics import correlation, histograms, spectrum
 from experiments.plots.style import Picture
 
 __all__ = [
-    "Film",
     "Picture",
+    "SampleHistory",
     "beside",
     "correlation",
     "evolution",
-    "film",
     "forecasts",
     "forest",
     "histograms",
@@ -37,6 +36,7 @@ __all__ = [
     "rank_histogram",
     "refined_distances",
     "refined_tests",
+    "sample_history",
     "samples",
     "search",
     "shares",

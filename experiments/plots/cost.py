@@ -78,7 +78,7 @@ def _milliseconds(timing: Timing) -> tuple[float, float]:
 
 
 def worth(section: Worth) -> list[Picture]:
-    """The distance of fresh solver fields from the law by their number, with the generator's as a level."""
+    """The distance of fresh solver fields from the distribution by their number, with the generator's as a level."""
     points = [(n, value) for n, value in zip(section.count, section.value) if n > 0 and is_finite(value) and value > 0]
     if not points:
         return []
@@ -102,7 +102,7 @@ def worth(section: Worth) -> list[Picture]:
             )
         unit = f" ({section.unit})" if section.unit else ""
         axes.set(xscale="log", yscale="log", xlabel=f"number of {section.fields}")
-        axes.set_ylabel(f"distance from the law{unit}")
+        axes.set_ylabel(f"distance from the distribution{unit}")
         axes.margins(0.08, 0.15)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -110,7 +110,8 @@ def worth(section: Worth) -> list[Picture]:
         axes.set_title(f"{capital(section.fields)} that the generator is worth")
         figure.legend(loc="outside lower center", ncols=2)
     caption = (
-        f"Distance from the law of {section.fields} by their number, and of as many generated fields as bring it no "
+        f"Distance from the distribution of {section.fields} by their number, and of as many generated fields "
+        f"as bring it no "
         f"further down. Where the lines cross left of the dotted one, fewer {section.fields} than the generator was "
         "trained on come as close."
     )

@@ -46,7 +46,7 @@ GROUPS = (
     Group("Discriminator", "share of pairs", r"discriminator_(accuracy|certain)"),
     Group("Logits", "mean logit", r"discriminator_logit_.*"),
     Group("Augmentation", "probability", r"discriminator_augment"),
-    Group("Carry time", "solver time", r"tau", unless_zero=True),
+    Group("Solver-layer time", "solver time", r"tau", unless_zero=True),
     Group("Invalid fields", "share", r"invalid", unless_zero=True),
     Group("Step sizes", "step size", r"rate_.*", True),
     Group("Inner iterations", "iterations", r"inner_iterations"),

@@ -1,4 +1,4 @@
-"""Phase portraits of the Dirac game: one row per kind of step, one column per play."""
+"""Phase portraits of the Dirac game: one row per kind of step, one column per update scheme."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OUTCOMES = {"converges": "#009e73", "circles": "#0072b2", "leaves": GENERATOR}
 
 
 def portraits(figures: Arrays, orbits: Orbits) -> list[Picture]:
-    """One picture per kind of step: the orbit of every play in the plane of generator and discriminator."""
+    """One picture per kind of step: the orbit of every update scheme in the plane of generator and discriminator."""
     pictures = []
     for transform, penalty in _ROWS:
         rows = [
@@ -26,7 +26,7 @@ def portraits(figures: Arrays, orbits: Orbits) -> list[Picture]:
             for one in orbits.rows
             if one.transform == transform
             and ("r1" if one.gamma else "plain") == penalty
-            and (name := f"dirac/{one.play}/{transform}/{penalty}") in figures
+            and (name := f"dirac/{one.scheme}/{transform}/{penalty}") in figures
         ]
         if not rows:
             continue
@@ -38,7 +38,7 @@ def portraits(figures: Arrays, orbits: Orbits) -> list[Picture]:
             for axes, (row, points) in zip(grid.flat, rows):
                 axes.set_axis_on()
                 _portrait(axes, points, row.outcome or "", orbits.objective, row.gamma)
-                axes.set_title(f"{words(row.play)}:\n{row.outcome or 'unknown'}", fontsize=8)
+                axes.set_title(f"{words(row.scheme)}:\n{row.outcome or 'unknown'}", fontsize=8)
             figure.supxlabel("generator", fontsize=9)
             figure.supylabel("discriminator", fontsize=9)
         caption = (
@@ -49,7 +49,7 @@ def portraits(figures: Arrays, orbits: Orbits) -> list[Picture]:
 
 
 def field(objective: str, gamma: float, theta: np.ndarray, psi: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return (theta', psi') of gradient play with R1 of weight ``gamma``; ``None`` unless the objective is zero-sum.
+    """Return (theta', psi') of gradient updates with R1 of weight ``gamma``; ``None`` unless the objective is zero-sum.
 
     Both players share the slope s(theta psi) of the loss: theta' = s psi, psi' = -s theta - gamma psi (Mescheder,
     Geiger and Nowozin 2018, section 2).

@@ -50,14 +50,14 @@ def space_time(axes: Axes, times: np.ndarray, x: np.ndarray, field: np.ndarray, 
 
 
 def evolution(figures: Arrays, comparison: Comparison) -> list[Picture]:
-    """One solver trajectory beside one sample carried on by the solver, in space and time, on one colour
+    """One solver trajectory beside one sample advanced by the solver, in space and time, on one colour
     scale."""
     if not {"evolution/times", "evolution/generator", "evolution/solver", "coordinates/0"} <= figures.keys():
         return []
     times, coordinates = figures["evolution/times"], coordinates_of(figures)
     sides = [
         ("solver", figures["evolution/solver"]),
-        ("generator, carried on by the solver", figures["evolution/generator"]),
+        ("generator, advanced by the solver", figures["evolution/generator"]),
     ]
     pictures = []
     for index, channel in enumerate(channel_names(comparison, sides[0][1].shape[-1])):
@@ -81,7 +81,7 @@ def evolution(figures: Arrays, comparison: Comparison) -> list[Picture]:
             figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(label, loc="center")
         caption = (
             f"{label} in space and time: above, the solver; below, one sample of the "
-            "generator carried on by the same "
+            "generator advanced by the same "
             "solver. One colour scale."
         )
         pictures.append(Picture(figure, caption, raster=True))

@@ -20,7 +20,7 @@ class _Row(NamedTuple):
     value: float
     interval: Interval | None
     null: Interval
-    told: bool
+    distinguished: bool
     missed: float | None = None
 
 
@@ -60,7 +60,7 @@ def tests(section: Tests) -> list[Picture]:
                 axes.xaxis.set_major_locator(FixedLocator([*(-one for one in ticks), 0, *ticks]))
                 axes.xaxis.set_minor_locator(NullLocator())
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        handles = [*_handles("told by this test alone", "not told"), _band("null band, 95%")]
+        handles = [*_handles("distinguished by this test alone", "not distinguished"), _band("null band, 95%")]
         if any(is_finite(row.missed) for rows in groups.values() for row, _ in rows):
             handles.append(
                 Line2D([], [], marker="|", color=SOLVER, linestyle="", markersize=11, label="missed at 80% power")
@@ -120,7 +120,7 @@ def _draw_rows(axes: Axes, rows: Sequence[_Row]) -> None:
         axes.barh(place, high - low, left=low, height=0.72, color=BAND)
         if row.interval is not None:
             axes.plot(row.interval, [place, place], color=GENERATOR, linewidth=2.2, solid_capstyle="butt")
-        marker, size, face = ("^", 8, GENERATOR) if row.told else ("o", 7, "white")
+        marker, size, face = ("^", 8, GENERATOR) if row.distinguished else ("o", 7, "white")
         axes.plot(row.value, place, marker, color=GENERATOR, markersize=size, markerfacecolor=face, markeredgewidth=1.6)
         if is_finite(row.missed):
             axes.plot(row.missed, place, "|", color=SOLVER, markersize=13, markeredgewidth=1.6)
@@ -133,12 +133,12 @@ def _draw_rows(axes: Axes, rows: Sequence[_Row]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _handles(told: str, untold: str) -> list[Line2D]:
+def _handles(distinguished: str, not_distinguished: str) -> list[Line2D]:
     return [
-        Line2D([], [], color=GENERATOR, marker="^", markersize=8, linewidth=2.2, label=told),
+        Line2D([], [], color=GENERATOR, marker="^", markersize=8, linewidth=2.2, label=distinguished),
         Line2D(
             [], [], color=GENERATOR, marker="o", markersize=7, markerfacecolor="white", markeredgewidth=1.6,
-            linewidth=2.2, label=untold,
+            linewidth=2.2, label=not_distinguished,
         ),
     ]  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""Pictures of laws with known modes: samples beside exact ones, weights, the course over training, a film."""
+"""Pictures of distributions with known modes: samples beside exact ones, weights, the course over training, its
+samples."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from experiments.plots.style import BAND, GENERATOR, SOLVER, Arrays, Picture, pa
 from experiments.wording import capital, is_finite, words
 
 FRAMES = 8
-"""Frames of a film strip."""
+"""Frames of a strip of samples."""
 MEASURES = (
     ("modes_found", "modes found"),
     ("high_quality", "share of high quality"),
@@ -27,7 +28,7 @@ MEASURES = (
 
 
 @dataclass(frozen=True)
-class Film:
+class SampleHistory:
     """An animated picture, as a GIF that loops."""
 
     frames: Sequence[np.ndarray]
@@ -173,9 +174,13 @@ def strip(frames: Sequence[np.ndarray], steps: Sequence[int], figures: Arrays) -
     return [Picture(figure, "Samples from the same latents along the training.", raster=True)]
 
 
-def film(frames: Sequence[np.ndarray], steps: Sequence[int], figures: Arrays) -> list[Film]:
+def sample_history(frames: Sequence[np.ndarray], steps: Sequence[int], figures: Arrays) -> list[SampleHistory]:
     """The same as an animation."""
     found = _exact(figures)
     if found is None or len(frames) < 2:
         return []
-    return [Film(frames, steps, limits_of(found[1]), "The training as a film: samples from the same latents.")]
+    return [
+        SampleHistory(
+            frames, steps, limits_of(found[1]), "The training over the training: samples from the same latents."
+        )
+    ]

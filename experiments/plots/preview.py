@@ -47,7 +47,7 @@ def _evolution(figure: Any, figures: Arrays, comparison: Comparison) -> None:
     grid = figure.subplots(1, 2, sharey=True)
     solver, generator = figures["evolution/solver"][..., 0], figures["evolution/generator"][..., 0]
     cmap, norm = scale_of(solver)
-    titles = ("Solver", "Generator, carried on by the solver")
+    titles = ("Solver", "Generator, advanced by the solver")
     for axes, fields, title in zip(grid, (solver, generator), titles):
         image = space_time(axes, figures["evolution/times"], coordinates_of(figures)[0], fields, cmap, norm)
         axes.set(title=title, xlabel=labelled(comparison, "time"))

@@ -1,4 +1,5 @@
-"""Pictures against solver time: how long each start must be carried on until it is told from the solver no more."""
+"""Pictures against solver time: how long each start is advanced until it is no longer distinguished from
+the solver."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ def refined_tests(section: Refinement, comparison: Comparison) -> list[Picture]:
     """Two panels against solver time: the classifier's area with its interval, and the p-value of the joint test.
 
     A panel without values is left out; so is the picture without panels. A ring marks the time from which a start is
-    told no more.
+    no longer distinguished.
     """
     draws = [
         draw
@@ -54,10 +55,11 @@ def refined_tests(section: Refinement, comparison: Comparison) -> list[Picture]:
             draw(axes, section, comparison)
         draw_legend(figure, section, grid[0], columns=2 if len(draws) > 1 else 1)
     caption = (
-        "Fields of every start against the solver time after which they were taken, the carry of generated samples "
+        "Fields of every start against the solver time after which they were taken, the solver layer of "
+        "generated samples "
         "counted. "
         + " ".join(_SAYS[draw] for draw in draws)
-        + " A ring marks from when on the joint test tells a start from the solver no more."
+        + " A ring marks from when on the joint test no longer distinguishes a start from the solver."
     )
     return [Picture(figure, caption)]
 

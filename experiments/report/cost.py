@@ -95,8 +95,8 @@ def _plain(value: Plain) -> str:
 
 
 def worth_section(worth: Worth, page: Page) -> str:
-    """How many solver fields come as close to the law as the generator does, in a sentence and a picture."""
+    """How many solver fields come as close to the distribution as the generator does, in a sentence and a picture."""
     said = html.escape(" ".join(worth_sentences(worth)))
-    law = f"Distance from the law: {html.escape(worth.distance.rstrip('.'))}."
+    distribution = f"Distance from the distribution: {html.escape(worth.distance.rstrip('.'))}."
     title = f"Worth in {html.escape(worth.fields)}"
-    return f"<section><h2>{title}</h2><p>{said} {law}</p>{gallery(plots.worth(worth), 'one')}</section>"
+    return f"<section><h2>{title}</h2><p>{said} {distribution}</p>{gallery(plots.worth(worth), 'one')}</section>"

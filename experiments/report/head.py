@@ -47,7 +47,12 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     """The key figures of a comparison, each as markup and label."""
     facts: list[tuple[str, str]] = []
     if (tests := comparison.get(Tests)) is not None:
-        facts.append((p_value(tests.p_value), f"p of the joint test: {'told' if tests.told else 'not told'}"))
+        facts.append(
+            (
+                p_value(tests.p_value),
+                f"p of the joint test: {'distinguished' if tests.distinguished else 'not distinguished'}",
+            )
+        )
         if (best := tests.entries.get(tests.strongest)) is not None:
             facts.append((number(best.statistic), f"{best.unit or 'statistic'}, {words(tests.strongest)}"))
     if (distances := comparison.get(Distances)) is not None and distances.entries:

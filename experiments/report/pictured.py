@@ -19,21 +19,22 @@ def fields_section(fields: Fields, page: Page) -> str:
 
 
 def modes_section(modes: Modes, page: Page) -> str:
-    """Samples of a law with known modes beside exact ones, and their course over the training."""
-    frames = page.folder.film()
+    """Samples of a distribution with known modes beside exact ones, and their course over the training."""
+    frames = page.folder.sample_history()
     kept, steps = [samples for _, samples in frames], [step for step, _ in frames]
     wide = [*plots.beside(page.figures), *plots.shares(page.figures), *plots.strip(kept, steps, page.figures)]
-    cards: list[plots.Picture | plots.Film] = [
+    cards: list[plots.Picture | plots.SampleHistory] = [
         *plots.modes_course(page.metrics, page.comparison.get(Scores)),
-        *plots.film(kept, steps, page.figures),
+        *plots.sample_history(kept, steps, page.figures),
     ]
-    text = f"{html.escape(modes.law)} has {number(modes.modes)} modes, counted over {number(modes.counted)} samples."
+    name = html.escape(modes.distribution)
+    text = f"{name} has {number(modes.modes)} modes, counted over {number(modes.counted)} samples."
     return f"<section><h2>Modes</h2><p>{text}</p>{gallery(wide, 'one')}{gallery(cards)}</section>"
 
 
 def orbits_section(orbits: Orbits, page: Page) -> str:
-    """Phase portraits of every play with the eigenvalues they follow."""
-    head = ["play", "steps", "R1", "largest eigenvalue", "its modulus", "factor per update", "outcome"]
+    """Phase portraits of every update scheme with the eigenvalues they follow."""
+    head = ["scheme", "steps", "R1", "largest eigenvalue", "its modulus", "factor per update", "outcome"]
     rows = []
     for one in orbits.rows:
         value = "–"
@@ -41,7 +42,7 @@ def orbits_section(orbits: Orbits, page: Page) -> str:
             value = f"{number(one.eigenvalue[0])} ± {number(one.eigenvalue[1])}i"
         outcome = one.outcome if one.outcome is not None else f"refused: {one.refused}"
         cells = [given(one.gamma), value, number(one.radius), number(one.factor), html.escape(outcome)]
-        rows.append([name(one.play), html.escape(one.transform), *cells])
+        rows.append([name(one.scheme), html.escape(one.transform), *cells])
     text = (
         f"<p>Objective {name(orbits.objective)}, step size {given(orbits.rate)}, {number(orbits.updates)} updates. "
         "The eigenvalue is that of one update linearised at the equilibrium, the optimizer's memory included; the "

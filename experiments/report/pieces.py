@@ -81,7 +81,7 @@ def table(
     return f'<div class="wide"><table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def gallery(pictures: Sequence[plots.Picture | plots.Film], kind: str = "cards") -> str:
+def gallery(pictures: Sequence[plots.Picture | plots.SampleHistory], kind: str = "cards") -> str:
     """Show pictures as cards side by side, or as one column ("one"); nothing where there are none."""
     if not pictures:
         return ""

@@ -22,9 +22,10 @@ def refinement_section(refinement: Refinement, page: Page) -> str:
         for look in looks.values()
     )
     text = (
-        "<p>What a start is worth shows in the solver time after which its fields are told from the solver's no more, "
+        "<p>What a start is worth shows in the solver time after which its fields are no longer distinguished "
+        "from the solver's, "
         f"by the joint test at level {given(refinement.level)} over that time and all later ones. Solver time counts "
-        "the carry that a generated sample already contains.</p>"
+        "the solver layer that a generated sample already contains.</p>"
     )
     rows = [
         [
@@ -36,7 +37,14 @@ def refinement_section(refinement: Refinement, page: Page) -> str:
         ]
         for curve in refinement.curves.values()
     ]
-    head = ["start", "told no more from solver time", "AUC at its first time", "AUC at its last time", "first", "last"]
+    head = [
+        "start",
+        "no longer distinguished from solver time",
+        "AUC at its first time",
+        "AUC at its last time",
+        "first",
+        "last",
+    ]
     marked = [key == "generator" for key in refinement.curves]
     followed = gallery(plots.refined_distances(refinement, page.comparison))
     named = f'<h3>Distances</h3><ul class="legend">{legend}</ul>{followed}' if followed else ""

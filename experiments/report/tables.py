@@ -27,7 +27,7 @@ def distances_section(distances: Distances, page: Page) -> str:
     text = (
         f"<p>Every distance is between {html.escape(distances.between)}. Its floor is the median, its null band ends "
         f"at the 95% quantile, of {html.escape(distances.against)} over {number(distances.draws)} draws; a ratio of 1 "
-        "is what a second such set has. <b>Inside</b> means: this distance does not tell the samples from "
+        "is what a second such set has. <b>Inside</b> means: this distance does not distinguish the samples from "
         f"{html.escape(distances.reference)}, at the {given(100 * distances.level)}% level corrected over all "
         "distances (Holm).</p>"
     )

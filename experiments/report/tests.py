@@ -1,4 +1,4 @@
-"""The report's section on the joint two-sample test: whether the samples are told from the reference."""
+"""The report's section on the joint two-sample test: whether the samples are distinguished from the reference."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from experiments.wording import is_finite
 def tests_section(tests: Tests, page: Page) -> str:
     """The joint test and its outcome in plain words, its members, and what it would have missed."""
     reference = html.escape(tests.reference)
-    if tests.told:
-        outcome = f"The samples <b>are told</b> from {reference}"
+    if tests.distinguished:
+        outcome = f"The samples <b>are distinguished</b> from {reference}"
         strongest = f" The strongest of its members is {name(tests.strongest)}."
     else:
-        outcome, strongest = f"The samples are <b>not told</b> from {reference}", ""
+        outcome, strongest = f"The samples are <b>not distinguished</b> from {reference}", ""
     text = (
         f"<p>{outcome}: the joint test over {len(tests.entries)} tests has <b>p = {p_value(tests.p_value)}</b>, where "
         f"{given(tests.level)} is the level.{strongest} It ranks the largest standardised statistic of "
         f"{number(tests.samples)} samples and {number(tests.references)} fields of the reference among those of "
-        f"{number(tests.draws)} relabellings, so that it is wrong about samples of the same law in at most "
+        f"{number(tests.draws)} relabellings, so that it is wrong about samples of the same distribution in at most "
         f"{given(100 * tests.level)}% of cases, however many tests are joined.</p>"
     )
     rows = [
@@ -39,7 +39,7 @@ def tests_section(tests: Tests, page: Page) -> str:
         for key, one in tests.entries.items()
     ]
     head = ["test", "statistic", "value", "95% interval", "null band, 95%", "p alone", "missed at 80% power"]
-    members = table(head, rows, [tests.told and key == tests.strongest for key in tests.entries], text=[1])
+    members = table(head, rows, [tests.distinguished and key == tests.strongest for key in tests.entries], text=[1])
     return (
         f"<section><h2>Tests</h2>{text}{gallery(plots.tests(tests), 'one')}{members}{_bounds(tests)}"
         f"{definitions({key: one.definition for key, one in tests.entries.items()})}</section>"

@@ -9,7 +9,7 @@
     comparison.json    generator against solver
     figures.npz        arrays behind the report's pictures
     samples.npz        a few samples
-    film/              samples and the generator's weights along the training, where asked for
+    sample_history/    samples and the generator's weights along the training, where asked for
     report.html        the report
     preview.png        the run at a glance
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
     from experiments.experiment import Experiment
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SOURCE = "experiment.py"
 """Name of the copy of a user's file."""
 
@@ -163,14 +163,14 @@ class RunFolder:
             return {}
         return _arrays(self.figures_file, f"`python -m experiments compare {self.path}` writes it again")
 
-    def film(self) -> list[tuple[int, np.ndarray]]:
+    def sample_history(self) -> list[tuple[int, np.ndarray]]:
         """Read the samples kept along the training, with their steps, in order; empty where none were kept.
 
         Raises:
             UserError: a frame cannot be read.
         """
-        frames, remedy = {}, "remove it, and the film goes on without it"
-        for path in (self.path / "film").glob("*.npz"):
+        frames, remedy = {}, "remove it, and the sample history goes on without it"
+        for path in (self.path / "sample_history").glob("*.npz"):
             # Whatever else lies there is not ours.
             if path.stem.isascii() and path.stem.isdecimal():
                 arrays = _arrays(path, remedy)

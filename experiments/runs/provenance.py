@@ -24,7 +24,7 @@ _PACKAGES = (
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, devices and git commit, as far as they can be told."""
+    """Versions, devices and git commit, as far as they can be found."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

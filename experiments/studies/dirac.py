@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.config import ExperimentConfig, SystemConfig
-from experiments.errors import UserError
-from experiments.options import setting
+from gan.config import SCHEMES
+from gan.settings import setting
 
 if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison, Orbit
@@ -30,45 +30,41 @@ class DiracConfig(SystemConfig):
 
     start: tuple[float, float] = setting((1.0, 1.0), "first generator point and discriminator slope")
     updates: int = setting(500, "updates of each orbit", "updates", minimum=10)
-    plays: tuple[str, ...] = setting((), "plays to compare, as optimizer.play names them (none: all)")
+    schemes: tuple[str, ...] = setting((), "update schemes to compare (none: all)", choices=SCHEMES)
     gamma: float = setting(0.5, "weight of R1 in the rows that have one", above=0)
 
 
 @dataclass(frozen=True)
 class Dirac:
-    """The study; the plays are those that ``optimizer.play`` offers."""
+    """The study; its update schemes are those that ``optimizer.scheme`` offers."""
 
-    # Play and transform are what is compared; the penalty's weight is system.gamma.
+    # Scheme and transform are what is compared; the penalty's weight is system.gamma.
     unread: ClassVar[tuple[str, ...]] = (
         "data",
         "network",
-        "carry",
+        "solver_layer",
         "training",
         "compare",
-        "optimizer.play",
+        "optimizer.scheme",
         "optimizer.transform",
         "optimizer.average_half_life",
         "game.r1",
         "game.r2",
     )
 
-    def told(self, config: ExperimentConfig) -> DiracConfig:
+    def own_settings(self, config: ExperimentConfig) -> DiracConfig:
         """Return the section ``system``, which is this study's own."""
         assert isinstance(config.system, DiracConfig)
         return config.system
 
     def check(self, config: ExperimentConfig) -> None:
-        """Refuse a play that there is not."""
-        from gan.config import PLAYS
-
-        for play in self.told(config).plays:
-            if play not in PLAYS:
-                raise UserError(f"--system.plays {play} is none of {', '.join(PLAYS)}.")
+        """Every setting is checked where it is made."""
 
     def run(
         self, config: ExperimentConfig, report: Callable[[int, int, Any], None]
     ) -> tuple[Comparison, dict[str, np.ndarray]]:
-        """Follow every play with plain and adaptive steps, without and with R1; eigenvalues where there are any.
+        """Follow every update scheme with plain and adaptive steps, without and with R1; eigenvalues where there are
+        any.
 
         Args:
             config: of the run.
@@ -79,27 +75,27 @@ class Dirac:
         """
         from experiments.evaluation.results import Comparison, Orbits
         from experiments.evaluation.verdict import verdict
-        from gan.config import PLAYS
+        from gan.config import SCHEMES
 
-        told = self.told(config)
+        own = self.own_settings(config)
         rows: list[Orbit] = []
         figures: dict[str, np.ndarray] = {}
-        kinds = [(transform, gamma) for transform in ("sgd", "adam") for gamma in (0.0, told.gamma)]
-        plays = told.plays or PLAYS
-        for play in plays:
+        kinds = [(transform, gamma) for transform in ("sgd", "adam") for gamma in (0.0, own.gamma)]
+        schemes = own.schemes or SCHEMES
+        for scheme in schemes:
             for transform, gamma in kinds:
-                report(len(rows) + 1, len(plays) * len(kinds), f"{play} {transform}")
-                row, points = self._followed(config, play, transform, gamma)
+                report(len(rows) + 1, len(schemes) * len(kinds), f"{scheme} {transform}")
+                row, points = self._followed(config, scheme, transform, gamma)
                 rows.append(row)
                 if points is not None:
-                    figures[f"dirac/{play}/{transform}/{'r1' if gamma else 'plain'}"] = points
-        orbits = Orbits(config.game.objective, config.optimizer.generator_rate, told.updates, tuple(rows))
+                    figures[f"dirac/{scheme}/{transform}/{'r1' if gamma else 'plain'}"] = points
+        orbits = Orbits(config.game.objective, config.optimizer.generator_rate, own.updates, tuple(rows))
         return Comparison("Dirac-GAN, every game optimizer", verdict((orbits,)), 0, (orbits,)), figures
 
     def _followed(
-        self, config: ExperimentConfig, play: str, transform: str, gamma: float
+        self, config: ExperimentConfig, scheme: str, transform: str, gamma: float
     ) -> tuple[Orbit, np.ndarray | None]:
-        """Follow one play; without points where the game does not allow it."""
+        """Follow one update scheme; without points where the game does not allow it."""
         import jax
         import jax.numpy as jnp
 
@@ -107,14 +103,14 @@ class Dirac:
         from gan.dirac import dirac_game, eigenvalues, orbit
         from gan.optimizers.selection import game_optimizer
 
-        told = self.told(config)
+        own = self.own_settings(config)
         game = dirac_game(config.game.objective, gamma)
-        row = Orbit(play, transform, gamma)
+        row = Orbit(scheme, transform, gamma)
         try:
-            moves = replace(config.optimizer, play=play, transform=transform)
-            optimizer = game_optimizer(moves, config.game, told.updates)
-            run = jax.jit(lambda at: orbit(game, optimizer, at, told.updates))
-            points = np.asarray(run(jnp.asarray(told.start, jnp.float32)))
+            moves = replace(config.optimizer, scheme=scheme, transform=transform)
+            optimizer = game_optimizer(moves, config.game, own.updates)
+            run = jax.jit(lambda at: orbit(game, optimizer, at, own.updates))
+            points = np.asarray(run(jnp.asarray(own.start, jnp.float32)))
         except ValueError as error:
             return replace(row, refused=str(error)), None
         outcome, distance, factor = judged(points)

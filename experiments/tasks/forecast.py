@@ -17,10 +17,10 @@ import numpy as np
 from experiments.config import ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
-from experiments.options import setting
 from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.snapshot import AXES
 from experiments.tasks.task import NONE, Report, Task, check_draws, dataset_spec
+from gan.settings import setting
 
 if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
@@ -69,11 +69,11 @@ class Forecast(Task):
     """
 
     unread: ClassVar[tuple[str, ...]] = (
-        "carry.tau",
-        "carry.steps",
-        "carry.start",
-        "carry.ramp",
-        "carry.bound",
+        "solver_layer.tau",
+        "solver_layer.steps",
+        "solver_layer.start",
+        "solver_layer.ramp",
+        "solver_layer.bound",
         "compare.fields",
         "compare.tested",
         "compare.refined",
@@ -88,22 +88,22 @@ class Forecast(Task):
     parameter: str
     defect_steps: int = 10
 
-    def told(self, config: ExperimentConfig) -> ForecastConfig:
+    def own_settings(self, config: ExperimentConfig) -> ForecastConfig:
         """Return the section ``system``, which is this task's own."""
         assert isinstance(config.system, ForecastConfig)
         return config.system
 
     def prior(self, config: ExperimentConfig) -> Any:
-        """Return the Gaussian law of the initial field: squared-exponential correlation, no mean flow."""
+        """Return the Gaussian distribution of the initial field: squared-exponential correlation, no mean flow."""
         from physics import GaussianField
 
-        told = self.told(config)
+        own = self.own_settings(config)
 
         def spectrum(k: np.ndarray) -> np.ndarray:
-            return np.where(k > 0, np.exp(-0.5 * (told.length * k) ** 2), 0.0)
+            return np.where(k > 0, np.exp(-0.5 * (own.length * k) ** 2), 0.0)
 
-        grid = self.system(config, told.parameter[0]).grid
-        return GaussianField(grid, spectrum, std=told.amplitude)
+        grid = self.system(config, own.parameter[0]).grid
+        return GaussianField(grid, spectrum, std=own.amplitude)
 
     def samples_per_trajectory(self, config: ExperimentConfig) -> int:
         """A sample is a whole trajectory."""
@@ -111,34 +111,34 @@ class Forecast(Task):
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse also what neither the task nor its comparison could use."""
-        from experiments.evaluation.posterior_yardstick import DISTANCES, least_draws
+        from experiments.evaluation.posterior_reference import DISTANCES, least_draws
 
         super().check(config)
-        told, asked = self.told(config), config.compare
+        own, settings = self.own_settings(config), config.compare
         (size, *more), tests = config.data.points, config.data.trajectories[2]
         if more:
             raise UserError(f"--data.points has {1 + len(more)} axes, and a forecast observes a line: give one.")
-        self.system(config, told.parameter[0])
-        if told.observations > size:
+        self.system(config, own.parameter[0])
+        if own.observations > size:
             raise UserError(
-                f"--system.observations {told.observations} is more than the {size} grid points: observe fewer."
+                f"--system.observations {own.observations} is more than the {size} grid points: observe fewer."
             )
         if config.data.snapshots < 2:
             raise UserError("--data.snapshots 1 makes no trajectory: keep at least 2 times.")
-        if tests < asked.cases:
+        if tests < settings.cases:
             raise UserError(
-                f"--compare.cases {asked.cases} needs as many test trajectories, but --data.trajectories makes "
+                f"--compare.cases {settings.cases} needs as many test trajectories, but --data.trajectories makes "
                 f"{tests}: make more, or compare fewer cases."
             )
-        check_draws(config, least_draws(asked.level), f"{len(DISTANCES)} distances tested")
+        check_draws(config, least_draws(settings.level), f"{len(DISTANCES)} distances tested")
 
     def spec(self, config: ExperimentConfig) -> Any:
         """Trajectories, conditioned on what is observed."""
         from gan import SampleSpec
 
-        told = self.told(config)
-        system = self.system(config, told.parameter[0])
-        unseen = Observed(np.zeros((1, told.observations), int), np.zeros((1, told.observations)), np.ones(1))
+        own = self.own_settings(config)
+        system = self.system(config, own.parameter[0])
+        unseen = Observed(np.zeros((1, own.observations), int), np.zeros((1, own.observations)), np.ones(1))
         conditions = {name: value.shape[1:] for name, value in self.condition(config, unseen).items()}
         shape = (config.data.snapshots, *system.field_shape)
         return SampleSpec(shape, trajectory=True, conditions=conditions, extent=system.grid.extent)
@@ -147,21 +147,21 @@ class Forecast(Task):
         """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
         from physics import LogUniform, VaryingParameters, generate
 
-        told = self.told(config)
-        system = self.system(config, told.parameter[0])
-        sampler = VaryingParameters(system, {self.parameter: LogUniform(*told.parameter)}, initial=self.prior(config))
+        own = self.own_settings(config)
+        system = self.system(config, own.parameter[0])
+        sampler = VaryingParameters(system, {self.parameter: LogUniform(*own.parameter)}, initial=self.prior(config))
         return generate(sampler, dataset_spec(config.data, system, keep_initial=True), progress=report)
 
     def problem(self, config: ExperimentConfig, dataset: Any) -> Any:
         """A sample is a trajectory, its condition the observations as a field and the parameter's logarithm."""
         from gan import LinearRamp, Penalty, Problem
 
-        told = self.told(config)
+        own = self.own_settings(config)
         penalties = {}
-        if told.defect_weight > 0:
+        if own.defect_weight > 0:
             function = self._defect_penalty(config, dataset)
-            ramp = LinearRamp(0.0, told.defect_ramp)
-            penalties["defect"] = Penalty(function, told.defect_weight, ramp)
+            ramp = LinearRamp(0.0, own.defect_ramp)
+            penalties["defect"] = Penalty(function, own.defect_weight, ramp)
         train, validation = (self.observe(config, dataset, split) for split in ("train", "validation"))
         return Problem(
             train=dataset.train,
@@ -175,10 +175,10 @@ class Forecast(Task):
 
     def observe(self, config: ExperimentConfig, dataset: Any, split: str) -> Observed:
         """Observe every initial field of a split, at its own random grid points; fixed by the data's seed."""
-        told = self.told(config)
+        own = self.own_settings(config)
         rng = np.random.default_rng((config.data.seed, _SPLITS[split]))
         parameter = dataset.parameters[split][self.parameter]
-        return observe(dataset.initial[split], parameter, told.observations, told.noise, rng)
+        return observe(dataset.initial[split], parameter, own.observations, own.noise, rng)
 
     def condition(self, config: ExperimentConfig, cases: Observed) -> dict[str, np.ndarray]:
         """Return what the networks see: values on the grid with a mask of where there are any, log parameter."""
@@ -197,15 +197,15 @@ class Forecast(Task):
         import jax
 
         from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
-        from experiments.evaluation.posterior_yardstick import Sizes
+        from experiments.evaluation.posterior_reference import Sizes
         from experiments.evaluation.results import Comparison
         from experiments.evaluation.verdict import verdict
         from experiments.tasks.posterior import Posterior
 
-        asked, told = config.compare, self.told(config)
-        system, prior = self.system(config, told.parameter[0]), self.prior(config)
-        key, members = jax.random.key(asked.seed), asked.members
-        posterior = Posterior(partial(self.system, config), prior, told.noise, dataset.times, dataset.dt)
+        settings, own = config.compare, self.own_settings(config)
+        system, prior = self.system(config, own.parameter[0]), self.prior(config)
+        key, members = jax.random.key(settings.seed), settings.members
+        posterior = Posterior(partial(self.system, config), prior, own.noise, dataset.times, dataset.dt)
 
         def known(label: str, seen: Observed, truths: np.ndarray) -> Cases:
             conditions = self.condition(config, seen)
@@ -230,32 +230,32 @@ class Forecast(Task):
             )
 
         def outside() -> Iterator[Cases]:
-            for number, value in enumerate(told.outside, start=_OUTSIDE):
-                initial = posterior.prior_fields(asked.cases, 1, jax.random.fold_in(key, number))
-                rng = np.random.default_rng((asked.seed, number))
-                parameter = np.full(asked.cases, value)
-                seen = observe(initial[:, 0], parameter, told.observations, told.noise, rng)
+            for number, value in enumerate(own.outside, start=_OUTSIDE):
+                initial = posterior.prior_fields(settings.cases, 1, jax.random.fold_in(key, number))
+                rng = np.random.default_rng((settings.seed, number))
+                parameter = np.full(settings.cases, value)
+                seen = observe(initial[:, 0], parameter, own.observations, own.noise, rng)
                 yield known(f"{self.parameter} {value:g}", seen, posterior.solve(initial, parameter)[:, 0])
 
-        tests = self.observe(config, dataset, "test").first(asked.cases)
+        tests = self.observe(config, dataset, "test").first(settings.cases)
 
         def climatology(count: int) -> np.ndarray:
-            chosen = np.random.default_rng((asked.seed, 3)).integers(len(dataset.train), size=(count, members))
+            chosen = np.random.default_rng((settings.seed, 3)).integers(len(dataset.train), size=(count, members))
             return np.asarray(dataset.train)[chosen]
 
         def unconditioned(count: int) -> np.ndarray:
             initial = posterior.prior_fields(count, members, jax.random.fold_in(key, 4))
             return posterior.solve(initial, tests.parameter[:count])
 
-        inside = known("inside", tests, np.asarray(dataset.test[: asked.cases]))
+        inside = known("inside", tests, np.asarray(dataset.test[: settings.cases]))
         sections, figures = compare_forecast(
             inside,
             outside(),
             trained.sample,
-            within="{} {:g} to {:g}".format(self.parameter, *told.parameter),
+            within="{} {:g} to {:g}".format(self.parameter, *own.parameter),
             times=dataset.times,
             extent=system.grid.extent,
-            sizes=Sizes(asked.draws, asked.resamples, asked.level, asked.resolved, asked.seed),
+            sizes=Sizes(settings.draws, settings.resamples, settings.level, settings.resolved, settings.seed),
             rivals={
                 "climatology": Rival("training trajectories drawn at random, whatever was observed", climatology),
                 "prior": Rival(
@@ -266,9 +266,9 @@ class Forecast(Task):
             },
             fitted=baselines,
             candidates=lambda count: posterior.candidates(tests.first(count), members, jax.random.fold_in(key, 2))[
-                : None if asked.search else 1
+                : None if settings.search else 1
             ],
-            repeats=asked.repeats,
+            repeats=settings.repeats,
             spent=Spent(seconds["data"], seconds["training"]),
             progress=report,
         )
@@ -280,7 +280,7 @@ class Forecast(Task):
 
         The condition is given as ``points`` (k,) in units of length, ``values`` (k,) and the parameter by name.
         """
-        system = self.system(config, self.told(config).parameter[0])
+        system = self.system(config, self.own_settings(config).parameter[0])
         (x,) = system.grid.coordinates()
 
         def draw(
@@ -321,8 +321,8 @@ class Forecast(Task):
     def _defect_penalty(self, config: ExperimentConfig, dataset: Any) -> Callable[[Any, Any], Any]:
         """Mean squared mismatch per time between a generated field and the solver's step from the one before.
 
-        An untrained generator's fields can blow up in that step: beyond the mismatch of a field at ``carry.limit``
-        standard deviations they count as zero.
+        An untrained generator's fields can blow up in that step: beyond the mismatch of a field at
+        ``solver_layer.limit`` standard deviations they count as zero.
         """
         import jax
         import jax.numpy as jnp
@@ -332,7 +332,7 @@ class Forecast(Task):
 
         interval = float(np.diff(dataset.times)[0])
         dt = interval / self.defect_steps
-        limit = (config.carry.limit * float(np.std(dataset.train[:1024])) / interval) ** 2
+        limit = (config.solver_layer.limit * float(np.std(dataset.train[:1024])) / interval) ** 2
 
         def one(before: Any, after: Any, parameter: Any) -> Any:
             system = self.system(config, parameter)
@@ -341,7 +341,7 @@ class Forecast(Task):
         along = jax.vmap(one, in_axes=(0, 0, None))
 
         def penalty(samples: Any, condition: Any) -> Any:
-            parameter = jnp.exp(condition[self.parameter][:, 0])
+            parameter = jnp.exp(condition[f"log_{self.parameter}"][:, 0])
             mismatch = jax.vmap(along)(samples[:, :-1], samples[:, 1:], parameter)
             return jnp.mean(mismatch**2, axis=tuple(range(1, mismatch.ndim)))
 

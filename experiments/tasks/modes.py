@@ -1,8 +1,8 @@
-"""Task ``modes``: draw from a law whose modes are known, so that dropping or misweighting one can be counted.
+"""Task ``modes``: draw from a distribution whose modes are known, so that dropping or misweighting one can be counted.
 
-No solver is needed: the law itself makes training data and yardstick, as many independent samples as asked for. The
-comparison counts modes, sharpness and weights beside what exact samples of the same number come to, and holds the
-samples against exact ones by distances with floor and null band, as it would against a solver's.
+No solver is needed: the distribution itself makes training data and reference set, as many independent samples as asked
+for. The comparison counts modes, sharpness and weights beside what exact samples of the same number come to, and holds
+the samples against exact ones by distances with floor and null band, as it would against a solver's.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 from experiments.config import CompareConfig, ExperimentConfig, SamplesConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
-from experiments.options import setting
 from experiments.tasks.task import NONE, Report, Task, check_draws
 from gan.config import TrainingConfig
+from gan.settings import setting
 
 if TYPE_CHECKING:
-    from experiments.evaluation.exact_samples import Law
+    from experiments.evaluation.exact_samples import ExactDistribution
     from experiments.evaluation.results import Comparison
 
 AXES = ("y", "x")
@@ -38,10 +38,10 @@ SMOKE_TRAINING = TrainingConfig(
     checkpoint_every=20,
     diagnose_every=20,
     validation_samples=128,
-    film=16,
+    sample_history=16,
     sample_chunk=128,
 )
-"""For the presets of every law: sizes of the comparison, and what a test has time for."""
+"""For the presets of every distribution: sizes of the comparison, and what a test has time for."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class ModesConfig(SystemConfig):
 
 @dataclass(frozen=True)
 class Drawn:
-    """Samples of a law, split; what a certified data set is to a solver."""
+    """Samples of a distribution, split; what a certified data set is to a solver."""
 
-    law: Law
+    distribution: ExactDistribution
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
@@ -65,16 +65,16 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Modes(Task):
-    """The task for one law.
+    """The task for one distribution.
 
     Attributes:
-        law: ``(config, report) -> Law``; training a classifier is done here.
+        distribution: ``(config, report) -> ExactDistribution``; training a classifier is done here.
         shape: ``config -> (*grid, C)`` of a sample; reads and checks what a user gives.
         padding: boundary rule of the samples' grid, where they have one.
     """
 
     unread: ClassVar[tuple[str, ...]] = (
-        "carry",
+        "solver_layer",
         "compare.tested",
         "compare.refined",
         "compare.relabellings",
@@ -87,11 +87,11 @@ class Modes(Task):
         "compare.search",
     )
 
-    law: Callable[[ExperimentConfig, Report], Law]
+    distribution: Callable[[ExperimentConfig, Report], ExactDistribution]
     shape: Callable[[ExperimentConfig], tuple[int, ...]]
     padding: str = "zero"
 
-    def told(self, config: ExperimentConfig) -> ModesConfig:
+    def own_settings(self, config: ExperimentConfig) -> ModesConfig:
         """Return the section ``system``, which is this task's own."""
         assert isinstance(config.system, ModesConfig)
         return config.system
@@ -120,7 +120,7 @@ class Modes(Task):
         check_draws(config, least, f"{distances} distances tested")
 
     def spec(self, config: ExperimentConfig) -> Any:
-        """Samples of the law; reads and checks what a user gives."""
+        """Samples of the distribution; reads and checks what a user gives."""
         from gan import SampleSpec
 
         return SampleSpec(self.shape(config), padding=self.padding)
@@ -128,24 +128,33 @@ class Modes(Task):
     def data(self, config: ExperimentConfig, report: Report) -> Drawn:
         """Draw the samples: each split from a random stream of its own."""
         began = time.monotonic()
-        law = self.law(config, report)
+        distribution = self.distribution(config, report)
         splits = ("train", "validation", "test")
         drawn = [
-            law.draw(split, count, np.random.default_rng((config.data.seed, place))).astype(np.float32)
+            distribution.draw(split, count, np.random.default_rng((config.data.seed, place))).astype(np.float32)
             for place, (split, count) in enumerate(zip(splits, config.data.samples))
         ]
         sizes = dict(zip(splits, config.data.samples))
-        description = {"law": law.name, "modes": len(law.weights), "samples": sizes, **law.description}
+        description = {
+            "distribution": distribution.name,
+            "modes": len(distribution.weights),
+            "samples": sizes,
+            **distribution.description,
+        }
         seconds = {"seconds": round(time.monotonic() - began, 3)}
         train, validation, test = drawn
-        return Drawn(law, train, validation, test, f"drawn from {law.name}", {**description, **seconds})
+        return Drawn(
+            distribution, train, validation, test, f"drawn from {distribution.name}", {**description, **seconds}
+        )
 
     def with_fresh_test(
         self, config: ExperimentConfig, dataset: Drawn, seed: int, report: Report
     ) -> tuple[ExperimentConfig, Drawn]:
-        """Draw new test samples of the law."""
+        """Draw new test samples of the distribution."""
         own = replace(config, data=replace(config.data, seed=seed))
-        test = dataset.law.draw("test", config.data.samples[2], np.random.default_rng((seed, 2))).astype(np.float32)
+        test = dataset.distribution.draw("test", config.data.samples[2], np.random.default_rng((seed, 2))).astype(
+            np.float32
+        )
         return own, replace(dataset, test=test)
 
     def problem(self, config: ExperimentConfig, dataset: Drawn) -> Any:
@@ -153,12 +162,12 @@ class Modes(Task):
         from experiments.evaluation.scores import mode_scores
         from gan import Problem
 
-        law = dataset.law
+        distribution = dataset.distribution
         return Problem(
             train=dataset.train,
             validation=dataset.validation,
             padding=self.padding,
-            measure=lambda samples: mode_scores(law.label(samples), law.weights),
+            measure=lambda samples: mode_scores(distribution.label(samples), distribution.weights),
         )
 
     def compare(
@@ -175,20 +184,22 @@ class Modes(Task):
         from experiments.evaluation.results import Comparison
         from experiments.evaluation.verdict import verdict
 
-        law = dataset.law
+        distribution = dataset.distribution
         sections, figures = compare_exact_samples(
-            law,
+            distribution,
             trained.sample,
             dataset.train,
             dataset.test,
-            counted=self.told(config).counted,
-            asked=config.compare,
+            counted=self.own_settings(config).counted,
+            settings=config.compare,
             fitted=baselines,
             seconds=seconds,
             progress=report,
         )
-        title = f"{law.name}: generator against exact samples"
-        return Comparison(title, verdict(sections), config.compare.fields, sections, channels=law.channels), figures
+        title = f"{distribution.name}: generator against exact samples"
+        return Comparison(
+            title, verdict(sections), config.compare.fields, sections, channels=distribution.channels
+        ), figures
 
     def sampler(self, config: ExperimentConfig, dataset: Drawn, trained: Any) -> Callable[..., Fields]:
         """Draw samples with the names of their axes."""
@@ -201,8 +212,8 @@ class Modes(Task):
                 trained.sample(key, count),
                 ("sample", *AXES[: len(grid)], "channel"),
                 {name: np.arange(size) for name, size in zip(AXES, grid)},
-                dataset.law.channels,
-                attrs={"law": dataset.law.name, "step": trained.step},
+                dataset.distribution.channels,
+                attrs={"distribution": dataset.distribution.name, "step": trained.step},
             )
 
         return draw

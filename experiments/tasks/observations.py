@@ -36,9 +36,9 @@ def observe(initial: np.ndarray, parameter: Any, count: int, noise: float, rng: 
 
 def condition(cases: Observed, size: int, parameter: str) -> dict[str, np.ndarray]:
     """Return what the networks see: values on the ``size`` grid points with a mask of where there are any, and the
-    parameter's logarithm under its name."""
+    parameter's logarithm, "log_" before its name."""
     field = np.zeros((len(cases.parameter), size, 2), np.float32)
     rows = np.arange(len(cases.parameter))[:, None]
     field[rows, cases.points, 0] = cases.values
     field[rows, cases.points, 1] = 1.0
-    return {"observed": field, parameter: np.log(cases.parameter)[:, None].astype(np.float32)}
+    return {"observed": field, f"log_{parameter}": np.log(cases.parameter)[:, None].astype(np.float32)}

@@ -1,7 +1,7 @@
 """Task ``own_fields``: draw fields like those of a file, where no equation is known.
 
-Held-out fields of the file stand in the solver's place: the comparison asks whether samples can be told from them, and
-how many real fields the samples are worth. There is no refinement and no search for a cheaper solver.
+Held-out fields of the file stand in the solver's place: the comparison asks whether samples can be distinguished from
+them, and how many real fields the samples are worth. There is no refinement and no search for a cheaper solver.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from experiments.config import CompareConfig, ExperimentConfig, SystemConfig
-from experiments.errors import UserError, nearest
+from experiments.errors import UserError
 from experiments.export import Fields
-from experiments.options import check_limits, setting
+from experiments.own_data.transforms import TRANSFORMS
 from experiments.tasks.snapshot import comparison_sizes
 from experiments.tasks.task import NONE, Report, Task, check_draws
+from gan.settings import check, nearest, setting
 
 if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
@@ -42,7 +43,7 @@ class HeldOutConfig:
     seed: int = setting(0, "number of the data in reports; the split is not random", minimum=0)
 
     def __post_init__(self) -> None:
-        check_limits(self)
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,14 @@ class OwnFieldsConfig(SystemConfig):
     group: str = setting("", "variable that labels independent samples, such as subjects or runs (empty: none)")
     patch: int = setting(0, "points along each axis of the patches that are learnt (0: whole fields)", minimum=0)
     transform: tuple[str, ...] = setting(
-        ("none",), "before the training: none, log or boxcox, one for all variables or one for each"
+        ("none",), "before the training, one for all variables or one for each", choices=TRANSFORMS
     )
     periodic: tuple[str, ...] = setting((), "axes of space that are periodic")
     planned: int = setting(
         0, "fields of a planned second group, for the power of a study (0: as many as trained on)", "fields", minimum=0
     )
     homogeneous: tuple[str, ...] = setting(
-        (), "periodic axes along which the law is the same everywhere, so that shifted fields are as likely"
+        (), "periodic axes along which the distribution is the same everywhere, so that shifted fields are as likely"
     )
 
 
@@ -73,7 +74,7 @@ class OwnFields(Task):
     """The task for any file."""
 
     unread: ClassVar[tuple[str, ...]] = (
-        "carry",
+        "solver_layer",
         "compare.refine",
         "compare.members",
         "compare.cases",
@@ -82,7 +83,7 @@ class OwnFields(Task):
         "compare.search",
     )
 
-    def told(self, config: ExperimentConfig) -> OwnFieldsConfig:
+    def own_settings(self, config: ExperimentConfig) -> OwnFieldsConfig:
         """Return the section ``system``, which is this task's own."""
         assert isinstance(config.system, OwnFieldsConfig)
         return config.system
@@ -94,7 +95,7 @@ class OwnFields(Task):
     def check(self, config: ExperimentConfig) -> None:
         """Read the file, and refuse what could not be trained on or compared."""
         prepared = self._prepared(config)
-        self._law(config, prepared)
+        self._distribution(config, prepared)
         taken = config.training.batch * config.game.critic_steps
         if (have := len(prepared.train)) < taken:
             raise UserError(
@@ -113,7 +114,7 @@ class OwnFields(Task):
         from gan import SampleSpec
 
         prepared = self._prepared(config)
-        padding, extent, _ = self._law(config, prepared)
+        padding, extent, _ = self._distribution(config, prepared)
         return SampleSpec(prepared.train.shape[1:], padding=padding, extent=extent)
 
     def data(self, config: ExperimentConfig, report: Report) -> Prepared:
@@ -124,7 +125,7 @@ class OwnFields(Task):
         """Train on the training fields; what is always missing is held at its fill."""
         from gan import Problem
 
-        padding, extent, symmetries = self._law(config, dataset)
+        padding, extent, symmetries = self._distribution(config, dataset)
         return Problem(
             train=dataset.train,
             validation=dataset.validation,
@@ -158,7 +159,7 @@ class OwnFields(Task):
         from experiments.evaluation.verdict import verdict
 
         sizes = affordable(config.compare, len(dataset.train), dataset.test)
-        _, extent, symmetries = self._law(config, dataset)
+        _, extent, symmetries = self._distribution(config, dataset)
         homogeneous = self._homogeneous(config, dataset)
         named = tuple(one.named(name) for one, name in zip(dataset.transforms, dataset.channels))
         samples = dataset.masked(trained.sample(jax.random.key(config.compare.seed), sizes.drawn))
@@ -182,7 +183,7 @@ class OwnFields(Task):
             for c, unit in zip(dataset.channels, dataset.units)
             if name.endswith(f" {c}")
         }
-        planned = self.told(config).planned or dataset.trained_on
+        planned = self.own_settings(config).planned or dataset.trained_on
         sections = (*sections, planning(found[0], found[1], dataset.trained_on, planned, by_quantity))
         if len(dataset.grid) == 2:
             # Pictures run along the first axis to the right; files of planes have rows first.
@@ -221,82 +222,84 @@ class OwnFields(Task):
         return draw
 
     def _prepared(self, config: ExperimentConfig, say: Callable[[str], None] = lambda what: None) -> Prepared:
-        asked, data = self.told(config), config.data
+        settings, data = self.own_settings(config), config.data
         assert isinstance(data, HeldOutConfig)
-        if not asked.file:
+        if not settings.file:
             raise UserError("--system.file is not given: say which file to learn from.")
-        path = Path(asked.file)
+        path = Path(settings.file)
         changed = path.stat().st_mtime_ns if path.exists() else 0
         say(f"reading {path.name}")
-        return _prepared(asked, data, changed)
+        return _prepared(settings, data, changed)
 
     def _homogeneous(self, config: ExperimentConfig, prepared: Prepared) -> bool:
-        """Whether the law is the same everywhere on a periodic grid, so that spectra mean something."""
-        return bool(prepared.grid) and len(self._law(config, prepared)[2].shift_axes) == len(prepared.grid)
+        """Whether the distribution is the same everywhere on a periodic grid, so that spectra mean something."""
+        return bool(prepared.grid) and len(self._distribution(config, prepared)[2].shift_axes) == len(prepared.grid)
 
-    def _law(self, config: ExperimentConfig, prepared: Prepared) -> tuple[tuple[str, ...], tuple[float, ...], Any]:
-        """Boundary rule and length of every axis, and the shifts under which the law is the same.
+    def _distribution(
+        self, config: ExperimentConfig, prepared: Prepared
+    ) -> tuple[tuple[str, ...], tuple[float, ...], Any]:
+        """Boundary rule and length of every axis, and the shifts under which the distribution is the same.
 
         Raises:
             UserError: an axis that there is not, one that is homogeneous and not periodic, or points that are always
-                missing in a law that is the same everywhere.
+                missing in a distribution that is the same everywhere.
         """
-        from gan.augmentation import Symmetries
+        from gan.augmentation import ArraySymmetries
 
-        asked, names = self.told(config), [one.name for one in prepared.grid]
-        for option, given in (("periodic", asked.periodic), ("homogeneous", asked.homogeneous)):
+        settings, names = self.own_settings(config), [one.name for one in prepared.grid]
+        for option, given in (("periodic", settings.periodic), ("homogeneous", settings.homogeneous)):
             for name in given:
                 if name not in names:
                     known = f"; the axes are {', '.join(names) or 'none'}."
                     raise UserError(f"--system.{option} {name} is no axis of space{nearest(name, names) or known}")
-        if asked.periodic and asked.patch:
+        if settings.periodic and settings.patch:
             raise UserError("--system.periodic: a patch has no periodic axis; leave it out.")
-        if not_periodic := [name for name in asked.homogeneous if name not in asked.periodic]:
+        if not_periodic := [name for name in settings.homogeneous if name not in settings.periodic]:
             raise UserError(f"--system.homogeneous {not_periodic[0]} needs --system.periodic {not_periodic[0]} too.")
-        if asked.homogeneous and prepared.missing is not None:
+        if settings.homogeneous and prepared.missing is not None:
             raise UserError(
-                "--system.homogeneous: where points are always missing, the law is not the same everywhere."
+                "--system.homogeneous: where points are always missing, the distribution is not the same everywhere."
             )
-        padding = tuple("circular" if name in asked.periodic else "zero" for name in names)
-        shifts = tuple(i for i, name in enumerate(names) if name in asked.homogeneous)
-        return padding, tuple(one.extent for one in prepared.grid), Symmetries(shifts)
+        padding = tuple("circular" if name in settings.periodic else "zero" for name in names)
+        shifts = tuple(i for i, name in enumerate(names) if name in settings.homogeneous)
+        return padding, tuple(one.extent for one in prepared.grid), ArraySymmetries(shifts)
 
 
-def open_layout(asked: OwnFieldsConfig) -> Layout:
+def open_layout(settings: OwnFieldsConfig) -> Layout:
     """Return variables and axes of the configured file."""
     from experiments.own_data.description import layout
     from experiments.own_data.readers import read
 
-    return layout(read(asked.file), asked.variable, asked.axes, asked.group)
+    return layout(read(settings.file), settings.variable, settings.axes, settings.group)
 
 
 @lru_cache(maxsize=1)
-def _prepared(asked: OwnFieldsConfig, data: HeldOutConfig, changed: int) -> Prepared:
+def _prepared(settings: OwnFieldsConfig, data: HeldOutConfig, changed: int) -> Prepared:
     """Keep the fields between the check and the training; ``changed`` is when the file was."""
     from experiments.own_data.contents import checksum
     from experiments.own_data.preparation import Wishes, prepare
 
-    found = open_layout(asked)
-    wishes = Wishes(asked.patch, asked.transform, asked.group, data.shares, data.gap)
+    found = open_layout(settings)
+    wishes = Wishes(settings.patch, settings.transform, settings.group, data.shares, data.gap)
     prepared = prepare(found, wishes)
     return replace(prepared, description={"checksum": checksum(found.contents.path), **prepared.description})
 
 
-def affordable(asked: CompareConfig, training: int, test: np.ndarray) -> Sizes:
+def affordable(settings: CompareConfig, training: int, test: np.ndarray) -> Sizes:
     """Return the sizes that were asked for, or the largest that the fields at hand allow.
 
     Args:
-        asked: section ``compare``.
+        settings: section ``compare``.
         training: number of training fields: classifiers take some of them, and the baselines others.
         test: held-out fields (m, *grid, C); two sets of them make the floor of a distance.
     """
     held = len(test)
-    refined = min(asked.refined, held // 2, training // 4)
+    refined = min(settings.refined, held // 2, training // 4)
     sizes = replace(
-        comparison_sizes(asked),
-        n=min(asked.fields, held // 2, 2 * refined),
+        comparison_sizes(settings),
+        n=min(settings.fields, held // 2, 2 * refined),
         refined=refined,
-        tested=min(asked.tested, training - 2 * refined),
+        tested=min(settings.tested, training - 2 * refined),
     )
     shortest = min(test.shape[1:-1], default=1)
-    return replace(sizes, separations=tuple(one for one in asked.separations if one < shortest))
+    return replace(sizes, separations=tuple(one for one in settings.separations if one < shortest))

@@ -25,7 +25,7 @@ class Posterior:
 
     Args:
         system: ``(parameter, points=None) -> physics.System``, on the data's grid or on one of ``points`` points.
-        prior: law of the initial field, a ``physics.GaussianField``.
+        prior: distribution of the initial field, a ``physics.GaussianField``.
         noise: standard deviation of the observations' errors, in the unit of the field.
         times: of the output.
         dt: step of the solver that made the data.
@@ -39,7 +39,7 @@ class Posterior:
             return jax.vmap(prior.condition(points[:, None], values[:, None], noise).sample)(keys)
 
         @cache
-        def carry(points: int | None, step: float, order: int) -> Any:
+        def solver_layer(points: int | None, step: float, order: int) -> Any:
             def one(u0: Any, value: Any) -> Any:
                 return solve(system(value, points), u0, self._times, dt=step, solver=_SOLVERS[order])
 
@@ -50,7 +50,7 @@ class Posterior:
             pairs = jax.vmap(lambda a, b: defect(system(value), a, b, dt, steps=steps))
             return (pairs(trajectory[:-1], trajectory[1:]) ** 2).mean() ** 0.5
 
-        self._given, self._carry = jax.jit(jax.vmap(given)), carry
+        self._given, self._solver_layer = jax.jit(jax.vmap(given)), solver_layer
         self._mismatch = jax.jit(jax.vmap(jax.vmap(mismatch, in_axes=(0, None))))
         self._free = jax.jit(jax.vmap(prior.sample))
 
@@ -73,8 +73,8 @@ class Posterior:
         dt: float | None = None,
         order: int = 4,
     ) -> np.ndarray:
-        """Carry (cases, members, *grid, c) to the output times, (cases, members, time, *grid, c)."""
-        program = self._carry(points, self._dt if dt is None else dt, order)
+        """Advance (cases, members, *grid, c) to the output times, (cases, members, time, *grid, c)."""
+        program = self._solver_layer(points, self._dt if dt is None else dt, order)
         return np.asarray(program(initial, np.asarray(parameter, np.float32)))
 
     def defects(self, ensembles: np.ndarray, parameter: np.ndarray) -> np.ndarray:

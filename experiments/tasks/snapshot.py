@@ -1,7 +1,7 @@
 """Task ``snapshot``: draw single fields from a system's invariant measure.
 
 The data are fields of independent trajectories after the spin-up, a sample is ``Phi_tau(G(z))``, and the comparison
-asks whether a set of samples can be told from a set of solver fields.
+asks whether a set of samples can be distinguished from a set of solver fields.
 """
 
 from __future__ import annotations
@@ -55,38 +55,40 @@ class Snapshot(Task):
         from physics import StochasticSystem
 
         super().check(config)
-        if isinstance(self.system(config), StochasticSystem) and config.carry.tau > 0:
+        if isinstance(self.system(config), StochasticSystem) and config.solver_layer.tau > 0:
             raise UserError(
-                f"--carry.tau {config.carry.tau:g}: the solver of a stochastic system is no layer, since its noise is "
+                f"--solver_layer.tau {config.solver_layer.tau:g}: the solver of a stochastic system is no "
+                f"layer, since its noise is "
                 "no function of the sample; give 0."
             )
-        asked, made = config.compare, config.data.trajectories
-        least = max(2 * asked.fields, 2 * asked.refined)
+        settings, made = config.compare, config.data.trajectories
+        least = max(2 * settings.fields, 2 * settings.refined)
         if made[2] < least:
             raise UserError(
-                f"--compare.fields {asked.fields} and --compare.refined {asked.refined} need {least} test "
+                f"--compare.fields {settings.fields} and --compare.refined {settings.refined} need {least} test "
                 f"trajectories, but --data.trajectories makes {made[2]}: make more, or compare fewer fields."
             )
-        needed = max(asked.tested, asked.refined) + 2 * asked.refined
+        needed = max(settings.tested, settings.refined) + 2 * settings.refined
         if (have := made[0] * config.data.snapshots) < needed:
             raise UserError(
-                f"--compare.tested {asked.tested} and --compare.refined {asked.refined} need {needed} training fields, "
+                f"--compare.tested {settings.tested} and --compare.refined {settings.refined} need {needed} "
+                f"training fields, "
                 f"but --data.trajectories and --data.snapshots make {have}: make more, or test fewer samples."
             )
-        if asked.fields > 2 * asked.refined:
+        if settings.fields > 2 * settings.refined:
             raise UserError(
-                f"--compare.fields {asked.fields} is more than twice --compare.refined {asked.refined}: "
+                f"--compare.fields {settings.fields} is more than twice --compare.refined {settings.refined}: "
                 "compare fewer fields, or refine more."
             )
         shortest = min(config.data.points, default=1)
-        if max(asked.separations, default=0) >= shortest:
+        if max(settings.separations, default=0) >= shortest:
             raise UserError(
-                f"--compare.separations {max(asked.separations)} is no distance on {shortest} points; use at most "
+                f"--compare.separations {max(settings.separations)} is no distance on {shortest} points; use at most "
                 f"{shortest - 1}."
             )
         # Spectrum, values, correlation, sliced and kernel, the increments of each separation, and quantiles if any.
-        distances = 5 + bool(asked.quantiles) + len(set(asked.separations))
-        check_draws(config, int(np.ceil(distances / asked.level)), f"{distances} distances tested")
+        distances = 5 + bool(settings.quantiles) + len(set(settings.separations))
+        check_draws(config, int(np.ceil(distances / settings.level)), f"{distances} distances tested")
 
     def spec(self, config: ExperimentConfig) -> Any:
         """Single fields."""
@@ -113,7 +115,7 @@ class Snapshot(Task):
             # One field per held-out trajectory: the validation metric wants independent ones.
             validation=dataset.validation[:, 0],
             symmetries=system.symmetries,
-            carry=carry(system, config.carry.steps) if config.carry.tau > 0 else None,
+            solver_layer=solver_layer(system, config.solver_layer.steps) if config.solver_layer.tau > 0 else None,
             extent=system.grid.extent,
         )
 
@@ -133,8 +135,8 @@ class Snapshot(Task):
         from experiments.evaluation.snapshot import compare_snapshot
         from experiments.evaluation.verdict import verdict
 
-        system, asked = self.system(config), config.compare
-        sizes, key = comparison_sizes(asked), jax.random.key(asked.seed)
+        system, settings = self.system(config), config.compare
+        sizes, key = comparison_sizes(settings), jax.random.key(settings.seed)
         # Refused samples are part of the outcome; a few more are drawn so that enough others remain.
         fields, valid = trained.draw(key, sizes.drawn + sizes.drawn // 8)
         samples = np.where(valid.reshape(-1, *[1] * (fields.ndim - 1)), fields, np.nan)
@@ -145,9 +147,9 @@ class Snapshot(Task):
             dataset.train.reshape(-1, *system.field_shape),
             equation(system, refine),
             trained_on=config.data.trajectories[0],
-            layer_time=config.carry.tau,
+            layer_time=config.solver_layer.tau,
             sizes=sizes,
-            times=asked.refine,
+            times=settings.refine,
             cost=self._cost(config, dataset, trained, seconds),
             evolve=lambda start: _evolve(refine, start, system),
             baselines=baselines,
@@ -156,7 +158,7 @@ class Snapshot(Task):
         comparison = Comparison(
             title="",
             verdict=verdict(sections),
-            n=asked.fields,
+            n=settings.fields,
             sections=sections,
             step=trained.step,
             data_seed=config.data.seed,
@@ -171,26 +173,28 @@ class Snapshot(Task):
         from experiments.evaluation.cost import Candidate
         from experiments.evaluation.snapshot import CostInputs
 
-        asked = config.compare
-        key = jax.random.key(asked.seed)
+        settings = config.compare
+        key = jax.random.key(settings.seed)
         start_key = jax.random.fold_in(key, 2)
         spin_up = float(dataset.times[0])
         system = self.system(config)
         refine = refiner(system, dataset.dt)
         solvers = Solvers(self, config, dataset)
-        offered = (self.settings or along_trajectories)(config) if asked.search else ()
+        offered = (self.settings or along_trajectories)(config) if settings.search else ()
         return CostInputs(
             draw=lambda n: trained.draw(key, n).fields,
-            draw_bare=(lambda n: trained.draw_uncarried(key, n).fields) if config.carry.tau > 0 else None,
+            draw_without_solver=(lambda n: trained.draw_without_solver(key, n).fields)
+            if config.solver_layer.tau > 0
+            else None,
             reference=lambda n: refine(initial_fields(system, n, start_key), spin_up),
             candidates=lambda n: [Candidate(one, partial(solvers.fields, one, n)) for one in offered],
             data_seconds=seconds["data"],
             training_seconds=seconds["training"],
-            repeats=asked.repeats,
+            repeats=settings.repeats,
         )
 
     def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
-        """Draw fields with coordinates, carried on by ``refine`` where asked for."""
+        """Draw fields with coordinates, advanced by ``refine`` where asked for."""
         system = self.system(config)
         refine_by = refiner(system, dataset.dt)
         names = AXES[: system.grid.ndim]
@@ -207,7 +211,7 @@ class Snapshot(Task):
                 system.channels,
                 attrs={
                     "system": system.name,
-                    "carry": config.carry.tau,
+                    "solver_layer": config.solver_layer.tau,
                     "refine": refine,
                     "step": trained.step,
                 },
@@ -242,10 +246,10 @@ class Solvers:
         stride = setting["stride"]
         members = min(n, _TRAJECTORIES) if stride else n
         begin = on_grid(self._begin(setting["start"], members), system.grid, coarse.grid)
-        carry_on = _shared_refiner(coarse, dt, solver, min(members, _CHUNK))
-        taken = [carry_on(begin, setting["spin_up"]) if setting["spin_up"] > 0 else begin]
+        advance = _shared_refiner(coarse, dt, solver, min(members, _CHUNK))
+        taken = [advance(begin, setting["spin_up"]) if setting["spin_up"] > 0 else begin]
         while len(taken) * members < n:
-            taken.append(carry_on(taken[-1], stride))
+            taken.append(advance(taken[-1], stride))
         fields = on_grid(np.concatenate(taken)[:n], coarse.grid, system.grid)
         if setting["finish"] > 0:
             fields = _shared_refiner(system, self.dataset.dt, None, _CHUNK)(fields, setting["finish"])
@@ -269,20 +273,20 @@ class Solvers:
 
 
 def along_trajectories(config: ExperimentConfig) -> list[dict[str, Any]]:
-    """Return solvers that any system has: stored fields carried on, and fields taken along few trajectories.
+    """Return solvers that any system has: stored fields advanced, and fields taken along few trajectories.
 
-    Beside them Gaussian fields, carried on for a while. For systems whose fields come from one invariant measure the
-    fields along trajectories are the strong ones: after the spin-up a field costs a stride. Where the law changes with
-    time only the stored fields can be as good.
+    Beside them Gaussian fields, advanced for a while. For systems whose fields come from one invariant measure the
+    fields along trajectories are the strong ones: after the spin-up a field costs a stride. Where the distribution
+    changes with time only the stored fields can be as good.
     """
     names = ("start", "points", "dt", "order", "spin_up", "stride", "finish")
-    dt, tau = config.data.dt, config.carry.tau
+    dt, tau = config.data.dt, config.solver_layer.tau
     spin_up, stride = config.data.spin_up or 200 * dt, config.data.stride or 50 * dt
     bank = [("bank", None, step, None, tau or 10 * dt, None, 0.0) for step in (dt, 2 * dt)]
     strides = [
         ("initial", None, step, None, spin_up, share * stride, 0.0) for step in (dt, 2 * dt) for share in (0.25, 1.0)
     ]
-    # What is told easily is no rival of a good generator, and the rival of a bad one.
+    # What is easily distinguished is no rival of a good generator, and the rival of a bad one.
     gaussian = [("gaussian", None, dt, None, steps * dt, None, 0.0) for steps in (0, 20, 100)]
     return [dict(zip(names, one)) for one in [*gaussian, *bank, *strides]]
 
@@ -293,22 +297,22 @@ def _shared_refiner(system: Any, dt: float, solver: Any, chunk: int) -> Callable
     return refiner(system, dt, solver, chunk=chunk)
 
 
-def comparison_sizes(asked: Any) -> Any:
+def comparison_sizes(settings: Any) -> Any:
     """Return the sizes that the section ``compare`` asks for."""
     from experiments.evaluation.snapshot import Sizes
 
     return Sizes(
-        n=asked.fields,
-        draws=asked.draws,
-        tested=asked.tested,
-        refined=asked.refined,
-        relabellings=asked.relabellings,
-        level=asked.level,
-        separations=asked.separations,
-        quantiles=asked.quantiles,
-        directions=asked.projections,
-        resolved=asked.resolved,
-        seed=asked.seed,
+        n=settings.fields,
+        draws=settings.draws,
+        tested=settings.tested,
+        refined=settings.refined,
+        relabellings=settings.relabellings,
+        level=settings.level,
+        separations=settings.separations,
+        quantiles=settings.quantiles,
+        directions=settings.projections,
+        resolved=settings.resolved,
+        seed=settings.seed,
     )
 
 
@@ -336,12 +340,12 @@ def equation(system: Any, refine: Callable[[np.ndarray, float], np.ndarray]) -> 
 
 
 def _homogeneous(system: Any) -> bool:
-    """Whether the law is the same everywhere on a periodic grid."""
+    """Whether the distribution is the same everywhere on a periodic grid."""
     every = set(range(system.grid.ndim))
     return bool(every) and system.grid.periodic and set(system.symmetries.shift_axes) == every
 
 
-def carry(system: Any, steps: int) -> Callable[..., Any]:
+def solver_layer(system: Any, steps: int) -> Callable[..., Any]:
     """Return ``(samples, condition, tau) -> (samples, valid)``: the solver over tau in ``steps`` steps."""
     import jax
     import jax.numpy as jnp
@@ -349,9 +353,9 @@ def carry(system: Any, steps: int) -> Callable[..., Any]:
     from physics import advance
 
     def run(samples: Any, condition: Any, tau: Any) -> tuple[Any, Any]:
-        carried = jax.vmap(lambda u: advance(system, u, tau / steps, steps, adjoint="stages"))(samples)
-        axes = tuple(range(1, carried.ndim))
-        return carried, jnp.isfinite(carried).all(axis=axes)
+        advanced = jax.vmap(lambda u: advance(system, u, tau / steps, steps, adjoint="stages"))(samples)
+        axes = tuple(range(1, advanced.ndim))
+        return advanced, jnp.isfinite(advanced).all(axis=axes)
 
     return run
 
@@ -417,11 +421,11 @@ def refiner(
         out = []
         for start in range(0, len(fields), chunk):
             part = np.asarray(fields[start : start + chunk], np.float32)
-            carried = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
+            advanced = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
             for block in blocks:
                 keys = jax.random.split(jax.random.key(next(calls)), chunk) if stochastic else None
-                carried = block(carried, keys)
-            out.append(np.asarray(carried)[: len(part)])
+                advanced = block(advanced, keys)
+            out.append(np.asarray(advanced)[: len(part)])
         return np.concatenate(out)
 
     return run
@@ -430,7 +434,7 @@ def refiner(
 def _evolve(
     refine: Callable[[np.ndarray, float], np.ndarray], start: np.ndarray, system: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Carry fields on for a picture in space and time; returns times and (fields, time, *grid, C)."""
+    """Advance fields for a picture in space and time; returns times and (fields, time, *grid, C)."""
     every = 5 * system.recommended_dt
     frames = [start]
     for _ in range(_FRAMES):

@@ -59,7 +59,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def problem(self, config: ExperimentConfig, dataset: Any) -> Any:
-        """Return the ``gan.Problem``: training samples, conditions, symmetries, carry and penalties."""
+        """Return the ``gan.Problem``: training samples, conditions, symmetries, solver layer and penalties."""
 
     @abc.abstractmethod
     def compare(

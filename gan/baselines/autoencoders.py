@@ -42,11 +42,11 @@ def _encoder(fit: Fit, outputs: int) -> tuple[Any, Any]:
 
 def autoencoder(fit: Fit) -> Baseline:
     """Fit an autoencoder by squared error, then a mixture of ten Gaussians to its codes."""
-    networks, decoder, rest = fit.network({}, fit.recipe.training.seed)
+    networks, decoder, network_state = fit.network({}, fit.recipe.training.seed)
     encode, encoder = _encoder(fit, math.prod(networks.latent))
 
     def decode(params: Any, codes: Array, condition: dict[str, Array]) -> Array:
-        return networks.generate(params["decoder"], rest, codes.reshape((-1, *networks.latent)), condition)
+        return networks.generate(params["decoder"], network_state, codes.reshape((-1, *networks.latent)), condition)
 
     def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
         codes = encode(params["encoder"], real, condition)
@@ -74,12 +74,12 @@ def autoencoder(fit: Fit) -> Baseline:
 
 def variational_autoencoder(fit: Fit) -> Baseline:
     """Fit decoder, encoder and the likelihood's standard deviations by the variational bound."""
-    networks, decoder, rest = fit.network({}, fit.recipe.training.seed)
+    networks, decoder, network_state = fit.network({}, fit.recipe.training.seed)
     size, channels = math.prod(networks.latent), fit.problem.spec.channels
     encode, encoder = _encoder(fit, 2 * size)
 
     def decode(params: Any, codes: Array, condition: dict[str, Array]) -> Array:
-        return networks.generate(params["decoder"], rest, codes.reshape((-1, *networks.latent)), condition)
+        return networks.generate(params["decoder"], network_state, codes.reshape((-1, *networks.latent)), condition)
 
     def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
         mean, log_std = jnp.split(encode(params["encoder"], real, condition), 2, axis=-1)

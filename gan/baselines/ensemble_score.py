@@ -25,11 +25,11 @@ def ensemble_score(fit: Fit) -> Baseline:
     """
     if not fit.problem.condition:
         raise ValueError("An ensemble score needs a condition: leave it out for an unconditional problem.")
-    networks, start, rest = fit.network({}, fit.recipe.training.seed)
+    networks, start, network_state = fit.network({}, fit.recipe.training.seed)
     draws = fit.recipe.game.ensemble_draws
 
     def generate(params: Any, latents: Array, condition: dict[str, Array]) -> Array:
-        return networks.generate(params, rest, latents, condition)
+        return networks.generate(params, network_state, latents, condition)
 
     def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
         latents = jax.random.normal(key, (draws * len(real), *networks.latent))

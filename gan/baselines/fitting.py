@@ -65,7 +65,7 @@ class Fit:
     """One problem with one recipe, ready for baselines to be fitted.
 
     Args:
-        problem: as for the training of the generator; carry and penalties are not used.
+        problem: as for the training of the generator; solver layer and penalties are not used.
         recipe: its network, batch, updates, seed and averaging.
         progress: called with (done, total, what).
     """
@@ -79,14 +79,14 @@ class Fit:
         """Build the generator's network for normalised samples, with further conditions by name.
 
         Returns:
-            the functions, the parameters, and the rest of the network's state.
+            the functions, the parameters, and the state of the network.
         """
         spec = self.problem.spec
         spec = spec._replace(conditions={**spec.conditions, **more})
         normalizers = {**self.conditions, **{name: Normalizer.identity(shape[-1]) for name, shape in more.items()}}
         unchanged = Normalizer.identity(spec.channels)
         networks, players = build(self.recipe.network, spec, unchanged, normalizers, seed=seed)
-        return networks, players.generator.params, players.generator.rest
+        return networks, players.generator.params, players.generator.state
 
     def minimise(self, loss: Loss, params: Any, what: str) -> tuple[Any, float]:
         """Minimise a loss by Adam with a cosine decay; return the averaged parameters and the seconds it took."""

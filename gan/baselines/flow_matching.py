@@ -21,12 +21,12 @@ EVALUATIONS = (1, 4, 20)
 def flow_matching(fit: Fit) -> dict[str, Baseline]:
     """Fit one velocity field; return a baseline for each number of evaluations."""
     shape = fit.problem.spec.shape
-    networks, start, rest = fit.network({"noised": shape, "time": (1,)}, fit.recipe.training.seed)
+    networks, start, network_state = fit.network({"noised": shape, "time": (1,)}, fit.recipe.training.seed)
 
     def velocity(params: Any, x: Array, time: Array, condition: dict[str, Array]) -> Array:
         # Time from -1 to 1, as large as the other inputs; the latent is not needed.
         given = {**condition, "noised": x, "time": 2.0 * time[:, None] - 1.0}
-        return networks.generate(params, rest, jnp.zeros((len(x), *networks.latent)), given)
+        return networks.generate(params, network_state, jnp.zeros((len(x), *networks.latent)), given)
 
     def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
         noise_key, time_key = jax.random.split(key)

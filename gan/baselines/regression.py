@@ -18,10 +18,10 @@ def regression(fit: Fit) -> Baseline:
     """
     if not fit.problem.condition:
         raise ValueError("Regression needs a condition: leave it out for an unconditional problem.")
-    networks, start, rest = fit.network({}, fit.recipe.training.seed)
+    networks, start, network_state = fit.network({}, fit.recipe.training.seed)
 
     def predict(params: Any, count: int, condition: dict[str, Array]) -> Array:
-        return networks.generate(params, rest, jnp.zeros((count, *networks.latent)), condition)
+        return networks.generate(params, network_state, jnp.zeros((count, *networks.latent)), condition)
 
     def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
         return jnp.mean((predict(params, len(real), condition) - real) ** 2)

@@ -41,7 +41,7 @@ class Blueprint:
 
 
 class Training(NamedTuple):
-    """What a network is told in training and not when samples are drawn.
+    """What a network receives in training and not when samples are drawn.
 
     Attributes:
         keys: one random key for each sample, so that what is dropped does not depend on the count of devices.

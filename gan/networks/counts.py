@@ -44,7 +44,7 @@ def network_counts(config: NetworkConfig, spec: SampleSpec) -> dict[str, Count]:
 
     condition = {name: one(shape) for name, shape in spec.conditions.items()}
     counts = {}
-    passes = {"generator": (networks.generate, networks.latent), "discriminator": (networks.judge, spec.shape)}
+    passes = {"generator": (networks.generate, networks.latent), "discriminator": (networks.classify, spec.shape)}
     for name, (function, shape) in passes.items():
         player = getattr(players, name)
         analysis = jax.jit(function).lower(*player, one(shape), condition).cost_analysis() or {}

@@ -38,8 +38,8 @@ KINDS = {
         "gan.networks.resnet",
         "ResidualGenerator",
         "ResidualDiscriminator",
-        generator_reads=("bare", "kernel", "latent_local"),
-        discriminator_reads=("bare", "kernel"),
+        generator_reads=("plain_levels", "kernel", "latent_local"),
+        discriminator_reads=("plain_levels", "kernel"),
     ),
     "mlp": Kind(
         "gan.networks.mlp",
@@ -56,7 +56,7 @@ KINDS = {
         discriminator_reads=("batch_norm", "dropout"),
     ),
     "unet": Kind(
-        "gan.networks.unet", "UNetGenerator", "residual", generator_reads=("bare", "kernel"), field_latent=True
+        "gan.networks.unet", "UNetGenerator", "residual", generator_reads=("plain_levels", "kernel"), field_latent=True
     ),
     "fno": Kind(
         "gan.networks.fno",
@@ -84,9 +84,9 @@ def readers(option: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def player_kinds(generator: str, discriminator: str = MATCHING) -> tuple[str, str]:
     """Return the kind that the generator is of, and the one that the discriminator is of, which may be borrowed."""
-    judge = generator if discriminator == MATCHING else discriminator
-    borrowed = KINDS[judge].discriminator
-    return generator, borrowed if borrowed in KINDS else judge
+    discriminator_kind = generator if discriminator == MATCHING else discriminator
+    borrowed = KINDS[discriminator_kind].discriminator
+    return generator, borrowed if borrowed in KINDS else discriminator_kind
 
 
 def player_classes(generator: str, discriminator: str = MATCHING) -> tuple[Any, Any]:

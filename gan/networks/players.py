@@ -1,12 +1,12 @@
 """The two players as pure functions: built once from the configuration and the shape of the samples.
 
-NNX modules are split once into a graph definition, parameters and the rest, and from then on only pure
+NNX modules are split once into a graph definition, parameters and all other state, and from then on only pure
 functions over plain dictionaries remain. The generator's output is physical: network, smooth bound (only
 before a solver), normaliser, hard constraint, in that order, the constraint last so that it holds exactly.
 The discriminator sees normalised fields. A trajectory ``(time, *grid, C)`` is folded into channels inside.
 
-``Player.rest`` holds, where there are any, ``"state"``, what the network itself carries (batch statistics), and
-``"spectral"``, the vectors of spectral normalisation. A pass in training returns the rest of the next step; a
+``Player.state`` holds, where there are any, ``"variables"``, what the network itself carries (batch statistics), and
+``"spectral"``, the vectors of spectral normalisation. A pass in training returns the state of the next step; a
 pass without training changes nothing.
 """
 
@@ -126,28 +126,30 @@ class Networks:
     def generate(
         self,
         params: Any,
-        rest: Any,
+        network_state: Any,
         latent: Float[Array, "batch *latent"],
         condition: Conditions | None = None,
     ) -> Float[Array, "batch *shape"]:
         """Return the generator's output in physical units, before any solver."""
-        return self.generating(params, rest, latent, condition, None)[0]
+        return self.generate_with_state(params, network_state, latent, condition, None)[0]
 
-    def generating(
+    def generate_with_state(
         self,
         params: Any,
-        rest: Any,
+        network_state: Any,
         latent: Float[Array, "batch *latent"],
         condition: Conditions | None,
         training: Training | None,
     ) -> tuple[Float[Array, "batch *shape"], Any]:
-        """Return the generator's output and the rest of the next step."""
+        """Return the generator's output and the state of the next step."""
         if self.spec.trajectory and len(self.latent) > 1:
             latent = fold_time(latent)
-        x, rest = _pass(self.generator_graph, params, rest, (latent, *self._inputs(condition)), training)
+        x, network_state = _pass(
+            self.generator_graph, params, network_state, (latent, *self._inputs(condition)), training
+        )
         if self.spec.trajectory:
             x = unfold_time(x, self.spec.times)
-        return self._physical(x), rest
+        return self._physical(x), network_state
 
     def _physical(self, x: Float[Array, "batch *made"]) -> Float[Array, "batch *shape"]:
         ndim = len(self.spec.grid)
@@ -165,63 +167,65 @@ class Networks:
             return curl(x * scale, self.spec.extent)
         return self.normalizer.denormalize(x)
 
-    def judge(
+    def classify(
         self,
         params: Any,
-        rest: Any,
+        network_state: Any,
         samples: Float[Array, "batch *shape"],
         condition: Conditions | None = None,
     ) -> Float[Array, " batch"]:
         """Return the discriminator's logits of **normalised** samples."""
-        return self.judging(params, rest, samples, condition, None)[0]
+        return self.classify_with_state(params, network_state, samples, condition, None)[0]
 
-    def judging(
+    def classify_with_state(
         self,
         params: Any,
-        rest: Any,
+        network_state: Any,
         samples: Float[Array, "batch *shape"],
         condition: Conditions | None,
         training: Training | None,
     ) -> tuple[Float[Array, " batch"], Any]:
-        """Return the logits of normalised samples and the rest of the next step."""
+        """Return the logits of normalised samples and the state of the next step."""
         x = fold_time(samples) if self.spec.trajectory else samples
-        return _pass(self.discriminator_graph, params, rest, (x, *self._inputs(condition)), training)
+        return _pass(self.discriminator_graph, params, network_state, (x, *self._inputs(condition)), training)
 
 
-def _pass(graph: Any, params: Any, rest: Any, inputs: tuple[Any, ...], training: Training | None) -> tuple[Array, Any]:
-    """Run a network; return its output and the rest of the next step, unchanged without training."""
-    ready = spectral.normalized(params, rest["spectral"]) if "spectral" in rest else params
-    module = nnx.merge(graph, ready, rest.get("state", {}))
+def _pass(
+    graph: Any, params: Any, network_state: Any, inputs: tuple[Any, ...], training: Training | None
+) -> tuple[Array, Any]:
+    """Run a network; return its output and the state of the next step, unchanged without training."""
+    ready = spectral.normalized(params, network_state["spectral"]) if "spectral" in network_state else params
+    module = nnx.merge(graph, ready, network_state.get("variables", {}))
     output = module(*inputs, training)
     if training is None:
-        return output, rest
-    following = dict(rest)
-    if "state" in rest:
+        return output, network_state
+    following = dict(network_state)
+    if "variables" in network_state:
         _, _, state = nnx.split(module, nnx.Param, ...)
-        following["state"] = jax.lax.stop_gradient(nnx.to_pure_dict(state))
-    if "spectral" in rest:
-        following["spectral"] = spectral.advanced(params, rest["spectral"])
+        following["variables"] = jax.lax.stop_gradient(nnx.to_pure_dict(state))
+    if "spectral" in network_state:
+        following["spectral"] = spectral.advanced(params, network_state["spectral"])
     return output, following
 
 
-def average_rest(params: Any, average: Any, rest: Any, share: Float[Array, ""]) -> Any:
-    """Return the rest that belongs to averaged parameters, after one more step.
+def average_state(params: Any, average: Any, network_state: Any, share: Float[Array, ""]) -> Any:
+    """Return the state that belongs to averaged parameters, after one more step.
 
     Statistics of the network are averaged as its parameters are; the vectors of spectral normalisation follow the
     averaged kernels by power iteration, because an average of unit vectors is none.
 
     Args:
         params: averaged parameters.
-        average: their rest so far.
-        rest: of the parameters in training.
+        average: their state so far.
+        network_state: of the parameters in training.
         share: weight of the newest.
     """
-    following = dict(rest)
-    if "state" in rest:
-        following["state"] = jax.tree.map(
-            lambda a, b: a + share.astype(b.dtype) * (b - a), average["state"], rest["state"]
+    following = dict(network_state)
+    if "variables" in network_state:
+        following["variables"] = jax.tree.map(
+            lambda a, b: a + share.astype(b.dtype) * (b - a), average["variables"], network_state["variables"]
         )
-    if "spectral" in rest:
+    if "spectral" in network_state:
         following["spectral"] = spectral.advanced(params, average["spectral"])
     return following
 
@@ -245,13 +249,13 @@ def _check_conditions(spec: SampleSpec) -> None:
 
 def _split(module: nnx.Module, normalized: bool, rng: np.random.Generator) -> tuple[Any, Player]:
     graph, trained, state = nnx.split(module, nnx.Param, ...)
-    params, rest = nnx.to_pure_dict(trained), {}
+    params, network_state = nnx.to_pure_dict(trained), {}
     if state:
-        rest["state"] = nnx.to_pure_dict(state)
+        network_state["variables"] = nnx.to_pure_dict(state)
     if normalized:
         params = spectral.without_zeros(params, rng)
-        rest["spectral"] = spectral.first_vectors(params)
-    return graph, Player(params, rest)
+        network_state["spectral"] = spectral.first_vectors(params)
+    return graph, Player(params, network_state)
 
 
 def build(

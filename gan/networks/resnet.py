@@ -16,7 +16,7 @@ runs the other way, sees condition fields as channels beside the sample, and con
 and Koyama 2018).
 
 A solver's grid is often finer than its fields need, and the blocks of the finest level are half of the work (of a line;
-three quarters of a plane). ``network.bare`` levels do without: the generator ends with interpolations, the
+three quarters of a plane). ``network.plain_levels`` levels do without: the generator ends with interpolations, the
 discriminator begins with the same filters. (Patches of points as channels cost as little and fail: what the generator
 then makes is rough, and gradients through the solver grow a hundredfold.)
 """
@@ -121,12 +121,12 @@ class ResidualDiscriminator(nnx.Module):
 
 
 def stages(plan: Blueprint, levels: Iterable[int]) -> nnx.List:
-    """Return the residual blocks of the given levels, 0 the finest; the ``network.bare`` finest have none."""
+    """Return the residual blocks of the given levels, 0 the finest; the ``network.plain_levels`` finest have none."""
     config, rules = plan.config, plan.rules
-    branches = (config.levels - config.bare) * config.blocks
+    branches = (config.levels - config.plain_levels) * config.blocks
 
     def stage(level: int) -> nnx.List:
-        count = config.blocks if level >= config.bare else 0
+        count = config.blocks if level >= config.plain_levels else 0
         return nnx.List([Block(config.width, config.kernel, rules, branches, plan.rng) for _ in range(count)])
 
     return nnx.List([stage(level) for level in levels])

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gan.optimizers.gradients import Field, Pair, mean_over_devices
+from gan.optimizers.gradients import GradientField, Pair, mean_over_devices
 from gan.optimizers.simultaneous import FieldAt, Simultaneous
 
 ADJUSTMENTS = ("consensus", "symplectic")
@@ -45,7 +45,7 @@ def shortened(change: Pair, limit: float, gradients: Pair) -> Pair:
 
 @dataclass(frozen=True)
 class Adjusted(Simultaneous):
-    """Simultaneous play against an adjusted field, each transform applied to its player's part of it.
+    """Simultaneous updates against an adjusted field, each transform applied to its player's part of it.
 
     Attributes:
         weight: of the adjustment, c above.
@@ -62,11 +62,13 @@ class Adjusted(Simultaneous):
             raise ValueError(f"adjustment = {self.adjustment!r} is not known: choose one of {', '.join(ADJUSTMENTS)}.")
 
     @property
-    def play(self) -> str:
+    def scheme(self) -> str:
         """What a configuration calls it."""
         return self.adjustment
 
-    def move(self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None) -> tuple[Pair, Pair, Field]:
+    def move(
+        self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None
+    ) -> tuple[Pair, Pair, GradientField]:
         """Move both players at once against the adjusted field."""
         field = field_at(point, axis_name)
         # The products are averaged over devices, not the linearised field: nothing is differentiated through a mean.

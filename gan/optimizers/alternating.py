@@ -1,9 +1,9 @@
-"""Alternating gradient play over any two optax transforms.
+"""Alternating gradient updates over any two optax transforms.
 
 One update is a number of discriminator (critic) steps, each on its own slice of the batch, then one
 generator step that already sees the new discriminator.
 
-Reference for the difference to simultaneous play: Mescheder, Geiger and Nowozin 2018, lemmas 2.4 and 2.5.
+Reference for the difference to simultaneous updates: Mescheder, Geiger and Nowozin 2018, lemmas 2.4 and 2.5.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gan.optimizers.gradients import Pair, discriminator_gradient, first_states,
 
 @dataclass(frozen=True)
 class Alternating:
-    """Alternating play.
+    """Alternating updates.
 
     Attributes:
         generator: optax transform of the generator.
@@ -64,13 +64,15 @@ class Alternating:
         # Unrolled: convolution gradients inside a compiled loop run about 100 times slower on a CPU.
         for index in range(self.critic_steps):
             part, step_key = slice_batch(batch, index), jax.random.fold_in(key, index)
-            draw_key, judge_key = jax.random.split(step_key)
-            draw, _ = game.draw(generator.params, generator.rest, part, draw_key)
-            gradient, metrics, rest = discriminator_gradient(game, discriminator, draw, judge_key, axis_name)
+            draw_key, discriminator_key = jax.random.split(step_key)
+            draw, _ = game.draw(generator.params, generator.state, part, draw_key)
+            gradient, metrics, network_state = discriminator_gradient(
+                game, discriminator, draw, discriminator_key, axis_name
+            )
             updates, opt_d = self.discriminator.update(gradient, opt_d, discriminator.params)
-            discriminator = Player(optax.apply_updates(discriminator.params, updates), rest)
+            discriminator = Player(optax.apply_updates(discriminator.params, updates), network_state)
         last = slice_batch(batch, self.critic_steps - 1)
-        gradient, more, _, rest = generator_gradient(
+        gradient, more, _, network_state = generator_gradient(
             game,
             Players(generator, discriminator),
             last,
@@ -78,7 +80,7 @@ class Alternating:
             axis_name,
         )
         updates, opt_g = self.generator.update(gradient, opt_g, generator.params)
-        generator = Player(optax.apply_updates(generator.params, updates), rest)
+        generator = Player(optax.apply_updates(generator.params, updates), network_state)
         return (
             Players(generator, discriminator),
             Pair(opt_g, opt_d),

@@ -132,7 +132,7 @@ class Competitive:
             raise ValueError(
                 "Competitive gradient descent by conjugate gradients needs a zero-sum game, and this one's losses "
                 "do not add up to zero: choose game.objective minimax, wasserstein or relativistic_minimax, or "
-                "optimizer.play = 'competitive_general_sum'."
+                "optimizer.scheme = 'competitive_general_sum'."
             )
         field = vector_field(game, players, part, key, axis_name)
         gradients = Pair(*(self._clipped(gradient) for gradient in field.gradients))
@@ -150,7 +150,7 @@ class Competitive:
             "inner_residual": solution.residual,
         }
         return (
-            with_parameters(players, optax.tree.add(point, step), field.rests),
+            with_parameters(players, optax.tree.add(point, step), field.network_states),
             CompetitiveState(Pair(size_x, size_y), step),
             mean_over_devices(metrics, axis_name),
         )
@@ -206,17 +206,17 @@ class Competitive:
 
 def adversarial_losses(game: Game, players: Players, part: Batch, key: Array) -> tuple[Any, Any]:
     """Return both players' adversarial terms as functions of (x, y), with the draws of :func:`vector_field`."""
-    draw_key, judge_key = jax.random.split(key)
-    rest = players.discriminator.rest
+    draw_key, discriminator_key = jax.random.split(key)
+    network_state = players.discriminator.state
 
     def drawn(x: Any) -> Any:
-        return game.draw(x, players.generator.rest, part, draw_key)[0]
+        return game.draw(x, players.generator.state, part, draw_key)[0]
 
     def generator_loss(x: Any, y: Any) -> Array:
-        return game.fool(y, rest, drawn(x), judge_key)
+        return game.generator_loss(y, network_state, drawn(x), discriminator_key)
 
     def discriminator_loss(x: Any, y: Any) -> Array:
-        return game.judge(y, rest, drawn(x), judge_key).adversarial
+        return game.discriminator_loss(y, network_state, drawn(x), discriminator_key).adversarial
 
     return generator_loss, discriminator_loss
 

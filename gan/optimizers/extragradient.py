@@ -1,4 +1,4 @@
-"""Extragradient play over any two optax transforms (Korpelevich 1976; Gidel et al. 2019, section 3.2, algorithm 4).
+"""Extragradient updates over any two optax transforms (Korpelevich 1976; Gidel et al. 2019, section 3.2, algorithm 4).
 
 Both players look ahead, and go from where they were against the gradients that they find there:
 
@@ -11,27 +11,29 @@ With Adam in place of plain steps both gradients enter the moments, as in algori
 is asked twice in an update. Both evaluations see the same data and latents: with fresh ones for the second the
 method can leave a bilinear game (Mishchenko et al. 2020).
 
-Cost of a step: twice that of simultaneous play.
+Cost of a step: twice that of simultaneous updates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gan.optimizers.gradients import Field, Pair
+from gan.optimizers.gradients import GradientField, Pair
 from gan.optimizers.simultaneous import FieldAt, Simultaneous
 
 
 @dataclass(frozen=True)
 class Extragradient(Simultaneous):
-    """Extragradient play; each transform is used twice in an update."""
+    """Extragradient updates; each transform is used twice in an update."""
 
     @property
-    def play(self) -> str:
+    def scheme(self) -> str:
         """What a configuration calls it."""
         return "extragradient"
 
-    def move(self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None) -> tuple[Pair, Pair, Field]:
+    def move(
+        self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None
+    ) -> tuple[Pair, Pair, GradientField]:
         """Extrapolate, then move both players; what is logged belongs to the extrapolated point."""
         here = field_at(point, axis_name)
         ahead, state = self.stepped(here.gradients, state, point)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from gan.game import Batch, Draw, Game, Player, Players, slice_batch
+from gan.game import Batch, Game, GeneratedBatch, Player, Players, slice_batch
 
 Scalars = dict[str, Array]
 
@@ -28,17 +28,17 @@ class Pair(NamedTuple):
     discriminator: Any
 
 
-class Field(NamedTuple):
+class GradientField(NamedTuple):
     """Both players' gradients at one point, with the same samples.
 
     Attributes:
         gradients: of each player's own loss, averaged over devices.
-        rests: new rest of each player's network.
+        network_states: new state of each player's network.
         metrics: scalars to log, not yet averaged over devices.
     """
 
     gradients: Pair
-    rests: Pair
+    network_states: Pair
     metrics: Scalars
 
 
@@ -52,10 +52,12 @@ def parameters(players: Players) -> Pair:
     return Pair(players.generator.params, players.discriminator.params)
 
 
-def with_parameters(players: Players, params: Pair, rests: Pair | None = None) -> Players:
-    """Return the players with other parameters and, if given, another rest of their networks."""
-    rests = rests or Pair(players.generator.rest, players.discriminator.rest)
-    return Players(Player(params.generator, rests.generator), Player(params.discriminator, rests.discriminator))
+def with_parameters(players: Players, params: Pair, network_states: Pair | None = None) -> Players:
+    """Return the players with other parameters and, if given, another state of their networks."""
+    network_states = network_states or Pair(players.generator.state, players.discriminator.state)
+    return Players(
+        Player(params.generator, network_states.generator), Player(params.discriminator, network_states.discriminator)
+    )
 
 
 def first_states(
@@ -75,98 +77,99 @@ def stepped(transforms: Pair, gradients: Pair, states: Pair, params: Pair) -> tu
     return Pair(*moved), Pair(*new)
 
 
-def refuse_critic_steps(count: int, play: str) -> None:
-    """Refuse more than one critic step in a play in which both players move at once.
+def refuse_critic_steps(count: int, scheme: str) -> None:
+    """Refuse more than one critic step in an update scheme in which both players move at once.
 
     Raises:
         ValueError: ``count`` is not 1.
     """
     if count != 1:
         raise ValueError(
-            f"game.critic_steps = {count} cannot be played with optimizer.play = {play!r}, in which both players move "
-            "at once: set it to 1, or choose optimizer.play = 'alternating'."
+            f"game.critic_steps = {count} cannot be played with optimizer.scheme = {scheme!r}, in which both "
+            f"players move "
+            "at once: set it to 1, or choose optimizer.scheme = 'alternating'."
         )
 
 
-def only_slice(batch: Batch, play: str) -> Batch:
-    """Return the batch of a play in which both players move at once.
+def only_slice(batch: Batch, scheme: str) -> Batch:
+    """Return the batch of an update scheme in which both players move at once.
 
     Raises:
         ValueError: the batch holds several critic steps.
     """
-    refuse_critic_steps(batch.progress.shape[0], play)
+    refuse_critic_steps(batch.progress.shape[0], scheme)
     return slice_batch(batch, 0)
 
 
 def pulled_back_terms(
     game: Game, players: Players, batch: Batch, key: Array, axis_name: str | None
-) -> tuple[dict[str, Any], Scalars, Draw, Any]:
+) -> tuple[dict[str, Any], Scalars, GeneratedBatch, Any]:
     """Return the gradient of every term of the generator's loss by itself, averaged over devices.
 
     One pass of the generator and its solver serves all terms; each term costs one pull-back.
 
     Returns:
-        gradients by term name ("adversarial" and the penalties), values by name, the draw, the new rest.
+        gradients by term name ("adversarial" and the penalties), values by name, the draw, the new state.
     """
     generator, discriminator = players
-    draw_key, judge_key = jax.random.split(key)
+    draw_key, discriminator_key = jax.random.split(key)
 
-    def play(params: Any) -> tuple[Any, tuple[Draw, Any]]:
-        draw, rest = game.draw(params, generator.rest, batch, draw_key)
-        return draw.samples, (draw, rest)
+    def generate(params: Any) -> tuple[Any, tuple[GeneratedBatch, Any]]:
+        draw, network_state = game.draw(params, generator.state, batch, draw_key)
+        return draw.samples, (draw, network_state)
 
-    samples, pull, (draw, rest) = jax.vjp(play, generator.params, has_aux=True)
+    samples, pull, (draw, network_state) = jax.vjp(generate, generator.params, has_aux=True)
 
-    def adversarial(seen: Draw) -> Array:
-        return game.fool(discriminator.params, discriminator.rest, seen, judge_key)
+    def adversarial(seen: GeneratedBatch) -> Array:
+        return game.generator_loss(discriminator.params, discriminator.state, seen, discriminator_key)
 
     gradients, values = {}, {}
     for name, term in {"adversarial": adversarial, **game.generator_terms}.items():
         value, cotangent = jax.value_and_grad(lambda s, term=term: term(draw._replace(samples=s)))(samples)
         (gradient,) = pull(cotangent)
         gradients[name], values[name] = mean_over_devices(gradient, axis_name), value
-    return gradients, values, draw, rest
+    return gradients, values, draw, network_state
 
 
 def generator_gradient(
     game: Game, players: Players, batch: Batch, key: Array, axis_name: str | None
-) -> tuple[Any, Scalars, Draw, Any]:
-    """Return the gradient of the generator's whole loss, scalars to log, the draw and the new rest."""
-    gradients, values, draw, rest = pulled_back_terms(game, players, batch, key, axis_name)
+) -> tuple[Any, Scalars, GeneratedBatch, Any]:
+    """Return the gradient of the generator's whole loss, scalars to log, the draw and the new state."""
+    gradients, values, draw, network_state = pulled_back_terms(game, players, batch, key, axis_name)
     total = game.combine(gradients, batch.progress)
     metrics = {f"generator_{name}": value for name, value in values.items()}
     metrics["generator_loss"] = sum(values.values(), jnp.zeros(()))
     metrics |= {f"gradient_{name}": optax.global_norm(item) for name, item in gradients.items()}
     metrics["gradient_generator"] = optax.global_norm(total)
     metrics["invalid"] = 1.0 - jnp.mean(draw.valid.astype(jnp.float32))
-    return total, metrics, draw, rest
+    return total, metrics, draw, network_state
 
 
 def discriminator_gradient(
-    game: Game, discriminator: Player, draw: Draw, judge_key: Array, axis_name: str | None
+    game: Game, discriminator: Player, draw: GeneratedBatch, discriminator_key: Array, axis_name: str | None
 ) -> tuple[Any, Scalars, Any]:
-    """Return the gradient of the discriminator's whole loss, scalars to log and the new rest."""
+    """Return the gradient of the discriminator's whole loss, scalars to log and the new state."""
 
     def loss(params: Any) -> tuple[Array, Any]:
-        judgement = game.judge(params, discriminator.rest, draw, judge_key)
-        return judgement.adversarial + judgement.own, judgement
+        evaluated = game.discriminator_loss(params, discriminator.state, draw, discriminator_key)
+        return evaluated.adversarial + evaluated.own, evaluated
 
-    (value, judgement), gradient = jax.value_and_grad(loss, has_aux=True)(discriminator.params)
+    (value, evaluated), gradient = jax.value_and_grad(loss, has_aux=True)(discriminator.params)
     gradient = mean_over_devices(gradient, axis_name)
-    metrics = {f"discriminator_{name}": item for name, item in judgement.metrics.items()}
+    metrics = {f"discriminator_{name}": item for name, item in evaluated.metrics.items()}
     metrics |= {
         "discriminator_loss": value,
-        "discriminator_adversarial": judgement.adversarial,
+        "discriminator_adversarial": evaluated.adversarial,
         "gradient_discriminator": optax.global_norm(gradient),
     }
-    return gradient, metrics, judgement.rest
+    return gradient, metrics, evaluated.state
 
 
-def vector_field(game: Game, players: Players, batch: Batch, key: Array, axis_name: str | None) -> Field:
+def vector_field(game: Game, players: Players, batch: Batch, key: Array, axis_name: str | None) -> GradientField:
     """Return both players' gradients at one point; the discriminator judges the very samples that are pulled back."""
-    _, judge_key = jax.random.split(key)
-    generator, metrics, draw, generator_rest = generator_gradient(game, players, batch, key, axis_name)
-    discriminator, more, discriminator_rest = discriminator_gradient(
-        game, players.discriminator, draw, judge_key, axis_name
+    _, discriminator_key = jax.random.split(key)
+    generator, metrics, draw, generator_state = generator_gradient(game, players, batch, key, axis_name)
+    discriminator, more, discriminator_state = discriminator_gradient(
+        game, players.discriminator, draw, discriminator_key, axis_name
     )
-    return Field(Pair(generator, discriminator), Pair(generator_rest, discriminator_rest), more | metrics)
+    return GradientField(Pair(generator, discriminator), Pair(generator_state, discriminator_state), more | metrics)

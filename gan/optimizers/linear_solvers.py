@@ -64,9 +64,9 @@ def conjugate_gradients(
     r = right
     if guess is not None:
         seen = transposed(guess)
-        rest = optax.tree.sub(right, optax.tree.add(guess, product(seen)))
-        better = optax.tree.vdot(rest, rest) < size
-        x, image, r = (optax.tree.where(better, *pair) for pair in ((guess, x), (seen, image), (rest, right)))
+        residual = optax.tree.sub(right, optax.tree.add(guess, product(seen)))
+        better = optax.tree.vdot(residual, residual) < size
+        x, image, r = (optax.tree.where(better, *pair) for pair in ((guess, x), (seen, image), (residual, right)))
 
     def going(state: tuple[Any, ...]) -> Array:
         *_, squared, count = state
@@ -93,12 +93,12 @@ def gmres(matrix: Map, right: Any, guess: Any, budget: int, tolerance: float, un
     vectors. Orthogonalised twice by classical Gram-Schmidt; Givens rotations, multiplied up, keep the residual known
     at every iteration.
     """
-    start, rest = optax.tree.zeros_like(right), right
+    start, residual = optax.tree.zeros_like(right), right
     if guess is not None:
-        rest = optax.tree.sub(right, matrix(guess))
-        better = optax.tree.vdot(rest, rest) < optax.tree.vdot(right, right)
-        start, rest = (optax.tree.where(better, *pair) for pair in ((guess, start), (rest, right)))
-    flat, unravel = ravel_pytree(rest)
+        residual = optax.tree.sub(right, matrix(guess))
+        better = optax.tree.vdot(residual, residual) < optax.tree.vdot(right, right)
+        start, residual = (optax.tree.where(better, *pair) for pair in ((guess, start), (residual, right)))
+    flat, unravel = ravel_pytree(residual)
     length, size = jnp.linalg.norm(flat), optax.tree.norm(right)
     tiny = jnp.finfo(flat.dtype).tiny
     rows = jnp.arange(budget + 1)

@@ -1,4 +1,4 @@
-"""Simultaneous gradient play over any two optax transforms, with optimism if the transforms are optimistic.
+"""Simultaneous gradient updates over any two optax transforms, with optimism if the transforms are optimistic.
 
 With w = (theta, psi) and the vector field F(w) = (grad_theta L_G, grad_psi L_D), both players move at once from the
 same point,
@@ -10,7 +10,7 @@ At an equilibrium around which F is linear and -F has the eigenvalues lambda, on
 1 + h lambda, larger than one wherever lambda is imaginary; an optimistic one has
 (1 + 2 h lambda +- sqrt(1 + 4 h^2 lambda^2)) / 2, smaller than one there for h |lambda| < 1/sqrt(3).
 
-Cost of a step: one pass of the generator, which alternating play makes twice.
+Cost of a step: one pass of the generator, which alternating updates make twice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jaxtyping import Array
 
 from gan.game import Batch, Game, Players
 from gan.optimizers.gradients import (
-    Field,
+    GradientField,
     Pair,
     first_states,
     mean_over_devices,
@@ -34,13 +34,13 @@ from gan.optimizers.gradients import (
     with_parameters,
 )
 
-FieldAt = Callable[[Pair, str | None], Field]
+FieldAt = Callable[[Pair, str | None], GradientField]
 """(parameters, mapped axis to average over) -> the vector field there, with the samples of this update."""
 
 
 @dataclass(frozen=True)
 class Simultaneous:
-    """Simultaneous play; optimistic if both transforms are. Other plays at once differ in :meth:`move` alone.
+    """Simultaneous updates; optimistic if both transforms are. Other updates at once differ in :meth:`move` alone.
 
     Attributes:
         generator: optax transform of the generator.
@@ -51,7 +51,7 @@ class Simultaneous:
     discriminator: optax.GradientTransformation
 
     @property
-    def play(self) -> str:
+    def scheme(self) -> str:
         """What a configuration calls it."""
         return "simultaneous"
 
@@ -73,15 +73,21 @@ class Simultaneous:
         Raises:
             ValueError: the batch holds several critic steps.
         """
-        part = only_slice(batch, self.play)
+        part = only_slice(batch, self.scheme)
 
-        def field_at(params: Pair, axis: str | None) -> Field:
+        def field_at(params: Pair, axis: str | None) -> GradientField:
             return vector_field(game, with_parameters(players, params), part, key, axis)
 
         params, state, field = self.move(field_at, parameters(players), state, axis_name)
-        return with_parameters(players, params, field.rests), state, mean_over_devices(field.metrics, axis_name)
+        return (
+            with_parameters(players, params, field.network_states),
+            state,
+            mean_over_devices(field.metrics, axis_name),
+        )
 
-    def move(self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None) -> tuple[Pair, Pair, Field]:
+    def move(
+        self, field_at: FieldAt, point: Pair, state: Pair, axis_name: str | None
+    ) -> tuple[Pair, Pair, GradientField]:
         """Return the next parameters and states, and the field whose networks' rests and metrics are kept."""
         field = field_at(point, axis_name)
         return *self.stepped(field.gradients, state, point), field

@@ -23,7 +23,7 @@ from gan.optimizers.transforms import second_moment_memory, step_size
 EPSILON = 1e-5
 
 
-class Memory(NamedTuple):
+class SquaredGradients(NamedTuple):
     """Updates made and, if adaptive, the memory of squared gradients (else empty)."""
 
     updates: Int[Array, ""]
@@ -38,19 +38,19 @@ class DiagonalSteps(NamedTuple):
         measure: (gradient, memory) -> (scheduled step size, step size of every parameter, new memory).
     """
 
-    init: Callable[[Any], Memory]
-    measure: Callable[[Any, Memory], tuple[Array, Any, Memory]]
+    init: Callable[[Any], SquaredGradients]
+    measure: Callable[[Any, SquaredGradients], tuple[Array, Any, SquaredGradients]]
 
 
 def constant_steps(rate: optax.Schedule) -> DiagonalSteps:
     """Return the same scheduled step size for every parameter."""
 
-    def init(params: Any) -> Memory:
-        return Memory(jnp.zeros((), jnp.int32), ())
+    def init(params: Any) -> SquaredGradients:
+        return SquaredGradients(jnp.zeros((), jnp.int32), ())
 
-    def measure(gradient: Any, memory: Memory) -> tuple[Array, Any, Memory]:
+    def measure(gradient: Any, memory: SquaredGradients) -> tuple[Array, Any, SquaredGradients]:
         size = jnp.asarray(rate(memory.updates))
-        return size, optax.tree.full_like(gradient, size), Memory(memory.updates + 1, ())
+        return size, optax.tree.full_like(gradient, size), SquaredGradients(memory.updates + 1, ())
 
     return DiagonalSteps(init, measure)
 
@@ -58,15 +58,15 @@ def constant_steps(rate: optax.Schedule) -> DiagonalSteps:
 def adaptive_steps(rate: optax.Schedule, beta: optax.Schedule) -> DiagonalSteps:
     """Return step sizes divided by the root mean square of each parameter's past gradients."""
 
-    def init(params: Any) -> Memory:
-        return Memory(jnp.zeros((), jnp.int32), optax.tree.zeros_like(params))
+    def init(params: Any) -> SquaredGradients:
+        return SquaredGradients(jnp.zeros((), jnp.int32), optax.tree.zeros_like(params))
 
-    def measure(gradient: Any, memory: Memory) -> tuple[Array, Any, Memory]:
+    def measure(gradient: Any, memory: SquaredGradients) -> tuple[Array, Any, SquaredGradients]:
         size, share = jnp.asarray(rate(memory.updates)), beta(memory.updates)
         squares = optax.tree.update_moment_per_elem_norm(gradient, memory.squares, share, 2)
         top = size * jnp.sqrt(1.0 - share ** (memory.updates + 1))
         sizes = jax.tree.map(lambda v: (top / (jnp.sqrt(v) + EPSILON)).astype(v.dtype), squares)
-        return size, sizes, Memory(memory.updates + 1, squares)
+        return size, sizes, SquaredGradients(memory.updates + 1, squares)
 
     return DiagonalSteps(init, measure)
 

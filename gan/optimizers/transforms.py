@@ -6,8 +6,8 @@ is the default. Adam runs without momentum (beta1 = 0) and with beta2 rising fro
 One gradient far larger than those before it makes Adam move by up to 1/sqrt(1 - beta2) step sizes, ten at 0.99, in
 every parameter at once: enough to lose a generator for good, and gradients through a chaotic solver do spike. The
 root mean square of each array's update is therefore limited to one step size (Shazeer and Stern 2018, update clipping).
-Optimistic play limits each update and then takes twice the present one minus the one before, so that a step can reach
-three step sizes where the two point against each other.
+The optimistic scheme limits each update and then takes twice the present one minus the one before, so that a step can
+reach three step sizes where the two point against each other.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def second_moment_memory(config: OptimizerConfig, steps: int) -> optax.Schedule:
 def player_transform(config: OptimizerConfig, first: float, steps: int) -> optax.GradientTransformation:
     """Return the optax transform of a player that makes ``steps`` updates from the step size ``first``.
 
-    In optimistic play it goes along twice the present direction minus the one before (Daskalakis et al. 2018).
+    In optimistic updates it goes along twice the present direction minus the one before (Daskalakis et al. 2018).
     """
     rate = step_size(config, first, steps)
-    optimistic = config.play == "optimistic"
+    optimistic = config.scheme == "optimistic"
     if config.transform == "sgd":
         plain = optax.optimistic_gradient_descent if optimistic else optax.sgd
         main = optax.inject_hyperparams(plain)(learning_rate=rate)

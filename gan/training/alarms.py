@@ -120,7 +120,7 @@ RULES: dict[str, Rule] = {
         _refused,
         lambda line, held: (
             f"the solver refuses {100 * line['invalid']:.0f}% of the samples, for {held} steps; try a shorter "
-            "carry.tau, a longer carry.ramp, or a smaller carry.bound"
+            "solver_layer.tau, a longer solver_layer.ramp, or a smaller solver_layer.bound"
         ),
     ),
     "collapsed": Rule(

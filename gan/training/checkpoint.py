@@ -24,7 +24,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 from gan.training.checksums import damage, write_checksums
 from gan.training.orbax_noise import silence
 
-FORMAT = 2
+FORMAT = 3
 DESCRIPTION = "gan.json"
 METRIC = "validation"
 _METRICS = "metrics/metrics"

@@ -28,4 +28,4 @@ def check_recipe(config: Any, spec: SampleSpec) -> None:
     conditions = {name: Normalizer.identity(shape[-1]) for name, shape in spec.conditions.items()}
     networks, _ = build(recipe.network, spec, Normalizer.identity(spec.channels), conditions, bound=bound_of(recipe))
     # The solver that a problem brings is taken to be there.
-    adversarial_game(networks, recipe.game, recipe.carry, carry=lambda samples, *_: (samples, samples))
+    adversarial_game(networks, recipe.game, recipe.solver_layer, solver_layer=lambda samples, *_: (samples, samples))

@@ -66,8 +66,8 @@ def diagnosis(game: Game, precision: str) -> Callable[[Players, Players, Batch, 
         }
 
     def run(before: Players, after: Players, batch: Batch, key: Array) -> dict[str, Array]:
-        # The rest of the earlier state for both, or its change would pass for the field's.
-        moved = Players(*(Player(new.params, old.rest) for old, new in zip(before, after)))
+        # The networks' state of before for both, or its change would pass for the field's.
+        moved = Players(*(Player(new.params, old.state) for old, new in zip(before, after)))
         first, second = (gradients(players, batch, key) for players in (before, moved))
         return scalars(parameters(before), parameters(after), first, second)
 

@@ -46,7 +46,7 @@ from gan.training.divergence import Diverged, checked_means, one_by_one
 from gan.training.interruption import Interruption
 from gan.training.pace import Pace
 from gan.training.problem import Problem
-from gan.training.record import FILM, RECORD, rewind, write_frame
+from gan.training.record import RECORD, SAMPLE_HISTORY, rewind, write_frame
 from gan.training.step import AXIS, TrainingState, first_state, make_step, parallel, repeated
 from gan.training.trained import Trained, bound_of, describe, optimizer_of
 from gan.training.validation import normalized_distance, variety
@@ -67,8 +67,11 @@ class Trainer:
                 f"One update takes {taken} samples, but there are only {len(problem.train)} to train on: "
                 "make more data or choose a smaller training.batch."
             )
-        if self.recipe.carry.tau > 0 and problem.carry is None:
-            raise ValueError(f"carry.tau = {self.recipe.carry.tau} needs Problem.carry: give one, or set tau to 0.")
+        if self.recipe.solver_layer.tau > 0 and problem.solver_layer is None:
+            raise ValueError(
+                f"solver_layer.tau = {self.recipe.solver_layer.tau} needs Problem.solver_layer: give one, or "
+                f"set tau to 0."
+            )
         self.devices = choose_devices(self.recipe)
         conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
         self.networks, players = build(
@@ -106,8 +109,8 @@ class Trainer:
         return adversarial_game(
             self.networks,
             dataclasses.replace(game, **penalties),
-            self.recipe.carry,
-            carry=problem.carry,
+            self.recipe.solver_layer,
+            solver_layer=problem.solver_layer,
             symmetries=problem.symmetries,
             penalties=problem.penalties,
             gamma_scale=self._gamma_scale,
@@ -119,6 +122,8 @@ class Trainer:
         game = self.recipe.game
         if game.gamma_rule == "dimension" or not (game.r1 > 0 or game.r2 > 0):
             return None
+        if game.gamma_rule == "fixed":
+            return 1.0
         return neighbour_scale(self.problem.train, self.networks.normalizer)
 
     def next_batch(self, cursor: tuple[int, int]) -> tuple[Any, Any]:
@@ -134,7 +139,7 @@ class Trainer:
             self.recipe,
             self.networks,
             jax.device_get(state.average),
-            carry=self.problem.carry,
+            solver_layer=self.problem.solver_layer,
             symmetries=self.problem.symmetries,
             step=int(state.step),
             validation=validation,
@@ -155,11 +160,11 @@ class Trainer:
         """Return the validation metric of the averaged generator, ``None`` without held-out samples."""
         return self.examine(state).get(METRIC)
 
-    def examine(self, state: TrainingState, film: Path | None = None) -> dict[str, float]:
+    def examine(self, state: TrainingState, sample_history: Path | None = None) -> dict[str, float]:
         """Return validation metric, variety and the problem's own measures of the averaged generator's samples.
 
         Every call draws from the same latents. The first of the samples and the generator's parameters are written
-        to ``film``, where that is given.
+        to ``sample_history``, where that is given.
         """
         problem = self.problem
         if problem.validation is None:
@@ -171,8 +176,8 @@ class Trainer:
             self._sampler = self.trained(state)
         self._sampler.generator = jax.device_get(state.average)
         fields, valid = self._sampler.draw(jax.random.key(self.recipe.training.seed), count, condition)
-        if film is not None:
-            write_frame(film, fields[: self.recipe.training.film], self._sampler.params)
+        if sample_history is not None:
+            write_frame(sample_history, fields[: self.recipe.training.sample_history], self._sampler.params)
         if not valid.any():
             return {METRIC: math.inf}
         normalizer = self.networks.normalizer
@@ -255,7 +260,7 @@ class Trainer:
             checkpoints.close()
 
     def _frame(self, step: int) -> Path | None:
-        return self.folder / FILM / f"{step:08d}.npz" if self.recipe.training.film else None
+        return self.folder / SAMPLE_HISTORY / f"{step:08d}.npz" if self.recipe.training.sample_history else None
 
     def _open_folder(self, resume: bool) -> None:
         exists = (self.folder / DESCRIPTION).exists()

@@ -29,7 +29,7 @@ class Problem:
         trajectory: whether the first axis of a sample is time.
         symmetries: shifts and reflections that the data's law allows (``shift_axes``, ``reflections``);
             only for unconditional problems.
-        carry: (samples, condition, tau) -> (samples, valid); the solver, physical units, batched.
+        solver_layer: (samples, condition, tau) -> (samples, valid); the solver, physical units, batched.
         penalties: name -> :class:`gan.penalties.Penalty`.
         padding: boundary rule of the grid, "circular" for periodic, or one per axis.
         extent: physical lengths of the grid's axes; for the divergence-free constraint.
@@ -45,7 +45,7 @@ class Problem:
     validation_condition: Arrays | None = None
     trajectory: bool = False
     symmetries: Any = None
-    carry: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None
+    solver_layer: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None
     penalties: Mapping[str, Penalty] = dataclasses.field(default_factory=dict)
     padding: str | tuple[str, ...] = "circular"
     extent: tuple[float, ...] | None = None

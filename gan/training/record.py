@@ -13,7 +13,7 @@ import numpy as np
 from gan.training.alarms import ALARMS
 
 RECORD = "metrics.jsonl"
-FILM = "film"
+SAMPLE_HISTORY = "sample_history"
 
 
 def rewind(folder: Path, latest: int | None) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gan.adversarial import carry_time
+from gan.adversarial import solver_layer_time
 from gan.config import Recipe
 from gan.game import Batch, Game, Player, Players
-from gan.networks.players import average_rest
+from gan.networks.players import average_state
 
 AXIS = "data"
 
@@ -28,7 +28,7 @@ class TrainingState(NamedTuple):
     Attributes:
         players: both players.
         optimizer: state of the game optimizer.
-        average: the averaged generator, its rest included; it makes the samples.
+        average: the averaged generator, its state included; it makes the samples.
         key: data of the random key that all steps' keys are folded from.
         step: generator updates made.
         cursor: epoch and position in the data.
@@ -66,7 +66,7 @@ def averaged(average: Player, player: Player, step: Int[Array, ""], batch: int, 
     decay = 0.5 ** (batch / jnp.minimum(half_life, 0.05 * seen))
     share = 1.0 - decay
     params = jax.tree.map(lambda a, p: a + share.astype(p.dtype) * (p - a), average.params, player.params)
-    return Player(params, average_rest(params, average.rest, player.rest, share))
+    return Player(params, average_state(params, average.state, player.state, share))
 
 
 def make_step(
@@ -84,7 +84,7 @@ def make_step(
     Fields come as (critic steps, share of the batch, *shape), physical units.
     """
     total, whole = recipe.training.steps, recipe.training.batch
-    tau_at = carry_time(recipe.carry)
+    tau_at = solver_layer_time(recipe.solver_layer)
 
     def step(
         state: TrainingState, real: Float[Array, "critic batch *shape"], condition: dict[str, Any]

@@ -30,7 +30,7 @@ class Samples(NamedTuple):
 
     Attributes:
         fields: (n, *shape), physical units; a refused one holds the data's mean.
-        valid: (n,), False where the solver could not carry the sample on.
+        valid: (n,), False where the solver could not advance the sample.
     """
 
     fields: np.ndarray
@@ -54,29 +54,29 @@ class Trained:
         networks: Networks,
         generator: Player,
         *,
-        carry: Callable[..., Any] | None = None,
+        solver_layer: Callable[..., Any] | None = None,
         symmetries: Any = None,
         step: int = 0,
         validation: float | None = None,
     ):
-        if recipe.carry.tau > 0 and carry is None:
+        if recipe.solver_layer.tau > 0 and solver_layer is None:
             raise ValueError(
-                f"This generator was trained through a solver (carry.tau = {recipe.carry.tau}): "
-                "give the same carry function, or its samples would not be the ones it was trained for."
+                f"This generator was trained through a solver (solver_layer.tau = {recipe.solver_layer.tau}): "
+                "give the same solver layer, or its samples would not be the ones it was trained for."
             )
         self.recipe, self.networks, self.generator = recipe, networks, generator
         self.step, self.validation = step, validation
-        self._carry, self._symmetries = carry, symmetries
+        self._solver_layer, self._symmetries = solver_layer, symmetries
 
     @cached_property
-    def _carried(self) -> Callable[..., tuple[Array, Array]]:
-        game, carry = self.recipe.game, self.recipe.carry
-        draw = sampler(self.networks, self._carry, carry, self._symmetries, game.symmetrize)
+    def _advanced(self) -> Callable[..., tuple[Array, Array]]:
+        game, solver_layer = self.recipe.game, self.recipe.solver_layer
+        draw = sampler(self.networks, self._solver_layer, solver_layer, self._symmetries, game.symmetrize)
         return jax.jit(_by_index(draw, self.recipe.training.precision))
 
     @cached_property
-    def _uncarried(self) -> Callable[..., tuple[Array, Array]]:
-        draw = sampler(self.networks, None, self.recipe.carry, self._symmetries, self.recipe.game.symmetrize)
+    def _without_solver(self) -> Callable[..., tuple[Array, Array]]:
+        draw = sampler(self.networks, None, self.recipe.solver_layer, self._symmetries, self.recipe.game.symmetrize)
         return jax.jit(_by_index(draw, self.recipe.training.precision))
 
     @property
@@ -98,7 +98,7 @@ class Trained:
         if n >= 2**31:
             raise ValueError(f"n = {n}: one key draws fewer than {2**31} samples; use several keys.")
         chunk = chunk or self.recipe.training.sample_chunk
-        time = np.float32(self.recipe.carry.tau if tau is None else tau)
+        time = np.float32(self.recipe.solver_layer.tau if tau is None else tau)
         given = self._conditions(condition, n)
         fields, valid = [], []
         # Every chunk has the same shape, so one program serves any n; the key of a sample depends on its
@@ -146,16 +146,16 @@ class Trained:
             key: random key; the same key gives the same samples whatever the chunk.
             n: how many.
             condition: name -> one condition for all, or one for each sample; physical units.
-            tau: carry time in place of the trained one, system time.
+            tau: solver-layer time in place of the trained one, system time.
             chunk: samples at once.
         """
-        return self._run(self._carried, key, n, condition, tau, chunk)
+        return self._run(self._advanced, key, n, condition, tau, chunk)
 
-    def draw_uncarried(
+    def draw_without_solver(
         self, key: Array, n: int, condition: Mapping[str, Any] | None = None, *, chunk: int | None = None
     ) -> Samples:
         """Draw what the network alone makes from the same latents, before any solver; for diagnosis."""
-        return self._run(self._uncarried, key, n, condition, 0.0, chunk)
+        return self._run(self._without_solver, key, n, condition, 0.0, chunk)
 
     def sample(
         self,
@@ -192,10 +192,10 @@ class Trained:
 
 
 def _by_index(draw: Callable[..., Sampled], precision: str) -> Callable[..., tuple[Array, Array]]:
-    def run(params: Any, rest: Any, key: Array, index: Array, condition: Any, tau: Any) -> tuple[Array, Array]:
+    def run(params: Any, network_state: Any, key: Array, index: Array, condition: Any, tau: Any) -> tuple[Array, Array]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(index))
         with jax.default_matmul_precision(precision):
-            made = draw(params, rest, keys, condition, tau)
+            made = draw(params, network_state, keys, condition, tau)
         return made.samples, made.valid
 
     return run
@@ -244,7 +244,7 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
 
 def bound_of(recipe: Recipe) -> float | None:
     """Return the bound of the generator's output: only before a solver."""
-    return recipe.carry.bound if recipe.carry.tau > 0 else None
+    return recipe.solver_layer.bound if recipe.solver_layer.tau > 0 else None
 
 
 def optimizer_of(recipe: Recipe) -> Any:
@@ -255,7 +255,7 @@ def optimizer_of(recipe: Recipe) -> Any:
 def load(
     directory: str | Path,
     *,
-    carry: Callable[..., Any] | None = None,
+    solver_layer: Callable[..., Any] | None = None,
     symmetries: Any = None,
     which: str = "last",
 ) -> Trained:
@@ -263,7 +263,7 @@ def load(
 
     Args:
         directory: folder given to :func:`gan.train`.
-        carry: the solver function that it was trained with, if any.
+        solver_layer: the solver function that it was trained with, if any.
         symmetries: of the problem; needed if its samples pass through random symmetries.
         which: "last" checkpoint or "best" by the validation metric.
 
@@ -286,7 +286,7 @@ def load(
         recipe,
         networks,
         state.average,
-        carry=carry,
+        solver_layer=solver_layer,
         symmetries=symmetries,
         step=step,
     )

@@ -12,8 +12,9 @@ import yaml
 from experiments import catalog, files, runs
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig, SystemConfig
 from experiments.evaluation import results
-from experiments.options import setting, to_mapping
+from experiments.options import to_mapping
 from gan.config import TrainingConfig
+from gan.settings import setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ def record(tmp_path_factory):
     import jax.numpy as jnp
 
     from gan import Problem, train
-    from gan.config import CarryConfig, GameConfig, NetworkConfig, OptimizerConfig, Recipe
+    from gan.config import GameConfig, NetworkConfig, OptimizerConfig, Recipe, SolverLayerConfig
     from gan.penalties import Penalty
 
     rng = np.random.default_rng(0)
@@ -98,8 +99,8 @@ def record(tmp_path_factory):
             transport=0.5,
             ensemble_weight=0.1,
         ),
-        OptimizerConfig(play="competitive", inner_iterations=1),
-        CarryConfig(tau=1.0),
+        OptimizerConfig(scheme="competitive", inner_iterations=1),
+        SolverLayerConfig(tau=1.0),
         TrainingConfig(steps=2, batch=4, devices=1, log_every=1, checkpoint_every=1, diagnose_every=1),
     )
     problem = Problem(
@@ -107,7 +108,7 @@ def record(tmp_path_factory):
         validation=fields[30:].astype(np.float32),
         condition={"force": force[:30].astype(np.float32)},
         validation_condition={"force": force[30:].astype(np.float32)},
-        carry=lambda samples, condition, tau: (samples * jnp.exp(-0.1 * tau), jnp.ones(samples.shape[0], bool)),
+        solver_layer=lambda samples, condition, tau: (samples * jnp.exp(-0.1 * tau), jnp.ones(samples.shape[0], bool)),
         penalties={"power": Penalty(lambda samples, condition: jnp.mean(samples**2), 0.01)},
         measure=lambda samples: {"modes_found": 3.0},
     )
@@ -137,7 +138,7 @@ def wave(rng, times, x, modes=6, amplitude=1.3):
 
 
 DISTANCES = {
-    "spectrum": 1.9, "values": 0.9, "increments": 1.1, "extreme_quantiles": 1.3, "sliced_wasserstein": 1.2
+    "spectrum": 1.9, "marginals": 0.9, "increments": 1.1, "extreme_quantiles": 1.3, "sliced_wasserstein": 1.2
 }  # fmt: skip
 """Distances of the run made here with their ratios; the first is outside."""
 
@@ -171,14 +172,14 @@ def refinement():
         times = tuple(t for t in grid if name != "generator" or t >= 2.0)
         excess = [size * float(np.exp(-(t - times[0]) / rate)) for t in times]
         auc = tuple(0.5 + 0.5 * (1 - float(np.exp(-0.35 * e))) for e in excess)
-        told = [enters is None or t < enters for t in times]
-        p_value = tuple(5e-4 if one else float(p) for one, p in zip(told, rng.uniform(0.1, 1, len(times))))
+        distinguished = [enters is None or t < enters for t in times]
+        p_value = tuple(5e-4 if one else float(p) for one, p in zip(distinguished, rng.uniform(0.1, 1, len(times))))
         ratios = {
-            key: tuple((0.9 + e) * (1 + 0.1 * float(rng.normal())) for e in excess) for key in ("spectrum", "values")
+            key: tuple((0.9 + e) * (1 + 0.1 * float(rng.normal())) for e in excess) for key in ("spectrum", "marginals")
         }
         interval = tuple((one - 0.02, min(1.0, one + 0.02)) for one in auc)
         curves[name] = results.Curve(label, times, ratios, auc, interval, p_value, p_value, enters)
-    return results.Refinement(0.05, curves, {"spectrum": 1.55, "values": 1.5}, (0.485, 0.515))
+    return results.Refinement(0.05, curves, {"spectrum": 1.55, "marginals": 1.5}, (0.485, 0.515))
 
 
 def cost(**changes):
@@ -200,7 +201,7 @@ def cost(**changes):
 
 
 def tests(**changes):
-    """A joint test that tells the samples, over members of three units."""
+    """A joint test that distinguishes the samples, over members of three units."""
     area = "area under the ROC curve"
     section = results.Tests(
         "held-out solver fields",
@@ -228,7 +229,7 @@ def sections():
         "other solver fields",
         {
             "diversity": results.Score("distance to the nearest neighbour", "", 0.98, 1.0, (0.97, 1.03)),
-            "memorising": results.Score("share nearer to the training fields", "", 0.31, None, (0.46, 0.54)),
+            "memorization": results.Score("share nearer to the training fields", "", 0.31, None, (0.46, 0.54)),
         },
     )
     crps = results.Score("ranked probability score", "std", 0.321, 0.21987, (0.2, 0.24))
@@ -284,7 +285,7 @@ def compared(*changed, **changes):
     own = {type(one): one for one in changed}
     comparison = results.Comparison(
         "A toy, generator against solver",
-        "The samples are told from the solver.",
+        "The samples are distinguished from the solver.",
         2048,
         tuple(own.get(type(one), one) for one in sections()),
         4000,

@@ -33,7 +33,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pipeline(monkeypatch):
-    """A pipeline whose ``run`` records its call and returns a verdict, unless told to fail."""
+    """A pipeline whose ``run`` records its call and returns a verdict, unless it is to fail."""
     calls = SimpleNamespace(run=[], sample=[], fail=None, refuse=None)
 
     def check(experiment, config):
@@ -62,7 +62,7 @@ def pipeline(monkeypatch):
     return calls
 
 
-def told(argv, capsys):
+def refusal(argv, capsys):
     """Run a command that must fail as the user's mistake; return the one line it says."""
     assert main(argv) == 2
     said = capsys.readouterr()
@@ -142,7 +142,7 @@ def test_a_run_goes_on_with_its_own_configuration(toy, pipeline, capsys):
         (["run", "toy", "--training.steps"], "--training.steps needs a value"),
         (["run", "toy", "--training.steps", "--seed", "1"], "--training.steps needs a value"),
         (["run", "toy", "--training.steps", "1", "--training.steps", "2"], "is given twice"),
-        (["run", "toy", "--training.steps", "-1"], "--training.steps = -1 is not usable: it must be at"),
+        (["run", "toy", "--training.steps", "-1"], "--training.steps must be at least 1, found -1."),
         (["run", "toy", "--seed", "x"], "--seed must be a whole number, found 'x'."),
         (["run", "toy", "--seed", "-1"], "--seed must be at least 0, found -1."),
         (["run", "toy", "--seed", "1", "--training.seed", "1"], "say the same thing"),
@@ -166,27 +166,29 @@ def test_a_run_goes_on_with_its_own_configuration(toy, pipeline, capsys):
 def test_a_mistake_is_one_sentence_with_a_remedy_and_leaves_nothing_on_disk(
     argv, expected, toy, pipeline, capsys, tmp_path
 ):
-    assert expected in told(argv, capsys)
+    assert expected in refusal(argv, capsys)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_cannot_work_is_refused_before_it_leaves_a_folder(toy, pipeline, capsys, tmp_path):
     pipeline.refuse = UserError("training.batch = 63 does not divide over 2 devices.")
-    assert told(["run", "toy"], capsys) == "training.batch = 63 does not divide over 2 devices."
+    assert refusal(["run", "toy"], capsys) == "training.batch = 63 does not divide over 2 devices."
     assert pipeline.run == [] and list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_takes_no_folder_is_told(toy, pipeline, capsys):
-    assert told(["run", "toy", "--runs-dir", "/proc/x"], capsys).startswith("/proc/x/toy: no folder can be made there")
+def test_a_place_that_takes_no_folder_is_reported(toy, pipeline, capsys):
+    assert refusal(["run", "toy", "--runs-dir", "/proc/x"], capsys).startswith(
+        "/proc/x/toy: no folder can be made there"
+    )
 
 
 def test_an_option_without_a_command_is_refused(capsys):
-    assert "--bogus is not an option" in told(["--bogus"], capsys)
+    assert "--bogus is not an option" in refusal(["--bogus"], capsys)
 
 
-def test_a_file_in_the_place_of_the_runs_is_told(toy, pipeline, capsys, tmp_path):
+def test_a_file_in_the_place_of_the_runs_is_reported(toy, pipeline, capsys, tmp_path):
     (tmp_path / "notes").write_text("mine")
-    assert "notes/toy: a file stands where a folder is needed" in told(["run", "toy", "--runs-dir", "notes"], capsys)
+    assert "notes/toy: a file stands where a folder is needed" in refusal(["run", "toy", "--runs-dir", "notes"], capsys)
     assert (tmp_path / "notes").read_text() == "mine"
 
 
@@ -199,14 +201,14 @@ def test_a_file_in_the_place_of_the_runs_is_told(toy, pipeline, capsys, tmp_path
     ],
 )
 def test_resuming_with_other_settings_is_refused(run_path, pipeline, capsys, more, expected):
-    assert expected in told(["run", "toy", "--resume", str(run_path), *more], capsys)
+    assert expected in refusal(["run", "toy", "--resume", str(run_path), *more], capsys)
     assert pipeline.run == []
 
 
 def test_resuming_another_experiments_run_is_refused(run_path, monkeypatch, capsys):
     monkeypatch.setitem(catalog._SUMMARIES, "other", catalog._SUMMARIES["toy"])
     monkeypatch.setitem(sys.modules, "experiments.catalog.other", sys.modules["experiments.catalog.toy"])
-    assert "is a run of toy, not of other" in told(["run", "other", "--resume", str(run_path)], capsys)
+    assert "is a run of toy, not of other" in refusal(["run", "other", "--resume", str(run_path)], capsys)
 
 
 def test_interrupting_a_run_prints_the_command_that_resumes_it(toy, pipeline, capsys):

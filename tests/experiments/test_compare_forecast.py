@@ -9,7 +9,7 @@ import pytest
 from experiments.evaluation import results
 from experiments.evaluation.cost import Candidate
 from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
-from experiments.evaluation.posterior_yardstick import DISTANCES, PosteriorYardstick, Sizes, _apart
+from experiments.evaluation.posterior_reference import DISTANCES, PosteriorReference, Sizes, _apart
 from experiments.evaluation.scores import coverage, crps, energy_score, rank_flatness, spread_skill_ratio
 
 CASES, MEMBERS, TIMES, POINTS = 40, 20, 2, 12
@@ -17,7 +17,7 @@ SIZES = Sizes(draws=100, resamples=50)
 
 
 def ensembles(rng, members, *, spread=1.0, shift=0.0, smooth=True, cases=CASES, means=99):
-    """Posterior draws about case means; the truth is one more draw of the same law."""
+    """Posterior draws about case means; the truth is one more draw of the same distribution."""
     means = np.random.default_rng(means).standard_normal((cases, 1, TIMES, POINTS, 1))
     white = rng.standard_normal((cases, members, TIMES, POINTS, 1))
     noise = (white + np.roll(white, 1, axis=3)) / np.sqrt(2) if smooth else white
@@ -26,27 +26,27 @@ def ensembles(rng, members, *, spread=1.0, shift=0.0, smooth=True, cases=CASES, 
 
 @pytest.fixture(scope="module")
 def problem():
-    """A yardstick with its reference and truths."""
+    """A reference set with its reference and truths."""
     rng = np.random.default_rng(10)
     reference, truths = ensembles(rng, 3 * MEMBERS), ensembles(rng, 1)[:, 0]
-    yardstick = PosteriorYardstick(reference, truths, members=MEMBERS, extent=(1.0,), sizes=SIZES)
-    return SimpleNamespace(reference=reference, truths=truths, yardstick=yardstick)
+    reference_set = PosteriorReference(reference, truths, members=MEMBERS, extent=(1.0,), sizes=SIZES)
+    return SimpleNamespace(reference=reference, truths=truths, reference_set=reference_set)
 
 
 @pytest.fixture(scope="module")
 def exact(problem):
-    """Fresh draws of the very posterior, and what the yardstick says of them."""
+    """Fresh draws of the very posterior, and what the reference set says of them."""
     own = ensembles(np.random.default_rng(1), MEMBERS)
-    distances, scores, ranks = problem.yardstick.compare(own)
+    distances, scores, ranks = problem.reference_set.compare(own)
     return SimpleNamespace(own=own, distances=distances.entries, scores=scores.entries, ranks=ranks)
 
 
 def measured(problem, **kind):
-    distances, scores, _ = problem.yardstick.compare(ensembles(np.random.default_rng(2), MEMBERS, **kind))
+    distances, scores, _ = problem.reference_set.compare(ensembles(np.random.default_rng(2), MEMBERS, **kind))
     return distances.entries, scores.entries
 
 
-def test_the_exact_posterior_cannot_be_told_from_itself(exact):
+def test_the_exact_posterior_cannot_be_distinguished_from_itself(exact):
     assert set(exact.distances) == set(DISTANCES)
     for name, entry in exact.distances.items():
         assert entry.inside, name
@@ -86,7 +86,7 @@ def test_scores_equal_the_formulas_of_ensembles(problem, exact):
         "coverage_90": float(coverage(x, y, 0.9)),
         "rank_flatness": float(rank_flatness(exact.ranks["rank/generator"])[0]),
     }
-    merit = problem.yardstick.figures_of_merit(exact.own)
+    merit = problem.reference_set.figures_of_merit(exact.own)
     for name, value in expected.items():
         assert exact.scores[name].value == pytest.approx(value, rel=1e-4), name
         assert name == "rank_flatness" or merit[name] == pytest.approx(value, rel=1e-4)
@@ -109,10 +109,10 @@ def test_bands_hold_fresh_posterior_ensembles_for_the_same_cases_19_times_in_20(
     rng, inside = np.random.default_rng(4), []
     for _ in range(25):
         pool = ensembles(rng, 2 * MEMBERS)
-        yardstick = PosteriorYardstick(pool, problem.truths, members=MEMBERS, extent=(1.0,), sizes=Sizes(draws=60))
+        reference_set = PosteriorReference(pool, problem.truths, members=MEMBERS, extent=(1.0,), sizes=Sizes(draws=60))
         for _ in range(4):
-            merit = yardstick.figures_of_merit(ensembles(rng, MEMBERS))
-            bands = {name: yardstick.band(name) for name in ("crps", "energy_score", "spread_skill", "coverage_90")}
+            merit = reference_set.figures_of_merit(ensembles(rng, MEMBERS))
+            bands = {name: reference_set.band(name) for name in ("crps", "energy_score", "spread_skill", "coverage_90")}
             inside.append([low <= merit[name] <= high for name, (low, high) in bands.items()])
     assert 0.9 <= np.mean(inside) <= 0.99
 
@@ -126,8 +126,8 @@ def test_intervals_cover_what_fresh_cases_come_to(problem):
         kind = {"cases": count, "means": (seed, 6)}
         reference, truths = ensembles(rng, 2 * MEMBERS, **kind), ensembles(rng, 1, **kind)[:, 0]
         own = ensembles(rng, MEMBERS, spread=0.7, **kind)
-        yardstick = PosteriorYardstick(reference, truths, members=MEMBERS, extent=(1.0,), sizes=sizes)
-        distances, scores, _ = yardstick.compare(own)
+        reference_set = PosteriorReference(reference, truths, members=MEMBERS, extent=(1.0,), sizes=sizes)
+        distances, scores, _ = reference_set.compare(own)
         return {**distances.entries, **scores.entries}
 
     expected = scored(0, 800)
@@ -249,12 +249,12 @@ def test_ensembles_that_cannot_be_compared_are_refused(problem):
     common = {"members": 6, "extent": (1.0,)}
     reference, truths = problem.reference, problem.truths
     with pytest.raises(ValueError, match="at least 12 reference members"):
-        PosteriorYardstick(reference[:, :11], truths, sizes=SIZES, **common)
+        PosteriorReference(reference[:, :11], truths, sizes=SIZES, **common)
     with pytest.raises(ValueError, match="draws=20"):
-        PosteriorYardstick(reference, truths, sizes=Sizes(draws=20), **common)
+        PosteriorReference(reference, truths, sizes=Sizes(draws=20), **common)
     with pytest.raises(ValueError, match="cannot be measured"):
-        problem.yardstick.distances(reference[:, :6])
+        problem.reference_set.distances(reference[:, :6])
     broken = reference[:, :MEMBERS].copy()
     broken[0, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="not finite"):
-        problem.yardstick.distances(broken)
+        problem.reference_set.distances(broken)

@@ -45,7 +45,7 @@ def test_idx_and_npz_files_are_read_to_the_same_pictures(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "told"),
+    ("arrays", "expected"),
     [
         ({"pixels": np.zeros(3)}, "holds pixels; give x_train and y_train"),
         ({"images": np.zeros((4, 8)), "labels": np.arange(4)}, r"shape \(4, 8\) cannot be read"),
@@ -57,9 +57,9 @@ def test_idx_and_npz_files_are_read_to_the_same_pictures(tmp_path):
         ({"images": np.full((4, 8, 8), np.nan), "labels": np.arange(4)}, "not finite"),
     ],
 )
-def test_pictures_that_do_not_fit_are_refused_in_one_sentence(tmp_path, arrays, told):
+def test_pictures_that_do_not_fit_are_refused_in_one_sentence(tmp_path, arrays, expected):
     np.savez(tmp_path / "bad.npz", **arrays)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=expected):
         pictures.load(str(tmp_path / "bad.npz"))
 
 
@@ -92,9 +92,9 @@ def test_the_classifier_learns_what_can_be_told_apart():
     images, labels = bars(600)
     images = images / 255.0
     classifier = train_classifier(images[:500], labels[:500], steps=300)
-    told = classifier.probabilities(images[500:])
-    np.testing.assert_allclose(told.sum(axis=1), 1.0, atol=1e-5)
-    assert (told.argmax(axis=1) == labels[500:]).mean() > 0.97
+    found = classifier.probabilities(images[500:])
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-5)
+    assert (found.argmax(axis=1) == labels[500:]).mean() > 0.97
     with pytest.raises(ValueError, match="two classes or more"):
         train_classifier(images[:5], np.zeros(5, int))
 
@@ -149,7 +149,7 @@ def test_a_run_on_a_users_pictures_counts_stacked_classes(tmp_path):
     assert json.loads((folder / "data.json").read_text())["classifier accuracy on held-out pictures"] > 0.97
     # 512 stacks of the real pictures find every one of 64 modes but for chance.
     assert comparison.need(Scores).entries["modes_found"].target >= 62
-    with np.load(folder / "film" / "00000020.npz") as frame:
+    with np.load(folder / "sample_history" / "00000020.npz") as frame:
         assert frame["samples"].shape == (16, 8, 8, 2)
 
 

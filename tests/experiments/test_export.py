@@ -26,7 +26,7 @@ def fields():
         },
         channels=("u", "v"),
         units={"u": "m/s", "x": "m"},
-        attrs={"experiment": "toy", "refine": 2.1, "carried": True, "seed": 2**40},
+        attrs={"experiment": "toy", "refine": 2.1, "advanced": True, "seed": 2**40},
     )
 
 
@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new(fields, tmp_path
     assert sorted(one.stat().st_size for one in [path, *path.rglob("*")] if one.is_file()) == before
 
 
-def test_an_unknown_suffix_is_told_with_the_known_ones(tmp_path):
+def test_an_unknown_suffix_is_reported_with_the_known_ones(tmp_path):
     with pytest.raises(UserError, match=r"\.npz, \.nc, \.h5, \.zarr, found '\.zar'; did you mean \.zarr\?"):
         export.writer_for(tmp_path / "f.zar")
 

@@ -31,10 +31,10 @@ def test_every_score_stands_beside_exact_samples_of_the_same_number(finished):
     assert scores["high_quality"].target == pytest.approx(1 - np.exp(-4.5), abs=0.01)
     # Forty steps do not find the modes' width.
     assert scores["high_quality"].value < scores["high_quality"].null[0]
-    assert set(comparison.need(Distances).entries) == {"values", "quantiles", "sliced", "kernel"}
+    assert set(comparison.need(Distances).entries) == {"marginals", "quantiles", "sliced", "kernel"}
     baselines = comparison.need(Baselines)
     for row in (baselines.generator, baselines.rows["exact_samples"], baselines.rows["training_samples"]):
-        assert set(row.values) == set(scores) | {"values", "quantiles", "sliced", "kernel"}
+        assert set(row.values) == set(scores) | {"marginals", "quantiles", "sliced", "kernel"}
     # Exact points have nothing but their sampling error.
     assert scores["kl"].null[0] <= baselines.rows["exact_samples"].values["kl"] <= scores["kl"].null[1]
 
@@ -48,12 +48,12 @@ def test_a_perfect_sampler_has_the_sampling_error_of_its_number_of_samples():
     assert min(one["modes_found"] for one in drawn) == 400
 
 
-def test_the_report_shows_samples_beside_exact_ones_and_the_training_as_a_film(finished):
+def test_the_report_shows_samples_beside_exact_ones_and_the_training_as_a_sample_history(finished):
     page = (finished / "report.html").read_text()
     assert "generator against exact samples" in page
     assert page.count("data:image/gif;base64,") == 1
     assert "modes found over the training" in page and "total variation" in page
-    assert len(list((finished / "film").glob("*.npz"))) == 2
+    assert len(list((finished / "sample_history").glob("*.npz"))) == 2
 
 
 def test_points_are_drawn_from_a_run_with_their_names(finished):
@@ -78,22 +78,22 @@ def test_a_mixture_is_sampled_with_its_weights_and_its_width(layout):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"training.batch": "600000", "data.samples": "1000,10,5000"}, "--data.samples draws only 1000 to train on"),
         ({"compare.fields": "5000"}, "draws 8192: draw 10000, or compare fewer."),
-        ({"carry.tau": "1"}, "--carry.tau 1 has no effect"),
+        ({"solver_layer.tau": "1"}, "--solver_layer.tau 1 has no effect"),
         ({"compare.refine": "0,1"}, "--compare.refine 0,1 has no effect"),
         ({"compare.search": "false"}, "--compare.search false has no effect"),
         ({"compare.draws": "60"}, "4 distances tested at --compare.level 0.05 need at least 80"),
         ({"system.layout": "ring_9"}, "one of ring_8, grid_25, grid_100"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_is_drawn(changes, told):
+def test_what_cannot_work_is_refused_before_anything_is_drawn(changes, expected):
     experiment = catalog.load("gaussians")
     with pytest.raises(UserError) as caught:
         experiment.check(experiment.presets["demo"].with_overrides(changes))
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.mark.slow

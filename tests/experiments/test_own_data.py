@@ -131,7 +131,7 @@ def test_a_table_is_a_time_series_of_channels_or_samples_of_points(tmp_path):
     assert description.layout(table).axes[0].role == "sample"
 
 
-def test_axes_are_told_by_attributes_before_names():
+def test_axes_are_read_from_attributes_before_names():
     def role(name, **attrs):
         return description._role(name, attrs)
 
@@ -150,7 +150,7 @@ def test_components_and_samples_may_stand_anywhere(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "chosen", "axes", "told"),
+    ("make", "chosen", "axes", "expected"),
     [
         (lambda p: np.save(p / "a.npy", fields(5)), (), (), "--axes"),
         (lambda p: np.save(p / "a.npy", fields(5)), (), ("time", "x"), "--axes time,x names 2"),
@@ -177,12 +177,12 @@ def test_components_and_samples_may_stand_anywhere(tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_decided_is_refused_with_what_to_give(tmp_path, make, chosen, axes, told):
+def test_what_cannot_be_decided_is_refused_with_what_to_give(tmp_path, make, chosen, axes, expected):
     make(tmp_path)
     path = next(iter(tmp_path.iterdir()), tmp_path / "none.npy")
     with pytest.raises(UserError) as caught:
         description.layout(readers.read(path), chosen, axes)
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
 
 
 def laid_out(path, values, axes=("time", "y", "x"), **given):
@@ -301,7 +301,7 @@ def test_transforms_are_undone_on_output_and_make_skewed_values_less_so(kind):
 
 
 def test_what_cannot_be_prepared_is_refused(tmp_path):
-    for values, wishes, told in (
+    for values, wishes, expected in (
         (fields(40), Wishes(), "fields"),
         (fields(), Wishes(patch=5), "--patch 5"),
         (fields(), Wishes(transform=("log", "log")), "--transform"),
@@ -309,7 +309,7 @@ def test_what_cannot_be_prepared_is_refused(tmp_path):
         (fields(), Wishes(labels="subject"), "--group subject"),
         (fields(20), Wishes(gap=10), "--data.gap"),
     ):
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=expected):
             prepare(laid_out(tmp_path, values), wishes)
 
 
@@ -354,7 +354,7 @@ def test_a_run_on_a_file_says_what_the_samples_are_worth_beside_held_out_fields(
     assert plan.unit == "mm" and plan.real >= plan.generated > 0
     rows = comparison.need(Baselines).rows
     assert set(rows) == {"gaussian", "bank"}
-    # Training fields are of the law.
+    # Training fields are of the distribution.
     assert rows["bank"].values["median_ratio"] < 1.7 < comparison.need(Baselines).generator.values["median_ratio"]
     page = (finished[0] / "report.html").read_text()
     assert "rain.nc" in page and "Worth" in page and "<h2>Refinement" not in page
@@ -386,21 +386,21 @@ def test_a_file_that_has_changed_is_refused(finished, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["--patch", "x"], "whole number"),
         (["--variable", "snow"], "--variable snow"),
         (["--periodic", "y"], "--system.periodic y"),
         (["--homogeneous", "x"], "--system.homogeneous x"),
-        (["--carry.tau", "1"], "has no effect"),
+        (["--solver_layer.tau", "1"], "has no effect"),
         (["--patch", "7"], "--patch"),
         (["--training.batch", "5000"], "--training.batch 5000"),
         (["--prest", "demo"], "--prest"),
     ],
 )
-def test_what_cannot_work_is_refused_before_there_is_a_folder(finished, tmp_path, capsys, words, told):
+def test_what_cannot_work_is_refused_before_there_is_a_folder(finished, tmp_path, capsys, words, expected):
     assert cli.main(["train-on", str(finished[1]), "--runs-dir", str(tmp_path / "runs"), *words]) == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
 

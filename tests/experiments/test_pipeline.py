@@ -42,7 +42,7 @@ def test_a_run_leaves_everything_behind(finished):
         assert (finished / name).stat().st_size > 0
     comparison = runs.open_folder(finished).comparison()
     assert (comparison.step, comparison.data_seed, comparison.sealed) == (20, 0, False)
-    assert comparison.need(Tests).told
+    assert comparison.need(Tests).distinguished
     for entry in comparison.need(Distances).entries.values():
         assert entry.value > 0
         assert entry.ratio == pytest.approx(entry.value / entry.floor)
@@ -82,10 +82,10 @@ def test_refining_is_the_solver_applied_to_the_same_draw(finished):
     run = experiments.load_run(finished)
     key = jax.random.key(2)
     start = run.sample(3, key=key).values
-    carried = run.sample(3, key=key, refine=1.0).values
+    advanced = run.sample(3, key=key, refine=1.0).values
     system = catalog.load("kuramoto_sivashinsky").task.system(run.config)
     direct = np.stack([solve(system, u, np.array([1.0]), dt=0.1)[0] for u in start])
-    np.testing.assert_allclose(carried, direct, atol=1e-4)
+    np.testing.assert_allclose(advanced, direct, atol=1e-4)
 
 
 def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished):
@@ -106,7 +106,7 @@ def test_a_comparison_with_fresh_data_is_sealed_and_leaves_the_training_data_alo
     for name in ("config.yaml", "data.json", "metrics.jsonl"):
         assert (fresh / name).read_text() == (finished / name).read_text()
     # The same samples beside other held-out fields.
-    values = [one.need(Distances).entries["values"] for one in (before, after)]
+    values = [one.need(Distances).entries["marginals"] for one in (before, after)]
     assert values[0].value != values[1].value == pytest.approx(values[0].value, rel=0.5)
     assert before.need(Worth).trained_on == after.need(Worth).trained_on
     with np.load(finished / "figures.npz") as own, np.load(fresh / "figures.npz") as other:

@@ -94,14 +94,14 @@ def test_numbers_that_are_not_finite_leave_gaps_and_no_traceback(key, finished_r
 
 def test_the_joint_test_leads_and_says_in_words_what_it_found(finished_run, plausible, quick):
     section = section_of(page_of(finished_run, plausible.compared()), "Tests")
-    assert "<b>are told</b> from held-out solver fields" in section and "<b>p = 0.0002</b>" in section
+    assert "<b>are distinguished</b> from held-out solver fields" in section and "<b>p = 0.0002</b>" in section
     assert cells_of(section, "classifier on physical features") == [
         "area under the ROC curve", "0.760", "0.750 to 0.770", "0.488 to 0.512", "0.0002", "0.520"
     ]  # fmt: skip
     assert cells_of(section, "nearest neighbours")[2] == "–"
     assert cells_of(section, "variance of u") == ["-0.400%", "0.800%"]
     other = page_of(finished_run, plausible.compared(plausible.tests(p_value=0.3, bounds=())))
-    assert "<b>not told</b>" in other and "Equivalence bounds" not in other
+    assert "<b>not distinguished</b>" in other and "Equivalence bounds" not in other
 
 
 def test_every_member_of_the_joint_test_is_drawn_with_its_band(plausible):
@@ -124,8 +124,8 @@ def test_what_an_entry_says_of_itself_is_in_the_page(finished_run, plausible, qu
 def test_every_distance_says_in_words_whether_it_is_inside_the_null_band(finished_run, plausible, quick):
     page = page_of(finished_run, plausible.compared())
     assert cells_of(section_of(page, "Distances"), "spectrum")[3:] == ["1.90", "1.52 to 2.28", "▲ outside"]
-    assert cells_of(section_of(page, "Distances"), "values")[-1] == "○ inside"
-    assert cells_of(section_of(page, "Scores"), "memorising")[-1] == "▲ outside"
+    assert cells_of(section_of(page, "Distances"), "marginals")[-1] == "○ inside"
+    assert cells_of(section_of(page, "Scores"), "memorization")[-1] == "▲ outside"
 
 
 def test_the_sets_of_a_distance_and_its_level_are_those_of_the_section(finished_run, plausible, quick):
@@ -207,7 +207,7 @@ def test_starts_that_nobody_foresaw_have_looks_of_their_own(plausible):
 
 def test_every_distance_that_was_followed_has_a_picture(plausible):
     pictures = plots.refined_distances(plausible.refinement(), plausible.compared())
-    assert [one.title for one in pictures] == ["spectrum", "values"]
+    assert [one.title for one in pictures] == ["spectrum", "marginals"]
     assert all(len(one.figure.axes[0].lines) == 4 for one in pictures)
 
 
@@ -315,7 +315,7 @@ def poisoned(value, names):
 
 def test_text_from_the_run_folder_cannot_become_markup(finished_run, plausible, quick):
     names = {*plausible.distances().entries, *plausible.tests().entries, *plausible.refinement().curves, "points"}
-    names -= {"generator", "values"}  # fields of their own in other sections
+    names -= {"generator"}  # a field of its own in other sections
     (finished_run / "comparison.json").write_text(json.dumps(poisoned(results.to_plain(plausible.compared()), names)))
     page = report.build(runs.open_folder(finished_run))
     assert "<script" not in page and "<b>x</b>" not in page
@@ -387,7 +387,7 @@ def test_metrics_are_grouped_whatever_else_is_logged():
         }
         for s in range(5)
     ]
-    assert [one.title for one in plots.training(rows)] == ["Losses", "Gradient norms", "Carry time"]
+    assert [one.title for one in plots.training(rows)] == ["Losses", "Gradient norms", "Solver-layer time"]
     assert plots.training([]) == [] == plots.training([{"message": "none"}])
 
 
@@ -421,7 +421,7 @@ def test_damaged_figures_say_how_to_write_them_again(finished_run):
         report.write(runs.open_folder(finished_run))
 
 
-def test_a_comparison_that_is_no_json_is_told(finished_run):
+def test_a_comparison_that_is_no_json_is_reported(finished_run):
     (finished_run / "comparison.json").write_text(json.dumps({"a": 1})[:-1])
     with pytest.raises(ValueError, match="is damaged"):
         report.write(runs.open_folder(finished_run))

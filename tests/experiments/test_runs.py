@@ -1,4 +1,4 @@
-"""Run folders: what is read back is what was written, and a folder that is no run is told apart."""
+"""Run folders: what is read back is what was written, and a folder that is no run is recognised."""
 
 import json
 import sys
@@ -42,7 +42,7 @@ def test_a_run_that_cannot_begin_leaves_nothing(tmp_path, toy, monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["compare", "report"])
-def test_a_read_only_run_folder_is_told_before_anything_is_computed(what, finished_run, monkeypatch, capsys):
+def test_a_read_only_run_folder_is_reported_before_anything_is_computed(what, finished_run, monkeypatch, capsys):
     monkeypatch.setattr("experiments.runs.folder.os.access", lambda path, mode: False)
     (finished_run / "checkpoints" / "100").mkdir(parents=True)
     before = sorted(finished_run.rglob("*"))
@@ -51,7 +51,7 @@ def test_a_read_only_run_folder_is_told_before_anything_is_computed(what, finish
     assert sorted(finished_run.rglob("*")) == before
 
 
-def test_a_lock_that_another_user_made_is_told(finished_run, monkeypatch):
+def test_a_lock_that_another_user_made_is_reported(finished_run, monkeypatch):
     def foreign(lock, timeout):
         raise PermissionError(13, "Permission denied", lock.lock_file)
 
@@ -96,27 +96,27 @@ def test_the_time_of_the_training_is_the_last_that_is_known(run_path, rows, seco
     assert runs.open_folder(run_path).training_seconds() == seconds
 
 
-def test_a_film_is_in_the_order_of_its_steps_and_whatever_else_lies_there_is_not_of_it(run_path):
-    film = run_path / "film"
-    film.mkdir()
+def test_a_sample_history_is_in_the_order_of_its_steps_and_whatever_else_lies_there_is_not_of_it(run_path):
+    sample_history = run_path / "sample_history"
+    sample_history.mkdir()
     for step in (100, 20, 3):
-        np.savez(film / f"{step}.npz", samples=np.full(2, step))
+        np.savez(sample_history / f"{step}.npz", samples=np.full(2, step))
     for name in ("1a.npz", "2 (copy).npz", "-4.npz", "5.5.npz", "notes.npz", "7.txt", "\u0664.npz", ".8.npz"):
-        (film / name).write_bytes(b"not ours")
-    frames = runs.open_folder(run_path).film()
+        (sample_history / name).write_bytes(b"not ours")
+    frames = runs.open_folder(run_path).sample_history()
     assert [step for step, _ in frames] == [3, 20, 100]
     assert [int(samples[0]) for _, samples in frames] == [3, 20, 100]
 
 
-def test_a_frame_that_cannot_be_read_is_told(run_path):
-    film = run_path / "film"
-    film.mkdir()
-    np.savez(film / "1.npz", other=np.zeros(2))
+def test_a_frame_that_cannot_be_read_is_reported(run_path):
+    sample_history = run_path / "sample_history"
+    sample_history.mkdir()
+    np.savez(sample_history / "1.npz", other=np.zeros(2))
     with pytest.raises(UserError, match="holds no samples; remove it"):
-        runs.open_folder(run_path).film()
-    (film / "1.npz").write_bytes(b"PK")
+        runs.open_folder(run_path).sample_history()
+    (sample_history / "1.npz").write_bytes(b"PK")
     with pytest.raises(UserError, match="is damaged; remove it"):
-        runs.open_folder(run_path).film()
+        runs.open_folder(run_path).sample_history()
 
 
 def test_arrays_that_are_no_archive_are_damage(run_path):
@@ -139,7 +139,7 @@ def test_the_comparison_is_read_as_typed_results(finished_run, plausible):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (b"[]", "damaged"),
         (b"\xff\xfe", "damaged"),
@@ -148,14 +148,14 @@ def test_the_comparison_is_read_as_typed_results(finished_run, plausible):
         (b'{"task": "snapshot", "distances": {}}', "of format 1, which this version does not read"),
     ],
 )
-def test_a_comparison_that_cannot_be_read_is_told_with_what_makes_it_again(run_path, content, told):
+def test_a_comparison_that_cannot_be_read_is_reported_with_what_makes_it_again(run_path, content, expected):
     (run_path / "comparison.json").write_bytes(content)
-    with pytest.raises(UserError, match=rf"comparison\.json is {told}; `python -m experiments compare"):
+    with pytest.raises(UserError, match=rf"comparison\.json is {expected}; `python -m experiments compare"):
         runs.open_folder(run_path).comparison()
 
 
 @pytest.mark.parametrize("name", ["data", "networks"])
-def test_a_description_that_is_no_json_is_told(run_path, name):
+def test_a_description_that_is_no_json_is_reported(run_path, name):
     for content in ("[1]", "{", "[" * 10**5):
         (run_path / f"{name}.json").write_text(content)
         with pytest.raises(UserError, match=rf"{name}\.json is damaged; remove it"):
@@ -163,7 +163,7 @@ def test_a_description_that_is_no_json_is_told(run_path, name):
 
 
 @pytest.mark.parametrize("changes", [{"preset": ["demo"]}, {"experiment": None}, {"config": [1]}])
-def test_a_configuration_of_the_wrong_form_is_told(run_path, changes):
+def test_a_configuration_of_the_wrong_form_is_reported(run_path, changes):
     rewrite(run_path, **changes)
     with pytest.raises(UserError, match=r"config\.yaml (is incomplete|does not fit)"):
         runs.open_folder(run_path)
@@ -175,7 +175,7 @@ def test_two_runs_started_in_one_second_have_folders_of_their_own(tmp_path, toy)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"format": 99}, "has run format 99 and this version reads 1"),
         ({"preset": "huge"}, "preset 'huge' is not one of smoke, demo"),
@@ -184,11 +184,11 @@ def test_two_runs_started_in_one_second_have_folders_of_their_own(tmp_path, toy)
         ({"config": {"training": {"steps": 0}}}, "training.steps = 0 is not usable"),
     ],
 )
-def test_a_run_of_another_version_says_what_does_not_fit(run_path, changes, told):
+def test_a_run_of_another_version_says_what_does_not_fit(run_path, changes, expected):
     rewrite(run_path, **changes)
     with pytest.raises(UserError) as caught:
         runs.open_folder(run_path)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["format: 1\nexperi", "{", "- 1\n- 2\n", "", "[" * 5000, "{a: " * 5000])

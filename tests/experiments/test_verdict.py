@@ -16,10 +16,10 @@ def test_no_section_no_sentence():
 def test_tests_speak_first_whatever_the_order_of_the_sections(plausible):
     first = verdict(plausible.sections()[:5])
     assert first == verdict(plausible.sections()[4::-1])
-    assert first.startswith("The samples are told from held-out solver fields (joint p = 0.0002): the test")
+    assert first.startswith("The samples are distinguished from held-out solver fields (joint p = 0.0002): the test")
 
 
-def test_samples_that_are_told_are_said_to_be_by_the_strongest_test_and_its_interval(plausible):
+def test_samples_that_are_distinguished_are_said_to_be_by_the_strongest_test_and_its_interval(plausible):
     said = verdict([plausible.tests()])
     assert "classifier on physical features" in said and "0.76 [0.75, 0.77]" in said and "0.488 to 0.512" in said
     both = verdict([plausible.tests(strongest="features")])
@@ -27,16 +27,16 @@ def test_samples_that_are_told_are_said_to_be_by_the_strongest_test_and_its_inte
     assert "nearest neighbours" not in said
 
 
-def test_samples_that_are_not_told_come_with_what_would_have_been_found(plausible):
+def test_samples_that_are_not_distinguished_come_with_what_would_have_been_found(plausible):
     said = verdict([plausible.tests(p_value=0.3)])
-    assert "are not told from held-out solver fields (joint p = 0.3): the test" in said
+    assert "are not distinguished from held-out solver fields (joint p = 0.3): the test" in said
     assert "beyond 0.52 would have been found with a probability of 80%" in said
     assert "energy of wave 3" in said and "0.031" in said
 
 
 def test_a_p_value_at_the_level_tells(plausible):
-    assert "are told" in verdict([plausible.tests(p_value=0.05)])
-    assert "are not told" in verdict([plausible.tests(p_value=0.0501)])
+    assert "are distinguished" in verdict([plausible.tests(p_value=0.05)])
+    assert "are not distinguished" in verdict([plausible.tests(p_value=0.0501)])
 
 
 def test_a_strongest_member_that_is_not_there_costs_only_its_clause(plausible):
@@ -46,15 +46,17 @@ def test_a_strongest_member_that_is_not_there_costs_only_its_clause(plausible):
 
 def test_distances_outside_are_named_with_their_ratios(plausible):
     said = verdict([plausible.distances()])
-    assert said.startswith("1 of 5 distances tells the samples from the solver: spectrum (1.9 times the floor).")
+    assert said.startswith(
+        "1 of 5 distances distinguishes the samples from the solver: spectrum (1.9 times the floor)."
+    )
     entries = {n: dataclasses.replace(one, inside=True) for n, one in plausible.distances().entries.items()}
     inside = verdict([plausible.distances(entries=entries, reference="exact samples")])
-    assert inside.startswith("None of the 5 distances tells the samples from exact samples.")
+    assert inside.startswith("None of the 5 distances distinguishes the samples from exact samples.")
 
 
 def test_a_score_outside_its_band_is_named_and_one_inside_is_not(plausible):
     said = verdict([one for one in plausible.sections() if isinstance(one, results.Scores)])
-    assert "Memorising is 0.31" in said and "0.46 and 0.54" in said and "iversity" not in said
+    assert "Memorization is 0.31" in said and "0.46 and 0.54" in said and "iversity" not in said
 
 
 def test_samples_that_were_left_out_are_said_as_a_share():
@@ -77,7 +79,7 @@ def test_a_forecast_says_how_far_its_crps_is_from_the_exact_posteriors(own, shar
 
 def test_outside_the_range_of_training_has_a_sentence_for_each_region(plausible):
     said = verdict([one for one in plausible.sections() if isinstance(one, results.Regions)])
-    assert "viscosity 0.8" in said and "(+46%)" in said and "1 of 1 distances tells" in said
+    assert "viscosity 0.8" in said and "(+46%)" in said and "1 of 1 distances distinguishes" in said
 
 
 def test_modes_stand_beside_those_of_exact_samples():
@@ -140,7 +142,11 @@ def test_without_a_search_the_solver_of_the_data_is_what_it_is_held_against(plau
     ("equals", "interval", "expected"),
     [
         (400.0, (300.0, 600.0), ("400 independent", "300 to 600", "less than it was trained on")),
-        (9e3, (5e3, None), ("9,000 independent", "5,000 to more than can be told", "more than it was trained on")),
+        (
+            9e3,
+            (5e3, None),
+            ("9,000 independent", "5,000 to more than these samples can show", "more than it was trained on"),
+        ),
         (3e3, (1e3, None), ("3,000 independent", "does not tell whether")),
         (None, (1e4, None), ("at least 10,000", "more than it was trained on")),
         (None, (None, None), ("No error",)),

@@ -9,7 +9,7 @@ import pytest
 
 from gan.adaptive_augmentation import HIGHEST, adapted, augmentation, with_probability
 from gan.adversarial import adversarial_game
-from gan.config import CarryConfig, GameConfig, NetworkConfig
+from gan.config import GameConfig, NetworkConfig, SolverLayerConfig
 from gan.game import Batch
 from gan.networks.players import SampleSpec, build
 from gan.normalizer import Normalizer
@@ -38,7 +38,7 @@ def test_both_rules_of_gamma_are_half_a_mean_squared_distance():
 
 def played(game: GameConfig, progress: float, **options):
     networks, players = build(MLP, SampleSpec((8, 1)), ONE)
-    made = adversarial_game(networks, game, CarryConfig(), **options)
+    made = adversarial_game(networks, game, SolverLayerConfig(), **options)
     players = with_probability(players, game)
     real = jnp.asarray(np.random.default_rng(0).standard_normal((4, 8, 1)), jnp.float32)
     batch = Batch(real, {}, jnp.arange(4), jnp.float32(progress))
@@ -50,7 +50,7 @@ def test_the_penalty_at_data_follows_the_scale_of_the_data():
     values = []
     for scale in (None, 4.0):
         made, players, draw = played(GameConfig(), 0.0, gamma_scale=scale)
-        values.append(made.judge(*players.discriminator, draw, jax.random.key(1)).metrics["r1"])
+        values.append(made.discriminator_loss(*players.discriminator, draw, jax.random.key(1)).metrics["r1"])
     np.testing.assert_allclose(values[1] / values[0], 4.0 / 8.0, rtol=1e-5)
 
 
@@ -73,7 +73,7 @@ def test_the_transport_term_starts_at_its_share_and_fades_to_nothing():
 def test_a_transport_cost_needs_a_latent_like_a_sample():
     networks, _ = build(NetworkConfig(kind="mlp", width=8, latent=4), SampleSpec((8, 1)), ONE)
     with pytest.raises(ValueError, match=r"game.transport = 0.5.*network.latent to 0"):
-        adversarial_game(networks, GameConfig(transport=0.5), CarryConfig())
+        adversarial_game(networks, GameConfig(transport=0.5), SolverLayerConfig())
 
 
 def test_nothing_is_augmented_at_probability_zero_and_each_sample_follows_its_key():
@@ -131,5 +131,5 @@ def test_a_training_with_all_helpers_runs_records_them_and_is_loaded(toy, tmp_pa
     # The last line holds updates 33 to 40 alone, past the 0.8 of the training at which the share is nothing.
     assert first["generator_transport"] > last["generator_transport"] == 0.0
     assert first["gradient_power"] > 0
-    again = load(tmp_path, carry=toy.decay, symmetries=toy.SYMMETRIES)
+    again = load(tmp_path, solver_layer=toy.decay, symmetries=toy.SYMMETRIES)
     np.testing.assert_array_equal(again.sample(jax.random.key(0), 4), trained.sample(jax.random.key(0), 4))

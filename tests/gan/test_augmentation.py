@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan.augmentation import Reflection, Symmetries, check, reflect, transform_batch
+from gan.augmentation import ArrayReflection, ArraySymmetries, check, reflect, transform_batch
 
-LINE = Symmetries((0,), (Reflection(0, (-1.0,)),))
-PLANE = Symmetries((0, 1), (Reflection(1, (1.0, -1.0)),))
+LINE = ArraySymmetries((0,), (ArrayReflection(0, (-1.0,)),))
+PLANE = ArraySymmetries((0, 1), (ArrayReflection(1, (1.0, -1.0)),))
 
 
 def fields(*shape: int) -> jax.Array:
@@ -28,7 +28,7 @@ def test_augmentation_commutes_with_an_equation_that_has_the_symmetry(key):
     first = transform_batch(burgers_like(batch), keys, LINE, 1)
     then = burgers_like(transform_batch(batch, keys, LINE, 1))
     np.testing.assert_allclose(first, then, atol=1e-6)
-    wrong = Symmetries((0,), (Reflection(0, (1.0,)),))
+    wrong = ArraySymmetries((0,), (ArrayReflection(0, (1.0,)),))
     first = transform_batch(burgers_like(batch), keys, wrong, 1)
     then = burgers_like(transform_batch(batch, keys, wrong, 1))
     assert not np.allclose(first, then, atol=1e-3)

@@ -1,4 +1,4 @@
-"""Baselines on laws whose answer is known: a Gaussian, and a linear regression."""
+"""Baselines on distributions whose answer is known: a Gaussian, and a linear regression."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def fit(toy, problem: Problem, steps: int = 1500, **network) -> Fit:
         toy.recipe(
             network={"kind": "mlp", "width": 32, "blocks": 2, "latent": 2, **network},
             optimizer={"average_half_life": 5000.0},
-            carry={"tau": 0.0},
+            solver_layer={"tau": 0.0},
             training={"steps": steps, "batch": 128, "steps_per_call": 50, "log_every": 50, "sample_chunk": 2000},
         ),
     )
@@ -91,7 +91,7 @@ def test_regression_is_the_conditional_mean(toy):
         regression(fit(toy, Problem(fields)))
 
 
-def test_the_ensemble_score_teaches_the_law_of_every_number_given_the_condition(toy):
+def test_the_ensemble_score_teaches_the_distribution_of_every_number_given_the_condition(toy):
     rng = np.random.default_rng(0)
     condition = rng.standard_normal((10_000, 1)).astype(np.float32)
     noise = rng.standard_normal((10_000, 1)) * np.where(condition > 0, 1.5, 0.5)

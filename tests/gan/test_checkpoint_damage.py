@@ -59,12 +59,12 @@ def test_a_flipped_bit_in_any_file_of_a_checkpoint_is_noticed_or_does_no_harm(to
             flip(file, bit)
             # What Orbax writes last, beside the arrays, is no part of the state.
             if file.parent.name == "15" and file.name != CHECKSUMS:
-                loaded = load(copied, carry=toy.decay)
+                loaded = load(copied, solver_layer=toy.decay)
                 for ours, theirs in zip(leaves_of(loaded), leaves_of(trained)):
                     np.testing.assert_array_equal(ours, theirs)
             else:
                 with pytest.raises(DamagedCheckpointError, match=r"step 15 .* damaged .* whole one is of step 10"):
-                    load(copied, carry=toy.decay)
+                    load(copied, solver_layer=toy.decay)
             file.write_bytes(content)
 
 
@@ -96,7 +96,7 @@ def test_a_resumed_training_goes_on_from_the_newest_whole_checkpoint(toy, whole,
         assert len(said) == 1 and "step 15" in said[0] and "step 10" in said[0]
     for ours, theirs in zip(leaves_of(trained), leaves_of(whole[0])):
         np.testing.assert_array_equal(ours, theirs)
-    for ours, theirs in zip(leaves_of(load(copied, carry=toy.decay)), leaves_of(whole[0])):
+    for ours, theirs in zip(leaves_of(load(copied, solver_layer=toy.decay)), leaves_of(whole[0])):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -104,12 +104,12 @@ def test_a_resumed_training_goes_on_from_the_newest_whole_checkpoint(toy, whole,
 def test_damage_that_hinders_reading_is_noticed_without_checksums_too(toy, whole, copied, pattern):
     for step in (10, 15):
         (copied / "checkpoints" / str(step) / CHECKSUMS).unlink()
-    assert load(copied, carry=toy.decay).step == 15
+    assert load(copied, solver_layer=toy.decay).step == 15
     for file in files_of(copied, 15):
         if file.match(pattern):
             file.write_bytes(b"")
     with pytest.raises(DamagedCheckpointError, match="step 15"):
-        load(copied, carry=toy.decay)
+        load(copied, solver_layer=toy.decay)
     trained, said = resumed(toy, copied)
     assert len(said) == 1 and trained.step == 15
     for ours, theirs in zip(leaves_of(trained), leaves_of(whole[0])):
@@ -133,7 +133,7 @@ def test_nothing_is_removed_where_no_checkpoint_is_whole(toy, copied):
     assert sorted(copied.rglob("*")) == before
 
 
-def test_a_file_in_the_place_of_the_checkpoints_is_told_and_holds_nothing(toy, tmp_path):
+def test_a_file_in_the_place_of_the_checkpoints_is_reported_and_holds_nothing(toy, tmp_path):
     (tmp_path / "checkpoints").touch()
     with pytest.raises(ValueError, match="is a file where the folder of the checkpoints belongs"):
         train(toy.problem(), toy.recipe(training=TRAINING), tmp_path)

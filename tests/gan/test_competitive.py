@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from gan.config import GameConfig, OptimizerConfig
-from gan.game import Batch, Draw, Game, Judgement, Player, Players
+from gan.game import Batch, DiscriminatorLoss, Game, GeneratedBatch, Player, Players
 from gan.optimizers.competitive import Competitive
 from gan.optimizers.linear_solvers import conjugate_gradients, gmres
 from gan.optimizers.products import contains, in_bfloat16
@@ -30,9 +30,9 @@ def quadratic_game(a: dict[str, np.ndarray], zero_sum: bool = True, own: bool = 
     """V = x Q x/2 + x C y - y P y/2 + u x - v y; the generator's own S, the discriminator's own T; x in two leaves."""
     mixing = a["c"] if zero_sum else a["e"]
 
-    def draw(params, rest, batch, key):
+    def draw(params, network_state, batch, key):
         valid = jnp.ones((1, batch.place.shape[0]), bool)
-        return Draw(params, batch.real, {}, valid, batch.place, batch.progress), rest
+        return GeneratedBatch(params, batch.real, {}, valid, batch.place, batch.progress), network_state
 
     def joined(params):
         return jnp.concatenate([params["first"], params["second"]])
@@ -41,17 +41,17 @@ def quadratic_game(a: dict[str, np.ndarray], zero_sum: bool = True, own: bool = 
         x = joined(params)
         return x @ a["q"] @ x / 2 + x @ mixing @ y - y @ a["p"] @ y / 2 + a["u"] @ x - a["v"] @ y
 
-    def judge(y, rest, seen, key):
+    def discriminator_loss(y, network_state, seen, key):
         # A device's share of the batch weighs its share of V, so that only the mean over devices is V.
         part = jnp.mean(seen.real)
         penalty = y @ a["t"] @ y / 2 if own else jnp.zeros(())
-        return Judgement(-part * value(seen.samples, y, a["c"]), penalty, {}, rest)
+        return DiscriminatorLoss(-part * value(seen.samples, y, a["c"]), penalty, {}, network_state)
 
-    def fool(y, rest, seen, key):
+    def generator_loss(y, network_state, seen, key):
         return jnp.mean(seen.real) * value(seen.samples, y, mixing)
 
     terms = {"own": lambda seen: joined(seen.samples) @ a["s"] @ joined(seen.samples) / 2} if own else {}
-    return Game(draw, judge, fool, terms, zero_sum)
+    return Game(draw, discriminator_loss, generator_loss, terms, zero_sum)
 
 
 def players_at(x: Any, y: Any) -> Players:
@@ -274,8 +274,8 @@ def test_half_precision_products_change_the_step_by_their_rounding_alone():
 
 def test_games_that_are_not_zero_sum_are_refused_with_the_reason():
     with pytest.raises(ValueError, match=r"'relativistic'.*minimax, wasserstein.*competitive_general_sum"):
-        game_optimizer(OptimizerConfig(play="competitive"), GameConfig(objective="relativistic"), 10)
-    general = OptimizerConfig(play="competitive_general_sum")
+        game_optimizer(OptimizerConfig(scheme="competitive"), GameConfig(objective="relativistic"), 10)
+    general = OptimizerConfig(scheme="competitive_general_sum")
     assert game_optimizer(general, GameConfig(objective="relativistic"), 10).general_sum
     players = players_at(np.ones(5), np.ones(7))
     optimizer = exact(0.1, 0.1)
@@ -284,4 +284,4 @@ def test_games_that_are_not_zero_sum_are_refused_with_the_reason():
             quadratic_game(matrices(0), False), players, optimizer.init(players), batch(), jax.random.key(0)
         )
     with pytest.raises(ValueError, match=r"beta1 = 0.5.*no memory of gradients"):
-        OptimizerConfig(play="competitive", beta1=0.5)
+        OptimizerConfig(scheme="competitive", beta1=0.5)

@@ -8,15 +8,15 @@ import sys
 import pytest
 
 from gan.config import (
-    CarryConfig,
     GameConfig,
     NetworkConfig,
     OptimizerConfig,
     Recipe,
+    SolverLayerConfig,
     TrainingConfig,
 )
 
-SECTIONS = (NetworkConfig, GameConfig, OptimizerConfig, CarryConfig, TrainingConfig)
+SECTIONS = (NetworkConfig, GameConfig, OptimizerConfig, SolverLayerConfig, TrainingConfig)
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -29,22 +29,22 @@ def test_every_option_says_what_it_means(section):
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [
-        (NetworkConfig, {"kind": "resnet"}, "network.kind = 'resnet'.*residual"),
+        (NetworkConfig, {"kind": "resnet"}, "network.kind must be one of residual.*found resnet"),
         (NetworkConfig, {"kernel": 4}, "network.kernel = 4.*odd"),
-        (NetworkConfig, {"width": 0}, "network.width = 0.*at least 1"),
-        (NetworkConfig, {"levels": 99999}, "network.levels = 99999.*between 1 and 30"),
+        (NetworkConfig, {"width": 0}, "network.width must be at least 1, found 0"),
+        (NetworkConfig, {"levels": 99999}, "network.levels must be at most 30, found 99999"),
         (NetworkConfig, {"kind": "residual", "latent_signs": True}, "network.latent_signs = True.*network.kind mlp"),
         (NetworkConfig, {"latent_local": True, "latent": 0}, "network.latent_local = True.*a latent above 0"),
-        (GameConfig, {"r1": float("inf")}, "game.r1 = inf.*at least 0, and finite"),
-        (GameConfig, {"objective": "wgan"}, "game.objective = 'wgan'.*wasserstein"),
+        (GameConfig, {"r1": float("inf")}, "game.r1 must be finite, found inf"),
+        (GameConfig, {"objective": "wgan"}, "game.objective must be one of .*wasserstein, found wgan"),
         (GameConfig, {"critic_steps": 0}, "game.critic_steps"),
         (GameConfig, {"objective": "hinge", "label_smoothing": 0.1}, "game.objective = 'hinge'.*minimax"),
-        (NetworkConfig, {"discriminator": "vgg"}, "network.discriminator = 'vgg'.*matching"),
-        (OptimizerConfig, {"generator_rate": 0.0}, "optimizer.generator_rate.*positive"),
-        (OptimizerConfig, {"generator_rate": float("nan")}, "optimizer.generator_rate.*positive"),
+        (NetworkConfig, {"discriminator": "vgg"}, "network.discriminator must be one of matching"),
+        (OptimizerConfig, {"generator_rate": 0.0}, "optimizer.generator_rate must be above 0, found 0"),
+        (OptimizerConfig, {"generator_rate": float("nan")}, "optimizer.generator_rate must be finite, found nan"),
         (OptimizerConfig, {"beta2": 1.0}, "optimizer.beta2"),
-        (CarryConfig, {"tau": -1.0}, "carry.tau = -1.0.*at least 0"),
-        (CarryConfig, {"bound": float("inf")}, "carry.bound"),
+        (SolverLayerConfig, {"tau": -1.0}, "solver_layer.tau must be at least 0, found -1"),
+        (SolverLayerConfig, {"bound": float("inf")}, "solver_layer.bound"),
         (TrainingConfig, {"checkpoint_every": 30}, "checkpoint_every = 30.*multiple of log_every = 20"),
         (TrainingConfig, {"parallel": "pmapp"}, "training.parallel"),
     ],
@@ -55,7 +55,7 @@ def test_a_value_out_of_range_is_refused_with_its_name_and_the_remedy(section, v
 
 
 def test_a_recipe_survives_being_written_down():
-    recipe = Recipe(network=NetworkConfig(width=7), carry=CarryConfig(tau=0.1))
+    recipe = Recipe(network=NetworkConfig(width=7), solver_layer=SolverLayerConfig(tau=0.1))
     assert Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
     written = recipe.as_dict()
     with pytest.raises(ValueError, match=r"not one of this version.*'game'"):

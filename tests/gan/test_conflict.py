@@ -68,7 +68,8 @@ def test_a_balanced_term_has_its_share_of_the_reference_norm_and_its_own_directi
 
 @pytest.mark.parametrize("joined", [conflict_free, lambda gradients: summed(balanced(gradients, {"defect": 0.25}))])
 def test_the_joined_field_can_be_differentiated_where_a_term_is_off(joined):
-    """Plays that differentiate the field (consensus, symplectic) meet a term whose weight has fallen to zero."""
+    """Update schemes that differentiate the field (consensus, symplectic) meet a term whose weight has fallen to
+    zero."""
     gradients = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), terms(2))
 
     def field(adversarial):

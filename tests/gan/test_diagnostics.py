@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan.game import Batch, Draw, Game, Judgement, Player, Players
+from gan.game import Batch, DiscriminatorLoss, Game, GeneratedBatch, Player, Players
 from gan.training.alarms import Alarms
 from gan.training.diagnostics import diagnosis, layer_norms, rotation
 from gan.training.loop import train
@@ -18,17 +18,17 @@ def linear_game(matrix: np.ndarray) -> Game:
     """F(w) = M w with w = (x, y): the losses are (M_11 x / 2 + M_12 y) x and (M_22 y / 2 + M_21 x) y."""
     m = jnp.asarray(matrix)
 
-    def draw(x, rest, batch, key):
-        return Draw(x, batch.real, {}, jnp.ones((1, 1), bool), batch.place, batch.progress), rest
+    def draw(x, network_state, batch, key):
+        return GeneratedBatch(x, batch.real, {}, jnp.ones((1, 1), bool), batch.place, batch.progress), network_state
 
-    def judge(y, rest, seen, key):
+    def discriminator_loss(y, network_state, seen, key):
         loss = (0.5 * m[1, 1] * y + m[1, 0] * seen.samples) * y
-        return Judgement(loss, jnp.zeros(()), {}, rest)
+        return DiscriminatorLoss(loss, jnp.zeros(()), {}, network_state)
 
-    def fool(y, rest, seen, key):
+    def generator_loss(y, network_state, seen, key):
         return (0.5 * m[0, 0] * seen.samples + m[0, 1] * y) * seen.samples
 
-    return Game(draw, judge, fool)
+    return Game(draw, discriminator_loss, generator_loss)
 
 
 @pytest.mark.float64

@@ -67,9 +67,9 @@ def alternating(rate: float, critic_steps: int = 1) -> Alternating:
     return Alternating(optax.sgd(rate), optax.sgd(rate), critic_steps)
 
 
-def play(name: str, rate: float, **options: Any) -> Any:
+def scheme(name: str, rate: float, **options: Any) -> Any:
     """The game optimizer that a configuration names, with plain steps of a constant size."""
-    return game_optimizer(constant(rate, play=name, transform="sgd", **options), GameConfig("minimax"), 1000)
+    return game_optimizer(constant(rate, scheme=name, transform="sgd", **options), GameConfig("minimax"), 1000)
 
 
 def constant(rate: float, **options: Any) -> OptimizerConfig:
@@ -81,7 +81,7 @@ def constant(rate: float, **options: Any) -> OptimizerConfig:
     [("minimax", 0.5), ("non_saturating", 0.5), ("wasserstein", 1.0), ("relativistic", 0.5)],
 )
 @pytest.mark.parametrize("gamma", [0.0, 0.6, 3.0])
-def test_alternating_play_has_the_eigenvalues_of_its_closed_form(name, slope, gamma):
+def test_alternating_updates_has_the_eigenvalues_of_its_closed_form(name, slope, gamma):
     """psi' = (1 - h gamma) psi - h f' theta and theta' = theta + h f' psi'."""
     rate = 0.2
     trace = 2 - rate * gamma - (rate * slope) ** 2
@@ -98,7 +98,7 @@ def test_small_steps_follow_the_continuous_game():
     np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
-def test_without_r1_alternating_play_circles_for_ever_and_with_r1_it_converges():
+def test_without_r1_alternating_updates_circles_for_ever_and_with_r1_it_converges():
     assert np.allclose(np.abs(linearised("minimax", 0.0, alternating(0.2))), 1.0)
     assert np.all(np.abs(linearised("minimax", 0.6, alternating(0.2))) < 1.0)
 
@@ -120,24 +120,24 @@ def continuous(gamma: float) -> np.ndarray:
 
 @pytest.mark.parametrize("gamma", GAMMAS)
 @pytest.mark.parametrize("name", ["minimax", "non_saturating"])
-def test_simultaneous_play_has_the_eigenvalues_of_an_explicit_step(name, gamma):
+def test_simultaneous_updates_has_the_eigenvalues_of_an_explicit_step(name, gamma):
     expected = np.sort_complex(1 + RATE * continuous(gamma))
-    np.testing.assert_allclose(linearised(name, gamma, play("simultaneous", RATE)), expected, atol=1e-7)
+    np.testing.assert_allclose(linearised(name, gamma, scheme("simultaneous", RATE)), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_extragradient_has_the_eigenvalues_of_the_quadratic_of_its_step(gamma):
     step = RATE * continuous(gamma)
     expected = np.sort_complex(1 + step + step**2)
-    np.testing.assert_allclose(linearised("minimax", gamma, play("extragradient", RATE)), expected, atol=1e-7)
+    np.testing.assert_allclose(linearised("minimax", gamma, scheme("extragradient", RATE)), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_optimistic_play_has_two_eigenvalues_for_each_of_the_game(gamma):
+def test_optimistic_updates_has_two_eigenvalues_for_each_of_the_game(gamma):
     """mu^2 = (1 + 2 h lambda) mu - h lambda."""
     step = RATE * continuous(gamma)
     roots = np.concatenate([0.5 * (1 + 2 * step + sign * np.sqrt(1 + 4 * step**2)) for sign in (-1, 1)])
-    found = linearised("minimax", gamma, play("optimistic", RATE))
+    found = linearised("minimax", gamma, scheme("optimistic", RATE))
     np.testing.assert_allclose(found, np.sort_complex(np.round(roots, 12)), atol=1e-7)
 
 
@@ -150,7 +150,7 @@ def game_matrix(gamma: float) -> np.ndarray:
 def test_consensus_adds_the_gradient_of_half_the_squared_field(gamma):
     matrix, weight = game_matrix(gamma), 1.5
     expected = np.sort_complex(np.linalg.eigvals(np.eye(2) - RATE * (matrix + weight * matrix.T @ matrix)))
-    found = linearised("minimax", gamma, play("consensus", RATE, adjustment=weight))
+    found = linearised("minimax", gamma, scheme("consensus", RATE, adjustment=weight))
     np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
@@ -159,7 +159,7 @@ def test_symplectic_adjustment_adds_the_field_turned_by_the_antisymmetric_part(g
     matrix, weight = game_matrix(gamma), 1.5
     skew = 0.5 * (matrix - matrix.T)
     expected = np.sort_complex(np.linalg.eigvals(np.eye(2) - RATE * (matrix + weight * skew.T @ matrix)))
-    found = linearised("minimax", gamma, play("symplectic", RATE, adjustment=weight))
+    found = linearised("minimax", gamma, scheme("symplectic", RATE, adjustment=weight))
     np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
@@ -177,11 +177,11 @@ def images(optimizer: Any, gamma: float, distance: float = 1e-5) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["competitive", "competitive_general_sum"])
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_competitive_play_answers_the_answer_and_takes_the_penalty_as_a_force(name, gamma):
+def test_competitive_updates_answers_the_answer_and_takes_the_penalty_as_a_force(name, gamma):
     """w - h (1 + h K)^-1 J w, where K is J without the penalty's curvature."""
     matrix, interaction = game_matrix(gamma), game_matrix(0.0)
     update = np.eye(2) - RATE * np.linalg.solve(np.eye(2) + RATE * interaction, matrix)
-    optimizer = play(name, RATE, inner_tolerance=1e-12, inner_iterations=2)
+    optimizer = scheme(name, RATE, inner_tolerance=1e-12, inner_iterations=2)
     found = np.sort_complex(np.round(np.linalg.eigvals(images(optimizer, gamma)), 9))
     np.testing.assert_allclose(found, np.sort_complex(np.linalg.eigvals(update)), atol=1e-7)
     if gamma == 0.0:
@@ -211,10 +211,10 @@ def adaptive_competitive_points(rate: float, beta: float, updates: int) -> np.nd
     return np.array(points)
 
 
-def test_adaptive_competitive_play_converges_where_alternating_adam_circles():
+def test_adaptive_competitive_updates_converges_where_alternating_adam_circles():
     options = {"transform": "adam", "beta2": 0.99, "beta2_final": 0.99, "update_limit": 0.0}
     adam = trajectory(game_optimizer(constant(0.1, **options), GameConfig(), 1000), 2000)
-    config = constant(0.1, play="competitive", inner_tolerance=1e-12, **options)
+    config = constant(0.1, scheme="competitive", inner_tolerance=1e-12, **options)
     competitive = trajectory(game_optimizer(config, GameConfig(objective="minimax"), 1000), 600)
     circling = np.hypot(*adam[-500:].T)
     assert 0.1 < circling.min() < circling.max() < 0.5
@@ -226,7 +226,7 @@ def test_adjusted_fields_have_their_closed_form_without_a_penalty():
     """J is a rotation by a right angle: both adjustments contract by h c slope^2 and leave the turning alone."""
     expected = sorted_pair(1 - RATE * 1.5 * SLOPE**2, (1 - RATE * 1.5 * SLOPE**2) ** 2 + (RATE * SLOPE) ** 2)
     for name in ("consensus", "symplectic"):
-        found = linearised("minimax", 0.0, play(name, RATE, adjustment=1.5))
+        found = linearised("minimax", 0.0, scheme(name, RATE, adjustment=1.5))
         np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
@@ -235,12 +235,12 @@ def test_adjusted_fields_have_their_closed_form_without_a_penalty():
 def test_an_adjustment_is_not_longer_than_the_gradients(name, weight):
     """J is a rotation times the slope: weight 1/2 is below the limit, 1e6 turned back to the length of the field."""
     point, limit = jnp.array([3e-4, -4e-4]), 1.0
-    optimizer = play(name, RATE, adjustment=weight, adjustment_limit=limit)
+    optimizer = scheme(name, RATE, adjustment=weight, adjustment_limit=limit)
     game = dirac_game("minimax", 0.0)
     state = optimizer.init(players_at(point))
     moved, _, metrics = optimizer.update(game, players_at(point), state, batch(1), jax.random.key(0))[:3]
-    # The field itself, from the unadjusted play.
-    plain = play("simultaneous", RATE)
+    # The field itself, from the unadjusted scheme.
+    plain = scheme("simultaneous", RATE)
     free = plain.update(game, players_at(point), plain.init(players_at(point)), batch(1), jax.random.key(0))[0]
     field = (np.asarray(point) - [free.generator.params, free.discriminator.params]) / RATE
     change = (np.asarray(point) - [moved.generator.params, moved.discriminator.params]) / RATE - field
@@ -251,7 +251,7 @@ def test_an_adjustment_is_not_longer_than_the_gradients(name, weight):
 
 @pytest.mark.parametrize("name", ["alternating", "simultaneous", "extragradient"])
 def test_r2_has_the_eigenvalues_of_r1(name):
-    r1, r2 = (linearised("minimax", 0.6, play(name, RATE), penalty=penalty) for penalty in ("r1", "r2"))
+    r1, r2 = (linearised("minimax", 0.6, scheme(name, RATE), penalty=penalty) for penalty in ("r1", "r2"))
     np.testing.assert_allclose(r1, r2, atol=1e-12)
 
 
@@ -289,9 +289,9 @@ def round_of_lookahead(name: str, gamma: float, optimizer: Lookahead) -> np.ndar
     return np.sort_complex(np.linalg.eigvals(jax.jit(jax.jacobian(update))(jnp.zeros(2))))
 
 
-def test_only_simultaneous_play_spirals_out_of_the_game_without_a_penalty():
+def test_only_simultaneous_updates_spirals_out_of_the_game_without_a_penalty():
     largest = {
-        name: np.abs(linearised("minimax", 0.0, play(name, RATE))).max()
+        name: np.abs(linearised("minimax", 0.0, scheme(name, RATE))).max()
         for name in ("simultaneous", "alternating", "optimistic", "extragradient")
     }
     assert largest["simultaneous"] > 1.004
@@ -302,15 +302,15 @@ def test_only_simultaneous_play_spirals_out_of_the_game_without_a_penalty():
 @pytest.mark.parametrize("name", ["simultaneous", "extragradient", "consensus", "competitive"])
 def test_critic_steps_are_refused_where_both_players_move_at_once(name):
     with pytest.raises(ValueError, match=r"critic_steps = 2.*alternating"):
-        game_optimizer(OptimizerConfig(play=name), GameConfig("minimax", critic_steps=2), 10)
-    optimizer = play(name, 0.1)
+        game_optimizer(OptimizerConfig(scheme=name), GameConfig("minimax", critic_steps=2), 10)
+    optimizer = scheme(name, 0.1)
     players = players_at(jnp.ones(2))
     with pytest.raises(ValueError, match=r"critic_steps = 2.*alternating"):
         optimizer.update(dirac_game("minimax", 0.0), players, optimizer.init(players), batch(2), jax.random.key(0))
 
 
 @pytest.mark.parametrize("name", ["minimax", "wasserstein", "relativistic_minimax"])
-def test_the_shared_term_is_what_the_players_play_for(name):
+def test_the_shared_term_is_what_the_players_scheme_for(name):
     game = dirac_game(name, 0.6)
     seen = jax.tree.map(lambda x: x[0], batch())
     point = jnp.asarray([0.7, -1.3])

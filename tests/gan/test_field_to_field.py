@@ -30,12 +30,12 @@ def test_a_field_to_field_generator_learns_what_its_condition_says(toy, tmp_path
         validation_condition={"coarse": coarse[448:]},
         trajectory=trajectory,
         symmetries=None,
-        carry=None,
+        solver_layer=None,
     )
     recipe = toy.recipe(
         network={"kind": kind, "width": 8, "levels": 2, **({"modes": 3} if kind == "fno" else {})},
         game={"r1": 0.05, "r2": 0.05},
-        carry={"tau": 0.0},
+        solver_layer={"tau": 0.0},
         training={"steps": STEPS, "batch": 32, "log_every": 50, "checkpoint_every": STEPS},
     )
     trainer = Trainer(problem, recipe, tmp_path)

@@ -10,7 +10,7 @@ from gan.normalizer import Normalizer
 NORMALIZER = Normalizer(np.array([0.5], np.float32), np.array([2.0], np.float32))
 
 
-def carry(samples, condition, tau):
+def solver_layer(samples, condition, tau):
     """Blows up where the first point is negative, with an infinite derivative as well."""
     poison = jnp.sqrt(samples[:, :1])
     return jnp.exp(-tau) * samples + 0.0 * poison, jnp.ones(samples.shape[0], bool)
@@ -22,8 +22,8 @@ def samples_with(*first: float) -> jax.Array:
 
 
 def loss(x: jax.Array) -> jax.Array:
-    carried, valid = guarded(carry, NORMALIZER, 20.0)(x, {}, 0.3)
-    return jnp.sum(valid[:, None, None] * carried**2)
+    advanced, valid = guarded(solver_layer, NORMALIZER, 20.0)(x, {}, 0.3)
+    return jnp.sum(valid[:, None, None] * advanced**2)
 
 
 def test_a_lane_that_is_not_a_number_leaves_the_others_gradient_unchanged():
@@ -40,22 +40,22 @@ def test_without_the_guard_that_lane_would_poison_shared_parameters():
     bad = samples_with(0.2, -1.0, 0.6)
 
     def masked(s):
-        return jnp.nansum(carry(s * bad, {}, 0.3)[0] ** 2)
+        return jnp.nansum(solver_layer(s * bad, {}, 0.3)[0] ** 2)
 
     assert not np.isfinite(jax.grad(masked)(jnp.float32(1.0)))
     assert np.isfinite(jax.grad(lambda s: loss(s * bad))(jnp.float32(1.0)))
 
 
 def test_refused_samples_become_the_mean_field_and_are_reported():
-    run = guarded(carry, NORMALIZER, 20.0)
-    carried, valid = run(samples_with(0.2, -1.0, 500.0), {}, 0.3)
+    run = guarded(solver_layer, NORMALIZER, 20.0)
+    advanced, valid = run(samples_with(0.2, -1.0, 500.0), {}, 0.3)
     np.testing.assert_array_equal(valid, [True, False, False])
-    np.testing.assert_allclose(carried[1:], 0.5)
+    np.testing.assert_allclose(advanced[1:], 0.5)
 
 
 def test_accepted_samples_and_their_gradient_are_those_of_the_solver():
     good = samples_with(0.2, 0.4)
-    run = guarded(carry, NORMALIZER, 20.0)
+    run = guarded(solver_layer, NORMALIZER, 20.0)
     np.testing.assert_allclose(run(good, {}, 0.3)[0], np.exp(-0.3) * good, rtol=1e-6)
     np.testing.assert_allclose(jax.grad(loss)(good), 2 * np.exp(-0.6) * good, rtol=1e-5)
 
@@ -64,12 +64,12 @@ def test_the_carrys_own_refusal_counts():
     def choosy(samples, condition, tau):
         return samples, jnp.asarray([True, False])
 
-    carried, valid = guarded(choosy, NORMALIZER, 20.0)(samples_with(0.2, 0.4), {}, 0.3)
+    advanced, valid = guarded(choosy, NORMALIZER, 20.0)(samples_with(0.2, 0.4), {}, 0.3)
     np.testing.assert_array_equal(valid, [True, False])
-    np.testing.assert_allclose(carried[1], 0.5)
+    np.testing.assert_allclose(advanced[1], 0.5)
 
 
-def test_a_changed_carry_time_compiles_nothing_new():
+def test_a_changed_solver_layer_time_compiles_nothing_new():
     traced = []
 
     def counting(samples, condition, tau):

@@ -60,9 +60,11 @@ def played(kind: str, spec: SampleSpec):
 
     def loss(generator, discriminator):
         latent = normal(2, *networks.latent)
-        samples, _ = networks.generating(generator, players.generator.rest, latent, condition, training)
+        samples, _ = networks.generate_with_state(generator, players.generator.state, latent, condition, training)
         assert samples.shape == (2, *spec.shape)
-        logits, _ = networks.judging(discriminator, players.discriminator.rest, samples, condition, training)
+        logits, _ = networks.classify_with_state(
+            discriminator, players.discriminator.state, samples, condition, training
+        )
         assert logits.shape == (2,)
         return jnp.sum(logits)
 
@@ -144,7 +146,7 @@ def test_fourier_players_take_another_grid_with_the_same_parameters():
     coarse, fine = (jax.jit(networks.generate)(params[0], {}, smooth(n)) for n in (8, 32))
     np.testing.assert_allclose(fine[:, ::4], coarse, atol=1e-4)
     # A discriminator of a field that both grids resolve: means over the grid of nonlinear maps differ by little.
-    logits = [jax.jit(networks.judge)(params[1], {}, smooth(n)) for n in (16, 64)]
+    logits = [jax.jit(networks.classify)(params[1], {}, smooth(n)) for n in (16, 64)]
     np.testing.assert_allclose(logits[0], logits[1], atol=0.02)
 
 
@@ -213,8 +215,8 @@ def test_the_projection_is_an_inner_product_with_the_condition_and_can_be_left_o
     params = stirred(players.discriminator.params)
     zeroed = {**params, "projection": jax.tree.map(jnp.zeros_like, params["projection"])}
     x, v = normal(2, 8, 1), {"v": normal(2, 2)}
-    judge = jax.jit(networks.judge)
-    assert not np.allclose(judge(params, {}, x, v), judge(zeroed, {}, x, v))
+    discriminator_kind = jax.jit(networks.classify)
+    assert not np.allclose(discriminator_kind(params, {}, x, v), discriminator_kind(zeroed, {}, x, v))
 
 
 def test_parameters_and_operations_are_those_of_a_dense_network():

@@ -11,7 +11,7 @@ from gan.networks.blueprint import Blueprint
 from gan.networks.kinds import KINDS, MATCHING, player_classes, player_kinds, readers
 
 VALUES = {
-    "bare": 1,
+    "plain_levels": 1,
     "kernel": 5,
     "latent_local": True,
     "latent_fourier": 3,
@@ -66,13 +66,13 @@ def test_help_names_the_kinds_that_read_an_option(name):
 
 @pytest.mark.parametrize("name", VALUES)
 def test_an_option_that_neither_player_reads_is_refused_with_the_remedy(name):
-    makers, judges = readers(name)
+    makers, discriminators = readers(name)
     default = NetworkConfig.__dataclass_fields__[name].default
     for kind in KINDS:
         for other in (MATCHING, *KINDS):
             generator, discriminator = player_kinds(kind, other)
             told = {"kind": kind, "discriminator": other}
-            if generator in makers or discriminator in judges:
+            if generator in makers or discriminator in discriminators:
                 assert getattr(NetworkConfig(**told, **{name: VALUES[name]}), name) == VALUES[name]
                 continue
             assert getattr(NetworkConfig(**told, **{name: default}), name) == default
@@ -93,6 +93,6 @@ def test_an_option_that_neither_player_reads_is_refused_with_the_remedy(name):
 def test_the_kind_of_a_discriminator_may_be_borrowed():
     assert player_kinds("unet") == ("unet", "residual")
     assert player_kinds("mlp", "convgru") == ("mlp", "residual")
-    assert NetworkConfig(kind="convgru", bare=1).bare == 1
+    assert NetworkConfig(kind="convgru", plain_levels=1).plain_levels == 1
     with pytest.raises(ValueError, match="neither the convgru generator nor the mlp discriminator"):
-        NetworkConfig(kind="convgru", discriminator="mlp", bare=1)
+        NetworkConfig(kind="convgru", discriminator="mlp", plain_levels=1)

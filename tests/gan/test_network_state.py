@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan.adversarial import adversarial_game
-from gan.config import CarryConfig, GameConfig, NetworkConfig
+from gan.config import GameConfig, NetworkConfig, SolverLayerConfig
 from gan.networks.players import SampleSpec, build
 from gan.normalizer import Normalizer
 from gan.training.loop import Trainer, train
@@ -40,17 +40,17 @@ def test_statistics_dropout_and_batch_means_do_not_depend_on_the_count_of_device
         for step in range(2):
             state, _ = made.step(state, *made.next_batch((0, 8 * step)))
         states.append(jax.device_get(state))
-    assert states[0].players.discriminator.rest["state"] and states[0].players.generator.rest["state"]
+    assert states[0].players.discriminator.state["variables"] and states[0].players.generator.state["variables"]
     for one, four in zip(*(jax.tree.leaves((state.players, state.average)) for state in states)):
         np.testing.assert_allclose(one, four, rtol=1e-4, atol=1e-5)
 
 
 def test_the_statistics_are_averaged_saved_loaded_and_resumed_bit_for_bit(toy, uninterrupted, tmp_path):
     trained, folder = uninterrupted
-    again = load(folder, carry=toy.decay, symmetries=toy.SYMMETRIES)
+    again = load(folder, solver_layer=toy.decay, symmetries=toy.SYMMETRIES)
     jax.tree.map(np.testing.assert_array_equal, again.generator, trained.generator)
     # They have moved from the mean of zero that they began with.
-    assert np.max(np.abs(np.asarray(trained.generator.rest["state"]["norms"][0]["mean"]))) > 1e-4
+    assert np.max(np.abs(np.asarray(trained.generator.state["variables"]["norms"][0]["mean"]))) > 1e-4
 
     def interrupt(step, total, metrics):
         signal.raise_signal(signal.SIGINT)
@@ -66,4 +66,4 @@ def test_gradient_penalties_of_a_discriminator_that_judges_whole_batches_are_ref
     config = NetworkConfig(kind="dcgan", width=4, levels=2, latent=3, batch_norm="both")
     networks, _ = build(config, SampleSpec((8, 1)), unit)
     with pytest.raises(ValueError, match=r"network.batch_norm = 'both'.*set these to 0"):
-        adversarial_game(networks, GameConfig(), CarryConfig())
+        adversarial_game(networks, GameConfig(), SolverLayerConfig())

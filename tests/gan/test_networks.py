@@ -69,11 +69,11 @@ def test_a_residual_block_starts_as_the_identity():
     np.testing.assert_array_equal(block(x), x)
 
 
-@pytest.mark.parametrize("bare", [0, 1])
+@pytest.mark.parametrize("plain_levels", [0, 1])
 @pytest.mark.parametrize(("shape", "conditions"), [((16, 1), {}), ((8, 16, 2), {"v": (3,)})])
-def test_a_local_latent_moved_by_a_place_moves_the_field_by_a_place(shape, conditions, bare):
+def test_a_local_latent_moved_by_a_place_moves_the_field_by_a_place(shape, conditions, plain_levels):
     grid = shape[:-1]
-    config = NetworkConfig(width=8, levels=3, bare=bare, latent=24, latent_local=True)
+    config = NetworkConfig(width=8, levels=3, plain_levels=plain_levels, latent=24, latent_local=True)
     coarse = tuple(n // 4 for n in grid)
     unit = Normalizer(np.zeros(shape[-1], np.float32), np.ones(shape[-1], np.float32))
     told = {name: Normalizer(np.zeros(k, np.float32), np.ones(k, np.float32)) for name, (k,) in conditions.items()}
@@ -91,16 +91,16 @@ def test_a_local_latent_moved_by_a_place_moves_the_field_by_a_place(shape, condi
 def test_the_finest_levels_can_do_without_blocks():
     unit = Normalizer(np.zeros(1, np.float32), np.ones(1, np.float32))
 
-    def kernels(bare):
-        players = build(NetworkConfig(width=8, levels=3, bare=bare), SampleSpec((32, 32, 1)), unit)[1]
+    def kernels(plain_levels):
+        players = build(NetworkConfig(width=8, levels=3, plain_levels=plain_levels), SampleSpec((32, 32, 1)), unit)[1]
         return [sum(leaf.ndim == 4 and leaf.shape[0] == 3 for leaf in jax.tree.leaves(p.params)) for p in players]
 
-    assert [kernels(bare) for bare in (0, 1, 2)] == [[6, 6], [4, 4], [2, 2]]
+    assert [kernels(plain_levels) for plain_levels in (0, 1, 2)] == [[6, 6], [4, 4], [2, 2]]
 
 
 def test_blocks_on_no_level_are_refused():
-    with pytest.raises(ValueError, match=r"network\.bare = 3.*of 3 levels one or more"):
-        NetworkConfig(levels=3, bare=3)
+    with pytest.raises(ValueError, match=r"network\.plain_levels = 3.*of 3 levels one or more"):
+        NetworkConfig(levels=3, plain_levels=3)
 
 
 def test_a_latent_that_its_places_cannot_share_is_refused():
@@ -130,15 +130,15 @@ def test_generator_and_discriminator_fit_their_samples_and_conditions(kind, shap
     condition = {k: jnp.asarray(rng().standard_normal((5, *s)), jnp.float32) for k, s in conditions.items()}
     latent = jnp.asarray(rng().standard_normal((5, 4)), jnp.float32)
     generator, discriminator = (jax.tree.map(jnp.asarray, stirred(p.params)) for p in players)
-    generate, judge = jax.jit(networks.generate), jax.jit(networks.judge)
+    generate, discriminator_loss = jax.jit(networks.generate), jax.jit(networks.classify)
     samples = generate(generator, {}, latent, condition)
     assert samples.shape == (5, *shape)
-    logits = judge(discriminator, {}, samples, condition)
+    logits = discriminator_loss(discriminator, {}, samples, condition)
     assert logits.shape == (5,)
     for name in conditions:
         changed = {**condition, name: condition[name] + 1.0}
         assert not np.allclose(generate(generator, {}, latent, changed), samples)
-        assert not np.allclose(judge(discriminator, {}, samples, changed), logits)
+        assert not np.allclose(discriminator_loss(discriminator, {}, samples, changed), logits)
 
 
 def test_folding_time_into_channels_loses_nothing():
@@ -166,14 +166,14 @@ def test_samples_of_the_zero_mean_layer_have_no_mean_even_when_bounded():
 def test_an_offset_that_the_constraint_removes_cannot_saturate_the_bound():
     config = NetworkConfig(width=8, levels=2, latent=4, constraint="zero_mean")
     networks, players = build(config, SampleSpec((16, 1)), Normalizer(np.zeros(1), np.ones(1)), bound=4.0)
-    params, rest = players.generator.params, players.generator.rest
+    params, network_state = players.generator.params, players.generator.state
     latent = jax.random.normal(jax.random.key(0), (3, 4))
 
     @jax.jit
     def samples(offset):
         bias = params["head"]["bias"]
         moved = {**params, "head": {**params["head"], "bias": bias + offset}}
-        return networks.generate(moved, rest, latent, {})
+        return networks.generate(moved, network_state, latent, {})
 
     assert float(jnp.std(samples(0.0))) > 0.05
     # A drift of the output's mean is no sample of another kind, and leaves the way back open.

@@ -25,21 +25,21 @@ def problem(**changes) -> Problem:
 
 
 def recipe(toy, **training):
-    sections = {"network": NETWORK, "game": {"penalty_final": 0.01}, "carry": {"tau": 0.0}}
+    sections = {"network": NETWORK, "game": {"penalty_final": 0.01}, "solver_layer": {"tau": 0.0}}
     return toy.recipe(
         **sections, training={"parallel": "jit", "steps": 40, "log_every": 10, "checkpoint_every": 20, **training}
     )
 
 
-def test_points_are_learnt_and_what_is_measured_is_recorded_with_a_film(toy, tmp_path):
+def test_points_are_learnt_and_what_is_measured_is_recorded_with_a_sample_history(toy, tmp_path):
     asked = problem(measure=lambda samples: {"mean_x": float(samples[:, 0].mean())})
-    trained = train(asked, recipe(toy, steps=200, film=8), tmp_path)
+    trained = train(asked, recipe(toy, steps=200, sample_history=8), tmp_path)
     assert trained.sample(jax.random.key(0), 5).shape == (5, 2)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "mean_x" in line] == list(range(20, 201, 20))
     measured = [line["validation"] for line in lines if "validation" in line]
     assert measured[-1] < 0.7 * measured[0]
-    frames = sorted((tmp_path / "film").glob("*.npz"))
+    frames = sorted((tmp_path / "sample_history").glob("*.npz"))
     assert [int(frame.stem) for frame in frames] == list(range(20, 201, 20))
     with np.load(frames[-1]) as last:
         assert last["samples"].shape == (8, 2)
@@ -89,9 +89,9 @@ def test_fourier_features_are_cosines_and_sines_of_fixed_projections():
     angles = np.asarray(x) @ np.asarray(features.frequencies[...])
     np.testing.assert_allclose(out, np.concatenate([x, np.cos(angles), np.sin(angles)], axis=-1), atol=1e-6)
     networks, players = build(NetworkConfig(**NETWORK), SampleSpec((2,)), Normalizer(np.zeros(2), np.ones(2)))
-    assert players.discriminator.rest["state"]["features"]["frequencies"].shape == (2, 4)
+    assert players.discriminator.state["variables"]["features"]["frequencies"].shape == (2, 4)
     assert "features" not in players.discriminator.params
-    assert networks.generate(players.generator.params, players.generator.rest, jnp.zeros((3, 2))).shape == (3, 2)
+    assert networks.generate(players.generator.params, players.generator.state, jnp.zeros((3, 2))).shape == (3, 2)
 
 
 def test_cosine_and_sine_with_their_derivatives_up_to_large_angles():
@@ -110,5 +110,5 @@ def test_a_generator_that_sees_signs_can_jump(signs, jumps):
     config = NetworkConfig(**{**NETWORK, "latent_fourier": 0, "latent_signs": signs})
     networks, players = build(config, SampleSpec((2,)), Normalizer(np.zeros(2), np.ones(2)))
     sides = jnp.asarray([[1e-4, 0.5], [-1e-4, 0.5]])
-    made = np.asarray(networks.generate(players.generator.params, players.generator.rest, sides))
+    made = np.asarray(networks.generate(players.generator.params, players.generator.state, sides))
     assert (np.abs(made[0] - made[1]).max() > 0.05) == jumps

@@ -45,7 +45,7 @@ def test_parameter_gradients_of_penalties_agree_with_finite_differences():
     rng = np.random.default_rng(0)
     config = NetworkConfig(width=4, levels=2)
     critic = ResidualDiscriminator(Blueprint(config, (8,), ("circular",), 1, rng))
-    graph, params, rest = nnx.split(critic, nnx.Param, ...)
+    graph, params, network_state = nnx.split(critic, nnx.Param, ...)
     # Away from the fix-up start, where half of the gradients vanish.
     params = jax.tree.map(
         lambda p: jnp.asarray(p, jnp.float64) + 0.3 * rng.standard_normal(p.shape), nnx.to_pure_dict(params)
@@ -54,7 +54,9 @@ def test_parameter_gradients_of_penalties_agree_with_finite_differences():
 
     @jax.jit
     def penalties(params):
-        _, gradient = regularizers.logits_and_gradient(lambda x: nnx.merge(graph, params, rest)(x, None, None), samples)
+        _, gradient = regularizers.logits_and_gradient(
+            lambda x: nnx.merge(graph, params, network_state)(x, None, None), samples
+        )
         return regularizers.zero_centred(gradient, 2.0, weight) + regularizers.one_centred(gradient, weight)
 
     direction = jax.tree.map(lambda p: jnp.asarray(rng.standard_normal(p.shape)), params)

@@ -11,7 +11,7 @@ from gan import regularizers
 from gan.config import NetworkConfig
 from gan.networks import spectral
 from gan.networks.blueprint import Training
-from gan.networks.players import SampleSpec, average_rest, build
+from gan.networks.players import SampleSpec, average_state, build
 from gan.normalizer import Normalizer
 from gan.training.loop import Trainer, train
 from gan.training.trained import load
@@ -33,7 +33,7 @@ def largest(kernel) -> float:
 def test_power_iteration_finds_the_largest_singular_value_of_every_kernel():
     _, players = build(TINY, SampleSpec((8, 1)), ONE)
     params = random_tree(players.discriminator.params)
-    vectors = jax.tree.map(jnp.abs, random_tree(players.discriminator.rest["spectral"], 1))
+    vectors = jax.tree.map(jnp.abs, random_tree(players.discriminator.state["spectral"], 1))
     for _ in range(400):
         vectors = spectral.advanced(params, vectors)
     before = spectral.first_vectors(params)
@@ -59,12 +59,12 @@ def test_kernels_that_start_at_zero_are_drawn_anew():
 @pytest.mark.float64
 def test_second_derivatives_through_normalised_kernels_agree_with_finite_differences():
     networks, players = build(dataclasses.replace(TINY, levels=1), SampleSpec((8, 1)), ONE)
-    critic, rest = random_tree(players.discriminator.params), random_tree(players.discriminator.rest, 1)
+    critic, network_state = random_tree(players.discriminator.params), random_tree(players.discriminator.state, 1)
     samples = jnp.asarray(np.random.default_rng(2).standard_normal((3, 8, 1)))
 
     @jax.jit
     def penalty(params):
-        _, gradient = regularizers.logits_and_gradient(lambda x: networks.judge(params, rest, x), samples)
+        _, gradient = regularizers.logits_and_gradient(lambda x: networks.classify(params, network_state, x), samples)
         return regularizers.zero_centred(gradient, 2.0, jnp.ones(3))
 
     slope = jax.jit(jax.grad(penalty))
@@ -83,24 +83,24 @@ def test_second_derivatives_through_normalised_kernels_agree_with_finite_differe
 def test_a_pass_without_training_leaves_the_state_alone_and_one_in_training_moves_it_once():
     networks, players = build(TINY, SampleSpec((8, 1)), ONE)
     params = jax.tree.map(lambda p: p.astype(jnp.float32), random_tree(players.discriminator.params))
-    rest, x = players.discriminator.rest, jnp.ones((2, 8, 1))
-    _, same = networks.judging(params, rest, x, {}, None)
-    assert same is rest
+    network_state, x = players.discriminator.state, jnp.ones((2, 8, 1))
+    _, same = networks.classify_with_state(params, network_state, x, {}, None)
+    assert same is network_state
     keys = jax.random.split(jax.random.key(0), 2)
-    logits, after = networks.judging(params, rest, x, {}, Training(keys))
-    np.testing.assert_array_equal(logits, networks.judge(params, rest, x))
-    expected = spectral.advanced(params, rest["spectral"])
+    logits, after = networks.classify_with_state(params, network_state, x, {}, Training(keys))
+    np.testing.assert_array_equal(logits, networks.classify(params, network_state, x))
+    expected = spectral.advanced(params, network_state["spectral"])
     jax.tree.map(np.testing.assert_array_equal, after["spectral"], expected)
 
 
 def test_vectors_of_the_averaged_generator_belong_to_its_own_kernels():
     _, players = build(TINY, SampleSpec((8, 1)), ONE)
     params = jax.tree.map(lambda p: p.astype(jnp.float32), random_tree(players.generator.params))
-    rest = players.generator.rest
+    network_state = players.generator.state
     for _ in range(300):
-        rest = average_rest(params, rest, players.generator.rest, jnp.float32(0.1))
+        network_state = average_state(params, network_state, players.generator.state, jnp.float32(0.1))
     exact = spectral.first_vectors(params)
-    for name, found in rest["spectral"].items():
+    for name, found in network_state["spectral"].items():
         np.testing.assert_allclose(abs(float(found["left"] @ exact[name]["left"])), 1.0, atol=1e-3)
 
 
@@ -119,11 +119,11 @@ def normalised(toy, tmp_path_factory):
 
 def test_training_checkpoints_and_loading_carry_the_state(toy, normalised):
     trained, folder = normalised
-    again = load(folder, carry=toy.decay, symmetries=toy.SYMMETRIES)
+    again = load(folder, solver_layer=toy.decay, symmetries=toy.SYMMETRIES)
     jax.tree.map(np.testing.assert_array_equal, again.generator, trained.generator)
     key = jax.random.key(1)
     np.testing.assert_array_equal(again.sample(key, 4), trained.sample(key, 4))
-    kernels = spectral.normalized(trained.generator.params, trained.generator.rest["spectral"])
+    kernels = spectral.normalized(trained.generator.params, trained.generator.state["spectral"])
     sizes = [largest(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(kernels) if path[-1].key == "kernel"]
     np.testing.assert_allclose(sizes, 1.0, atol=0.02)
 

@@ -93,14 +93,14 @@ def test_the_latest_and_the_best_checkpoints_are_kept(toy, finished):
     checkpoints = Checkpoints(folder, 2)
     assert set(checkpoints.steps()) == {150, 200, best} and checkpoints.best() == best
     checkpoints.close()
-    assert load(folder, carry=toy.decay, which="best").step == best
+    assert load(folder, solver_layer=toy.decay, which="best").step == best
 
 
 def test_a_loaded_generator_draws_the_same_samples_whatever_the_chunk(toy, finished):
     trained, folder, _ = finished
     key = jax.random.key(3)
     mine = trained.sample(key, 40)
-    theirs = load(folder, carry=toy.decay).sample(key, 40, chunk=7)
+    theirs = load(folder, solver_layer=toy.decay).sample(key, 40, chunk=7)
     np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(trained.sample(key, 40), mine)
     assert not np.allclose(trained.sample(jax.random.key(4), 40), mine)
@@ -149,16 +149,16 @@ def test_a_training_with_penalties_now_and_then_is_resumed_bit_for_bit(toy, ever
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_sample_is_the_carried_output_of_the_network(finished):
+def test_a_sample_is_the_advanced_output_of_the_network(finished):
     trained = finished[0]
     key = jax.random.key(0)
-    before = trained.draw_uncarried(key, 5).fields
+    before = trained.draw_without_solver(key, 5).fields
     np.testing.assert_allclose(trained.sample(key, 5), np.exp(-0.1) * before, rtol=1e-5)
     np.testing.assert_allclose(trained.sample(key, 5, tau=3.0), np.exp(-0.3) * before, rtol=1e-5)
 
 
 def test_a_generator_trained_through_a_solver_is_not_loaded_without_it(finished):
-    with pytest.raises(ValueError, match="carry"):
+    with pytest.raises(ValueError, match="solver_layer"):
         load(finished[1])
 
 
@@ -171,7 +171,7 @@ def test_interrupting_saves_and_resuming_ends_where_the_uninterrupted_training_e
     with pytest.raises(KeyboardInterrupt):
         train(toy.problem(), toy.recipe(), tmp_path, progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
-    assert load(tmp_path, carry=toy.decay).step == 76
+    assert load(tmp_path, solver_layer=toy.decay).step == 76
     resumed = train(toy.problem(), toy.recipe(), tmp_path, resume=True)
     for ours, theirs in zip(leaves_of(resumed), leaves_of(finished[0])):
         np.testing.assert_array_equal(ours, theirs)
@@ -193,7 +193,7 @@ def test_a_training_that_runs_away_stops_with_the_cause_and_keeps_the_last_good_
     ) as error:
         train(toy.problem(penalties={"poison": poison}), toy.recipe(), tmp_path)
     assert "\n" not in str(error.value)
-    good = load(tmp_path, carry=toy.decay)
+    good = load(tmp_path, solver_layer=toy.decay)
     assert good.step == 100 and np.all(np.isfinite(good.sample(jax.random.key(0), 8)))
 
 
@@ -216,7 +216,7 @@ def test_samples_that_the_solver_refuses_are_counted_and_drawn_again(toy, tmp_pa
     def choosy(samples, condition, tau):
         return samples, samples[:, 0, 0] > -0.5
 
-    trained = train(toy.problem(carry=choosy), toy.recipe(training={"steps": 50}), tmp_path)
+    trained = train(toy.problem(solver_layer=choosy), toy.recipe(training={"steps": 50}), tmp_path)
     assert 0.1 < lines(tmp_path)[-1]["invalid"] < 0.9
     fields, valid = trained.draw(jax.random.key(0), 50)
     assert 0 < valid.sum() < 50
@@ -266,7 +266,7 @@ def conditional(**shapes: tuple[int, ...]) -> dict:
 @pytest.mark.parametrize(
     ("changes", "sections", "message"),
     [
-        ({"carry": None}, {}, "carry.tau = 1.0 needs Problem.carry"),
+        ({"solver_layer": None}, {}, "solver_layer.tau = 1.0 needs Problem.solver_layer"),
         ({}, {"training": {"batch": 300}}, "takes 300 samples, but there are only 160"),
         ({}, {"training": {"batch": 6, "devices": 4}}, "batch = 6 does not divide over 4 devices"),
         ({}, {"training": {"devices": 9}}, "devices = 9, but only 4"),

@@ -63,7 +63,7 @@ def test_the_step_size_rises_linearly_from_zero_before_it_decays(schedule):
 def test_an_optimistic_step_joins_two_limited_updates():
     """A spike at the last update but one, and one against it at the last: 2 * 1 + 1 step sizes."""
     gradients = jnp.ones((300, 16)).at[-2].set(1e4).at[-1].set(-1e6)
-    config = OptimizerConfig(play="optimistic", schedule="constant", beta2=0.99, beta2_final=0.99)
+    config = OptimizerConfig(scheme="optimistic", schedule="constant", beta2=0.99, beta2_final=0.99)
     np.testing.assert_allclose(last_update(config, gradients), 3 * 0.1, rtol=1e-4)
 
 

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from gan.augmentation import Reflection, Symmetries
+from gan.augmentation import ArrayReflection, ArraySymmetries
 from gan.config import (
-    CarryConfig,
     GameConfig,
     NetworkConfig,
     OptimizerConfig,
     Recipe,
+    SolverLayerConfig,
     TrainingConfig,
 )
 from gan.training.problem import Problem
 
-SYMMETRIES = Symmetries((0,), (Reflection(0, (-1.0,)),))
+SYMMETRIES = ArraySymmetries((0,), (ArrayReflection(0, (-1.0,)),))
 
 
 def waves(count: int, points: int = 16, seed: int = 0) -> np.ndarray:
@@ -34,7 +34,7 @@ def decay(samples, condition, tau):
 def problem(**changes) -> Problem:
     """The toy problem with some entries changed."""
     data = waves(240)
-    entries = {"train": data[:160], "validation": data[160:], "symmetries": SYMMETRIES, "carry": decay}
+    entries = {"train": data[:160], "validation": data[160:], "symmetries": SYMMETRIES, "solver_layer": decay}
     return Problem(**{**entries, **changes})
 
 
@@ -44,7 +44,7 @@ def recipe(**sections) -> Recipe:
         "network": {"kind": "mlp", "width": 16, "latent": 4, "levels": 2},
         "game": {},
         "optimizer": {"average_half_life": 200.0, "generator_rate": 5e-3, "discriminator_rate": 5e-3},
-        "carry": {"tau": 1.0},
+        "solver_layer": {"tau": 1.0},
         "training": {
             "steps": 200,
             "batch": 8,
@@ -55,5 +55,5 @@ def recipe(**sections) -> Recipe:
             "sample_chunk": 32,
         },
     }
-    kinds = (NetworkConfig, GameConfig, OptimizerConfig, CarryConfig, TrainingConfig)
+    kinds = (NetworkConfig, GameConfig, OptimizerConfig, SolverLayerConfig, TrainingConfig)
     return Recipe(**{n: kind(**{**defaults[n], **sections.get(n, {})}) for n, kind in zip(defaults, kinds)})

@@ -1,4 +1,4 @@
-"""Distances between two sets of fields, and the yardstick that the solver itself sets for them.
+"""Distances between two sets of fields, and the reference set that the solver itself sets for them.
 
 All distances compare a set of ``n`` fields with another of the same size, one field per independent
 trajectory; all are non-negative and fall as ``n**-1/2`` between two sets of one distribution. Quantities are
@@ -8,7 +8,7 @@ over axes too). Spectrum, increments and correlation are for homogeneous fields 
 - ``spectrum``: mean over the resolved shells of ``|log(E_a(k) / E_b(k))|``, natural logarithm, ``E`` the mean
   energy of a shell of integer ``|k| / k_min >= 1`` over the set. Resolved: up to the first shell below 1e-6
   of the strongest (in float32 what follows may be round-off).
-- ``values``: Wasserstein-1 between the pooled point values, ``integral |F_a(x) - F_b(x)| dx`` (Villani 2003,
+- ``marginals``: Wasserstein-1 between the pooled point values, ``integral |F_a(x) - F_b(x)| dx`` (Villani 2003,
   chapter 2), on 512 bins.
 - ``increments_S``: the same for ``u(x + S dx) - u(x)`` along each axis, S in grid points.
 - ``quantiles``: mean absolute difference of the pooled 0.1%, 1%, 99% and 99.9% quantiles (small sets: drawn in until
@@ -33,7 +33,7 @@ do (variance ``S^2/n + S^2/n``).
 **Interval.** The value that is reported is the mean over several disjoint sets of ``n`` samples, each against the same
 references; its interval, 95%, is Student's for that mean. It is about the expected value of the distance, what the mean
 over many sets of samples would come to. p-values hold the mean against draws of single sets, which vary more: a set of
-the law is told in at most the stated share of cases.
+the distribution is distinguished in at most the stated share of cases.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SETS = 8
 """Sets of samples over which a reported distance is averaged, where there are so many."""
 BAND_BLOCKS = 600
 """Blocks of solver fields from which the bands of curves are taken."""
-UNITS = dict.fromkeys(("values", "increments", "quantiles", "sliced"), "standard deviations")
+UNITS = dict.fromkeys(("marginals", "increments", "quantiles", "sliced"), "standard deviations")
 """Unit of each distance that has one, by the first word of its name."""
 
 
@@ -80,8 +80,8 @@ def holm(p_values: Sequence[float] | np.ndarray, level: float = 0.05) -> np.ndar
     return kept
 
 
-class Yardstick:
-    """Solver fields as a yardstick: floors and null bands of every distance, and sets measured against them.
+class ReferenceSet:
+    """Solver fields as a reference set: floors and null bands of every distance, and sets measured against them.
 
     Args:
         pool: solver fields ``(P, *grid, channels)``, physical units, each from its own trajectory, held out
@@ -174,7 +174,7 @@ class Yardstick:
         means = (weights @ self.pool.rows / self.n).reshape(*blocks.shape[:2], -1)
         self._block_means[offset : offset + len(shuffles)] = means[:, : self._kept]
         values = self.measures.between(means[:, :1], means[:, 1:])
-        sliced = np.empty(values["values"].shape)
+        sliced = np.empty(values["marginals"].shape)
         for i, shuffle in enumerate(blocks):
             ordered = np.sort(self.pool.projections[:, shuffle.ravel()].reshape(-1, *shuffle.shape), axis=-1)
             sliced[i] = np.abs(ordered[:, :1] - ordered[:, 1:]).mean(axis=(0, 2))
@@ -185,7 +185,7 @@ class Yardstick:
         """What each distance is, in a sentence for readers of a report; the module has the details."""
         spacing = [length / n for length, n in zip(self.frame.extent, self.frame.shape)]
         words = {
-            "values": "Wasserstein-1 distance of the pooled values, in standard deviations",
+            "marginals": "Wasserstein-1 distance of the pooled values, in standard deviations",
             "quantiles": "mean absolute difference of the quantiles "
             + ", ".join(f"{q:g}" for q in self.measures.quantiles)
             + " of the pooled values, in standard deviations",
@@ -268,7 +268,7 @@ class Yardstick:
         features = fields if isinstance(fields, FieldFeatures) else self.frame(fields)
         if len(features) != self.n:
             raise ValueError(
-                f"{len(features)} fields given to a yardstick for n={self.n}; ratios are only compared at equal n."
+                f"{len(features)} fields given to a reference set for n={self.n}; ratios are only compared at equal n."
             )
         return features
 

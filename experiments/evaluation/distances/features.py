@@ -63,8 +63,8 @@ class Frame:
         frequencies: random frequencies of the kernel statistic.
         resolved: shells are resolved up to the first whose mean energy is below this share of the strongest
             one's.
-        homogeneous: whether the law is the same everywhere on a periodic grid. Where it is not, as for images, and
-            for points, which have no grid, energy, covariances and increments are not kept.
+        homogeneous: whether the distribution is the same everywhere on a periodic grid. Where it is not, as for images,
+            and for points, which have no grid, energy, covariances and increments are not kept.
         seed: of directions and frequencies.
 
     Raises:
@@ -174,7 +174,7 @@ class Frame:
     @property
     def histograms(self) -> tuple[str, ...]:
         """Names of the quantities whose pooled histograms are kept."""
-        return ("values", *(f"increments_{s}" for s in self.separations))
+        return ("marginals", *(f"increments_{s}" for s in self.separations))
 
     def _lay_out_columns(self) -> None:
         shapes: dict[str, tuple[int, ...]] = {}
@@ -267,7 +267,7 @@ class Frame:
     def _quantity(self, fields: np.ndarray, name: str) -> list[np.ndarray]:
         """One array ``(n, points)`` per channel (values) or per axis and channel (increments)."""
         n = len(fields)
-        if name == "values":
+        if name == "marginals":
             return [fields[..., c].reshape(n, -1) for c in range(self.channels)]
         step = int(name.rsplit("_", 1)[1])
         return [

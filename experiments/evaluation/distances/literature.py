@@ -40,7 +40,8 @@ def frechet_distance(first: Float[np.ndarray, "n d"], second: Float[np.ndarray, 
 
 
 def energy_distance(neighbourhoods: Neighbourhoods) -> float:
-    """Unbiased energy distance, in the unit of the features; 0 on average for sets of one law, so possibly negative.
+    """Unbiased energy distance, in the unit of the features; 0 on average for sets of one distribution, so possibly
+    negative.
 
     ``2 E|x - y| - E|x - x'| - E|y - y'|``, pairs of different members alone (Szekely and Rizzo 2013, J. Stat. Plan.
     Inference 143, 1249).
@@ -49,7 +50,8 @@ def energy_distance(neighbourhoods: Neighbourhoods) -> float:
 
 
 def kernel_statistic(neighbourhoods: Neighbourhoods, bandwidth: float) -> float:
-    """Unbiased squared maximum mean discrepancy, without unit; 0 on average for sets of one law, so possibly negative.
+    """Unbiased squared maximum mean discrepancy, without unit; 0 on average for sets of one distribution, so possibly
+    negative.
 
     ``E k(x, x') + E k(y, y') - 2 E k(x, y)`` over pairs of different members, ``k = exp(-|x - y|^2 / (2 h^2))``
     (Gretton et al. 2012, JMLR 13, 723, eq. 3).
@@ -125,7 +127,7 @@ def local_features(
     points = fields.shape[1]
     waves = 2j * np.pi / extent[0] * np.fft.rfftfreq(points, 1 / points)
     if points % 2 == 0:
-        waves[-1] = 0  # the derivative of the wave at the Nyquist wavenumber cannot be told from 0
+        waves[-1] = 0  # the derivative of the wave at the Nyquist wavenumber cannot be distinguished from 0
     waves = waves.reshape(-1, *(1,) * (fields.ndim - 2))
     slope = np.fft.irfft(np.fft.rfft(fields, axis=1) * waves, n=points, axis=1)
     parts = [x.reshape(len(fields), -1, fields.shape[-1]) for x in (fields, fields * slope, np.asarray(tendency))]
@@ -200,8 +202,8 @@ def literature(
         features: rows of numbers for samples and pool, in the order of both, for example
             `experiments.evaluation.two_sample.physical_features.PhysicalFeatures`; divided here by the pool's standard
             deviation.
-        frame: the ruler of shells and their energy, for instance `Yardstick.frame`; energies are left out where it is
-            not of homogeneous fields.
+        frame: the ruler of shells and their energy, for instance `ReferenceSet.frame`; energies are left out where it
+            is not of homogeneous fields.
         tendencies: du/dt of samples and of the pool, for the histogram; left out where None or where fields are not
             homogeneous.
         draws: of the band, 50 or more.

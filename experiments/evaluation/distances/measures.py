@@ -50,7 +50,7 @@ class Measures:
             steps = steps + np.abs(pa[..., -2:] - pb[..., -2:]).sum(-1)
             out[name] = (steps * (frame.width(name) / frame.scale[name])).mean(-1)
         if self.quantiles:
-            qa, qb = self._quantiles(part(a, "values")), self._quantiles(part(b, "values"))
+            qa, qb = self._quantiles(part(a, "marginals")), self._quantiles(part(b, "marginals"))
             out["quantiles"] = np.abs(qa - qb).mean(axis=(-1, -2))
         if frame.homogeneous:
             out["correlation"] = np.mean(
@@ -75,4 +75,4 @@ class Measures:
             share = np.take_along_axis(shares, index[..., None], -1)[..., 0]
             inside = np.where(share > 0, 1 - (above - q) / np.where(share > 0, share, 1), 0.0)
             out[..., i] = index + np.clip(inside, 0, 1)
-        return out * (self.frame.width("values") / self.frame.scale["values"])[:, None]
+        return out * (self.frame.width("marginals") / self.frame.scale["marginals"])[:, None]

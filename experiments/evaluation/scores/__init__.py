@@ -1,7 +1,7 @@
 """Numbers with a target, each defined once.
 
-``neighbours``        nearest neighbours: diversity and memorising modulo shifts and reflections, precision and recall;
-``ensemble``          scores of forecasts: CRPS, energy score, spread-skill, ranks, coverage;
+``neighbours``        nearest neighbours: diversity and memorization modulo shifts and reflections, precision and
+recall; ``ensemble``          scores of forecasts: CRPS, energy score, spread-skill, ranks, coverage;
 ``modes``             modes found, sharpness and weights, where the modes are known;
 ``label_classifier``  a small classifier, which names the mode of a sample where modes are classes.
 """
@@ -16,7 +16,7 @@ from experiments.evaluation.scores.ensemble import (
 )
 from experiments.evaluation.scores.label_classifier import Classifier, train_classifier
 from experiments.evaluation.scores.modes import Labels, mode_scores, nearest_centre
-from experiments.evaluation.scores.neighbours import Neighbourhoods, diversity, memorising
+from experiments.evaluation.scores.neighbours import Neighbourhoods, diversity, memorization
 
 __all__ = [
     "Classifier",
@@ -26,7 +26,7 @@ __all__ = [
     "crps",
     "diversity",
     "energy_score",
-    "memorising",
+    "memorization",
     "mode_scores",
     "nearest_centre",
     "rank_flatness",

@@ -1,4 +1,4 @@
-"""Samples of a law whose modes are known: how many are found, how sharply, and with which weights.
+"""Samples of a distribution whose modes are known: how many are found, how sharply, and with which weights.
 
 A sample counts for one mode, its nearest centre or its class by a classifier, and is of *high quality* if it lies
 within the mode: for a Gaussian mixture within three standard deviations of the centre, which 98.9% of exact samples

@@ -24,7 +24,7 @@ from scipy import stats
 
 from experiments.evaluation.intervals import central
 from experiments.evaluation.results import Score
-from gan.augmentation import Symmetries
+from gan.augmentation import ArraySymmetries
 
 Progress = Callable[[int, int, str], None]
 MEMORISED = 0.05
@@ -107,13 +107,13 @@ def nearest(
 
     Exact: fields are visited in the order of a lower bound, until the bound passes the best found.
     """
-    asked, held = (
-        _Spectra(queries, scale, Symmetries(tuple(symmetries.shift_axes))),
+    settings, held = (
+        _Spectra(queries, scale, ArraySymmetries(tuple(symmetries.shift_axes))),
         _Spectra(bank, scale, symmetries),
     )
     b = len(bank)
     bounds = np.concatenate(
-        [_squared(asked.amplitudes(0), held.amplitudes(g)) for g in range(len(held.images))], axis=1
+        [_squared(settings.amplitudes(0), held.amplitudes(g)) for g in range(len(held.images))], axis=1
     )
     distances, indices = np.empty(len(queries)), np.empty(len(queries), int)
     for q in range(len(queries)):
@@ -124,8 +124,8 @@ def nearest(
             for g in range(len(held.images)):
                 which = chunk[chunk // b == g] % b
                 if len(which):
-                    overlap = held.overlap(asked.images[0][q], g, which)
-                    squared = asked.norms[q] + held.norms[which] - 2 * overlap
+                    overlap = held.overlap(settings.images[0][q], g, which)
+                    squared = settings.norms[q] + held.norms[which] - 2 * overlap
                     i = int(np.argmin(squared))
                     if squared[i] < best:
                         best, where = float(squared[i]), int(which[i])
@@ -171,7 +171,7 @@ def diversity(
         solver: held-out solver fields; ``2 fields`` of them are used.
         scale: standard deviation of each channel ``(channels,)``.
         symmetries: shifts and reflections between states of equal probability, as
-            `gan.augmentation.Symmetries`.
+            `gan.augmentation.ArraySymmetries`.
         fields: set size; default as many as cost about a second, at most half the solver fields.
         draws: random halvings of the solver fields that give the null band.
         seed: of subsets and halvings.
@@ -202,7 +202,7 @@ def diversity(
     )
 
 
-def memorising(
+def memorization(
     samples: Float[np.ndarray, "n *grid c"],
     solver: Float[np.ndarray, "m *grid c"],
     training: Float[np.ndarray, "b *grid c"],
@@ -230,7 +230,7 @@ def memorising(
 
     Returns:
         The score. The threshold is the k-th smallest of M held-out distances, so that the count of samples below it
-        is beta-binomial where samples are solver fields: the band is exact, whatever the law of the distances.
+        is beta-binomial where samples are solver fields: the band is exact, whatever the distribution of the distances.
 
     """
     rng = np.random.default_rng((seed, 5))
@@ -315,7 +315,7 @@ class Neighbourhoods:
     def density(self, neighbours: int = 5) -> float:
         """Number of reference balls around a sample, over k, on average (Naeem et al. 2020, arXiv:2002.09797).
 
-        About 1 for sets of one law and size; it may exceed 1.
+        About 1 for sets of one distribution and size; it may exceed 1.
         """
         inside = self.between <= _radius(self._near_reference, neighbours)[None, :]
         return float(inside.sum(axis=1).mean() / neighbours)

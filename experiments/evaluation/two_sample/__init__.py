@@ -1,1 +1,1 @@
-"""Two-sample tests with power: are these samples from the law of those fields?"""
+"""Two-sample tests with power: are these samples from the distribution of those fields?"""

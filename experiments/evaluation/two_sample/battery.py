@@ -4,8 +4,8 @@ The reference side is prepared once (`Battery`); every set of samples is then te
 
 - ``classifier_features``: area under the ROC curve of gradient boosting on physical features;
 - ``classifier_extremes``: its most and least sample-like ratings, where few wrong samples among many right ones show;
-- ``classifier_gaussian``: ratings by gradient boosting that was trained to tell training fields from Gaussian fields of
-  their second moments. A few Gaussian fields among many right ones teach a classifier of samples too little;
+- ``classifier_gaussian``: ratings by gradient boosting that was trained to distinguish training fields from Gaussian
+  fields of their second moments. A few Gaussian fields among many right ones teach a classifier of samples too little;
 - ``classifier_fields``: area under the ROC curve of a small convolutional network;
 - ``features``: means, spreads and quantiles of every physical feature;
 - ``spectrum``, ``values``, ``increments_S``, ``quantiles``, ``correlation``, ``kernel``: the distances of
@@ -14,7 +14,7 @@ The reference side is prepared once (`Battery`); every set of samples is then te
   symmetries;
 - ``duplicates``: the same among the closest pairs of all, where copies show;
 - ``bank_near``, ``bank_far``: too many or too few samples near the training fields, as stored and on their paths when
-  the solver carries them on.
+  the solver advances them.
 
 Classifiers are trained on other samples and on training fields, so that the held-out sets are exchangeable under the
 null hypothesis, and random relabellings of them (`relabelling`) make every p-value exact.
@@ -112,7 +112,7 @@ class Battery:
         features: physical features, fixed by training fields.
         extent: of the box.
         symmetries: ``shift_axes`` and ``reflections``; None for none.
-        homogeneous: whether the law is the same everywhere on a periodic grid.
+        homogeneous: whether the distribution is the same everywhere on a periodic grid.
         periodic: whether the grid is periodic.
         separations, quantiles: of the distances.
         tested: samples that are tested, beside as many on which the classifiers are trained.
@@ -122,7 +122,7 @@ class Battery:
 
     Example:
         >>> battery = Battery(training, reference, features=PhysicalFeatures(training), extent=(22.0,), tested=2048)
-        >>> battery.tests(samples).told
+        >>> battery.tests(samples).distinguished
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Battery:
         self.reference = self.prepare(self._reference_fields)
 
     def prepare(self, fields: Fields) -> Prepared:
-        """Features, rows and descriptors of fields, for example of the reference carried on."""
+        """Features, rows and descriptors of fields, for example of the reference advanced."""
         fields = np.asarray(fields, np.float32)
         described = tuple(images(fields, self.features.descriptors, self.symmetries))
         return Prepared(self.features(fields), self.measures.frame(fields).rows, described)
@@ -360,7 +360,7 @@ def _definition(name: str) -> tuple[str, str]:
             "standard errors",
         ),
         "classifier_gaussian": (
-            "largest difference in the ratings by a classifier that tells training fields from Gaussian fields",
+            "largest difference in the ratings by a classifier that distinguishes training fields from Gaussian fields",
             "standard errors",
         ),
         "classifier_fields": (
@@ -377,7 +377,7 @@ def _definition(name: str) -> tuple[str, str]:
             "standard deviations",
         ),
         "bank_near": (
-            "largest excess of samples near the training fields, as stored or on their further path: memorisation",
+            "largest excess of samples near the training fields, as stored or on their further path: memorization",
             "standard errors",
         ),
         "bank_far": (

@@ -1,4 +1,4 @@
-"""Classifiers that are trained to tell samples from reference fields, and what they come to on others.
+"""Classifiers that are trained to distinguish samples from reference fields, and what they come to on others.
 
 A classifier two-sample test (Lopez-Paz and Oquab 2017, arXiv:1610.06545): train on one part of both sets, look at the
 area under the ROC curve (AUC) on the rest. 0.5 is chance; the area is the probability that of a sample and a reference

@@ -13,8 +13,8 @@ A small convolutional classifier sees an area under the ROC curve of 0.52 where 
 - budgets: correlation of the tendency with the field and with its Laplacian, and the system's own budget terms;
 - growth: change of the logarithmic energies over a short solve.
 
-All but the last two need no equation. On a periodic grid the features are blind to shifts; where the law is not the
-same everywhere, projections on the leading principal components of the reference are added.
+All but the last two need no equation. On a periodic grid the features are blind to shifts; where the distribution is
+not the same everywhere, projections on the leading principal components of the reference are added.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODES = 8
 TRIADS = 16
 SHELLS = 12
 COMPONENTS = 12
-"""Principal components of a law that is not the same everywhere."""
+"""Principal components of a distribution that is not the same everywhere."""
 _DIRECT = 2048
 """Points up to which principal components are taken from the covariance matrix itself."""
 _CHUNK = 1024
@@ -49,7 +49,7 @@ class PhysicalFeatures:
     Args:
         reference: solver fields ``(n, *grid, channels)``, physical units; 256 or more.
         extent: lengths of the box; grid points count as one unit where it is left out.
-        homogeneous: whether the law is the same everywhere on a periodic grid.
+        homogeneous: whether the distribution is the same everywhere on a periodic grid.
         periodic: whether the grid is periodic; spectra, triads and derivatives are taken only there.
         tendency: ``fields -> du/dt``, or None.
         later: ``fields -> fields`` a short solver time later, or None.

@@ -1,9 +1,9 @@
 """Random relabellings: the null distribution of any statistic of samples against reference fields.
 
-If samples and reference fields come from one law, and every one of them is independent, then which of them are called
-samples does not matter: the statistic of the true labels is one draw among those of random labels, and its rank is an
-exact p-value at any size (Fisher 1935; Phipson and Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9, 39, for the count of
-the true labels among the draws). One set of relabellings serves all statistics, so that the largest of them can be
+If samples and reference fields come from one distribution, and every one of them is independent, then which of them are
+called samples does not matter: the statistic of the true labels is one draw among those of random labels, and its rank
+is an exact p-value at any size (Fisher 1935; Phipson and Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9, 39, for the count
+of the true labels among the draws). One set of relabellings serves all statistics, so that the largest of them can be
 ranked too (Westfall and Young 1993): tests that say the same thing count once.
 """
 

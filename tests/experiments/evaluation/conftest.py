@@ -1,11 +1,11 @@
-"""A law that is cheap to draw from and far from Gaussian, and its tests."""
+"""A distribution that is cheap to draw from and far from Gaussian, and its tests."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from gan.augmentation import Reflection, Symmetries
+from gan.augmentation import ArrayReflection, ArraySymmetries
 
 POINTS = 32
 
@@ -20,8 +20,8 @@ def skewed(rng, count):
 
 
 @pytest.fixture(scope="session")
-def law():
-    """The law: ``draw(rng, count)``, its grid and its symmetries."""
+def distribution():
+    """The distribution: ``draw(rng, count)``, its grid and its symmetries."""
     return SimpleNamespace(
-        draw=skewed, points=POINTS, extent=(2 * np.pi,), symmetries=Symmetries((0,), (Reflection(0, (1.0,)),))
+        draw=skewed, points=POINTS, extent=(2 * np.pi,), symmetries=ArraySymmetries((0,), (ArrayReflection(0, (1.0,)),))
     )

@@ -1,4 +1,5 @@
-"""All two-sample tests together, on a law that is cheap to draw from: what they tell, and how often by mistake."""
+"""All two-sample tests together, on a distribution that is cheap to draw from: what they tell, and how often by
+mistake."""
 
 from functools import partial
 
@@ -24,22 +25,22 @@ def _few_trees():
 
 
 @pytest.fixture(scope="module")
-def training(law):
-    return law.draw(np.random.default_rng(0), 1600)
+def training(distribution):
+    return distribution.draw(np.random.default_rng(0), 1600)
 
 
 @pytest.fixture(scope="module")
-def make(law, training):
+def make(distribution, training):
     """``(reference, tested, draws) -> Battery``."""
-    features = PhysicalFeatures(training, extent=law.extent)
+    features = PhysicalFeatures(training, extent=distribution.extent)
 
     def make(reference, tested, draws):
         return Battery(
             training,
             reference,
             features=features,
-            extent=law.extent,
-            symmetries=law.symmetries,
+            extent=distribution.extent,
+            symmetries=distribution.symmetries,
             tested=tested,
             draws=draws,
         )
@@ -48,16 +49,16 @@ def make(law, training):
 
 
 @pytest.fixture(scope="module")
-def battery(law, make):
-    return make(law.draw(np.random.default_rng(1), 800), TESTED, 500)
+def battery(distribution, make):
+    return make(distribution.draw(np.random.default_rng(1), 800), TESTED, 500)
 
 
 @pytest.fixture(scope="module")
-def fresh(law):
-    return law.draw(np.random.default_rng(2), 2 * TESTED)
+def fresh(distribution):
+    return distribution.draw(np.random.default_rng(2), 2 * TESTED)
 
 
-def test_fresh_fields_of_the_law_are_not_told(battery, fresh):
+def test_fresh_fields_of_the_distribution_are_not_distinguished(battery, fresh):
     assert battery.outcome(fresh).p_value > 0.05
 
 
@@ -71,15 +72,15 @@ def test_fresh_fields_of_the_law_are_not_told(battery, fresh):
     ],
     ids=["amplitude 5 %", "sign", "every tested field twice", "noise"],
 )
-def test_planted_failures_are_told(battery, fresh, fail, found_by):
+def test_planted_failures_are_distinguished(battery, fresh, fail, found_by):
     outcome = battery.outcome(np.asarray(fail(fresh), np.float32))
     assert outcome.p_value < 0.02
     statistic = outcome.statistics[found_by]
     assert (statistic >= statistic[0]).mean() < 0.02
 
 
-def test_copies_of_training_fields_are_told_by_the_bank_alone(law, battery, training, fresh):
-    """Mirror images and shifts of stored fields: of the right law, and found only beside what was stored."""
+def test_copies_of_training_fields_are_distinguished_by_the_bank_alone(distribution, battery, training, fresh):
+    """Mirror images and shifts of stored fields: of the right distribution, and found only beside what was stored."""
     copies = np.roll(training[: 2 * TESTED], 5, axis=1)
     copies[::2] = np.roll(np.flip(copies[::2], 1), 1, 1)
     bank = [battery.prepare_bank([training])]
@@ -90,22 +91,24 @@ def test_copies_of_training_fields_are_told_by_the_bank_alone(law, battery, trai
     assert (nearness >= nearness[0]).mean() > 0.05
 
 
-def test_fresh_sets_are_told_as_often_as_the_level_says(law, make):
+def test_fresh_sets_are_distinguished_as_often_as_the_level_says(distribution, make):
     rng = np.random.default_rng(3)
-    small = make(law.draw(rng, 96), 48, 199)
-    told = 0
+    small = make(distribution.draw(rng, 96), 48, 199)
+    detected = 0
     for _ in range(40):
-        reference = small.prepare(law.draw(rng, 96))
-        told += small.outcome(law.draw(rng, 96), reference=reference).p_value <= small.level
-    assert told <= 6
+        reference = small.prepare(distribution.draw(rng, 96))
+        detected += small.outcome(distribution.draw(rng, 96), reference=reference).p_value <= small.level
+    assert detected <= 6
 
 
-def test_every_member_of_the_joint_test_is_described_with_its_null_and_what_it_would_have_missed(law, battery, fresh):
+def test_every_member_of_the_joint_test_is_described_with_its_null_and_what_it_would_have_missed(
+    distribution, battery, fresh
+):
     tests = battery.tests(fresh * np.float32(1.05), convolutional=True)
-    assert tests.told and tests.p_value >= 1 / 501 and tests.draws == 500
+    assert tests.distinguished and tests.p_value >= 1 / 501 and tests.draws == 500
     assert (tests.samples, tests.references) == (TESTED, 800)
     assert tests.strongest in tests.entries
-    assert {"classifier_features", "classifier_fields", "classifier_extremes", "features", "spectrum", "values",
+    assert {"classifier_features", "classifier_fields", "classifier_extremes", "features", "spectrum", "marginals",
             "neighbours", "duplicates"} <= set(tests.entries)  # fmt: skip
     for name, one in tests.entries.items():
         assert one.definition and one.unit
@@ -115,14 +118,14 @@ def test_every_member_of_the_joint_test_is_described_with_its_null_and_what_it_w
             assert one.null[0] < 0.5 < one.null[1] < one.missed < 1
             assert one.interval[0] < one.statistic < one.interval[1]
     by_quantity = {bound.quantity: bound for bound in tests.bounds}
-    reference = law.draw(np.random.default_rng(1), 800)
+    reference = distribution.draw(np.random.default_rng(1), 800)
     expected = 1.05**2 * fresh[TESTED:].var(axis=1).mean() / reference.var(axis=1).mean() - 1
     assert by_quantity["energy"].found == pytest.approx(expected, abs=2e-3)
     assert all(0 < bound.missed < 2 for bound in tests.bounds)
     assert by_quantity["energy"].missed < by_quantity["energy of shell 1"].missed
 
 
-def test_the_null_of_an_area_is_as_wide_as_its_interval_where_nothing_is_told(battery, fresh):
+def test_the_null_of_an_area_is_as_wide_as_its_interval_where_nothing_is_reported(battery, fresh):
     area = battery.tests(fresh).entries["classifier_features"]
     assert area.interval[1] - area.interval[0] == pytest.approx(area.null[1] - area.null[0], rel=0.15)
     assert battery.area_error == pytest.approx(np.sqrt((TESTED + 800 + 1) / (12 * TESTED * 800)))
@@ -135,7 +138,7 @@ def test_fewer_relabellings_leave_the_statistics_as_they_are(battery, fresh):
         np.testing.assert_array_equal(statistic, many.statistics[name][:101])
 
 
-def test_a_generator_that_makes_one_field_only_is_told(battery, fresh):
+def test_a_generator_that_makes_one_field_only_is_distinguished(battery, fresh):
     for one in (fresh[:1], np.zeros_like(fresh[:1])):
         assert battery.outcome(np.repeat(one, 2 * TESTED, axis=0)).p_value < 0.02
 
@@ -151,7 +154,7 @@ def test_samples_that_are_not_finite_or_too_few_are_refused(battery, fresh):
         battery.outcome(fresh[:-1])
 
 
-def test_a_reference_that_does_not_vary_is_refused(law, training):
+def test_a_reference_that_does_not_vary_is_refused(distribution, training):
     with pytest.raises(ValueError, match="vary"):
         PhysicalFeatures(np.ones_like(training))
 
@@ -168,5 +171,5 @@ def test_planes_of_two_channels_that_are_not_the_same_everywhere_are_tested():
     tests = Battery(training, draw(200), features=features, tested=100, homogeneous=False, periodic=False, draws=200)
     assert tests.outcome(draw(200)).p_value > 0.05
     wrong = draw(200)[:, ::-1]
-    told = tests.tests(np.ascontiguousarray(wrong))
-    assert told.told and told.bounds == ()
+    outcome = tests.tests(np.ascontiguousarray(wrong))
+    assert outcome.distinguished and outcome.bounds == ()

@@ -30,7 +30,7 @@ def test_the_area_counts_pairs_and_ties_by_half(samples, reference):
 
 
 @pytest.mark.parametrize(("shift", "spread"), [(0.0, 1.0), (0.8, 1.0), (1.5, 2.0)])
-def test_the_interval_of_the_area_covers_the_area_of_a_binormal_law(shift, spread):
+def test_the_interval_of_the_area_covers_the_area_of_a_binormal_distribution(shift, spread):
     """A sample exceeds a reference field where N(shift, 1 + spread^2) exceeds 0."""
     truth = norm.cdf(shift / np.hypot(1, spread))
     rng = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def test_intervals_at_the_ends_stay_within_0_and_1_and_shrink_with_the_number():
     assert low == pytest.approx(0, abs=1e-5) and 0 <= high <= 1
 
 
-def test_boosting_tells_a_shifted_gaussian_and_not_two_sets_of_one_law():
+def test_boosting_tells_a_shifted_gaussian_and_not_two_sets_of_one_distribution():
     rng = np.random.default_rng(1)
 
     def area(shift):
@@ -65,13 +65,13 @@ def test_boosting_tells_a_shifted_gaussian_and_not_two_sets_of_one_law():
     assert abs(area(0.0) - 0.5) < 0.07
 
 
-def test_the_convolutional_network_tells_the_sign_of_skewed_fields_and_not_two_sets_of_one_law(law):
+def test_the_convolutional_network_tells_the_sign_of_skewed_fields_and_not_two_sets_of_one_distribution(distribution):
     rng = np.random.default_rng(2)
-    sets = [law.draw(rng, 384) for _ in range(2)]
+    sets = [distribution.draw(rng, 384) for _ in range(2)]
 
     def area(own):
         scores = convolutional_scores(
-            (own[:256], sets[1][:256]), (own[256:], sets[1][256:]), symmetries=law.symmetries, steps=60
+            (own[:256], sets[1][:256]), (own[256:], sets[1][256:]), symmetries=distribution.symmetries, steps=60
         )
         return auc(scores)
 

@@ -1,4 +1,5 @@
-"""A snapshot comparison end to end, on a law that is cheap to draw from and a made-up solver that relaxes to it."""
+"""A snapshot comparison end to end, on a distribution that is cheap to draw from and a made-up solver that relaxes to
+it."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -18,14 +19,14 @@ DRAWN = 8 * 60
 
 
 @pytest.fixture(scope="module")
-def compared(law):
+def compared(distribution):
     """Sections and figures of samples of which a sixth are three times too strong and one is not finite."""
     patch = pytest.MonkeyPatch()
     for one in (classifiers.boosted_rating, classifiers.boosted_scores):
         patch.setattr(battery, one.__name__, partial(one, rounds=15))
     patch.setattr(battery, "convolutional_scores", partial(classifiers.convolutional_scores, steps=5))
     rng = np.random.default_rng(0)
-    draw = partial(law.draw, rng)
+    draw = partial(distribution.draw, rng)
     samples = draw(DRAWN + 5)
     samples[::6] *= 3
     samples[3, 2] = np.nan
@@ -52,7 +53,7 @@ def compared(law):
         samples,
         draw(240),
         draw(400),
-        Equation(("u",), law.extent, refine, law.symmetries),
+        Equation(("u",), distribution.extent, refine, distribution.symmetries),
         trained_on=400,
         layer_time=LAYER,
         sizes=Sizes(
@@ -62,7 +63,7 @@ def compared(law):
         times=(1.0, 8.0),
         cost=CostInputs(
             draw=lambda count: np.ones(count),
-            draw_bare=lambda count: np.ones(count),
+            draw_without_solver=lambda count: np.ones(count),
             reference=draw,
             candidates=candidates,
             data_seconds=10.0,
@@ -91,19 +92,19 @@ def test_the_sections_come_in_the_order_of_the_report(comparison):
 
 def test_the_tests_tell_samples_that_are_partly_too_strong(comparison):
     tests = comparison.need(results.Tests)
-    assert tests.told and (tests.samples, tests.references, tests.draws) == (TESTED, 240, 199)
+    assert tests.distinguished and (tests.samples, tests.references, tests.draws) == (TESTED, 240, 199)
     assert {"bank_near", "classifier_fields", "duplicates"} <= set(tests.entries)
 
 
 def test_every_distance_has_floor_band_interval_and_p_value(comparison):
     distances = comparison.need(results.Distances)
     assert set(distances.entries) == {
-        "spectrum", "values", "increments_1", "increments_4", "quantiles", "correlation", "sliced", "kernel"
+        "spectrum", "marginals", "increments_1", "increments_4", "quantiles", "correlation", "sliced", "kernel"
     }  # fmt: skip
     for one in distances.entries.values():
         assert one.interval[0] <= one.value <= one.interval[1]
         assert 0 < one.floor < one.null95 and 0 < one.p_value <= 1 and one.n == 60
-    assert not distances.entries["values"].inside
+    assert not distances.entries["marginals"].inside
 
 
 def test_scores_stand_beside_the_solvers_own_band(comparison):
@@ -122,7 +123,7 @@ def test_starts_are_held_against_the_solver_at_equal_times_and_are_the_first_bas
     assert refinement.curves["bank"].time == (0.0, LAYER)
     assert refinement.curves["generator"].enters is not None
     for name in ("gaussian", "bank"):
-        areas = [baselines.rows[f"{name}{more}"].values["auc"] for more in ("", "_carried_on")]
+        areas = [baselines.rows[f"{name}{more}"].values["auc"] for more in ("", "_advanced")]
         assert areas == list(refinement.curves[name].auc[:2])
     assert baselines.generator.values["auc"] == refinement.curves["generator"].auc[0]
     twice = baselines.rows["twice"]
@@ -172,9 +173,9 @@ def test_too_few_finite_samples_are_refused():
         finite_fields(samples, 7)
 
 
-def test_moved_fields_are_shifts_and_reflections_of_themselves(law):
-    fields = law.draw(np.random.default_rng(1), 20)
-    found = moved(fields, law.symmetries, 3)
+def test_moved_fields_are_shifts_and_reflections_of_themselves(distribution):
+    fields = distribution.draw(np.random.default_rng(1), 20)
+    found = moved(fields, distribution.symmetries, 3)
     assert not np.array_equal(found, fields)
     np.testing.assert_allclose(np.sort(found, axis=1), np.sort(fields, axis=1), atol=1e-6)
     np.testing.assert_allclose(
@@ -182,8 +183,9 @@ def test_moved_fields_are_shifts_and_reflections_of_themselves(law):
     )
 
 
-def test_without_a_solver_held_out_fields_are_the_yardstick():
-    """Where the law is not the same everywhere either: no spectra, and a Gaussian law of the points' covariance."""
+def test_without_a_solver_held_out_fields_are_the_reference_set():
+    """Where the distribution is not the same everywhere either: no spectra, and a Gaussian distribution of the points'
+    covariance."""
     rng = np.random.default_rng(1)
     pattern = np.sin(np.arange(16))[:, None]
 
@@ -207,7 +209,7 @@ def test_without_a_solver_held_out_fields_are_the_yardstick():
     assert [type(one).__name__ for one in sections] == [
         "Tests", "Fields", "Distances", "Statistics", "Scores", "Worth", "Baselines"
     ]  # fmt: skip
-    assert not found.need(results.Tests).told and "solver" not in found.verdict
+    assert not found.need(results.Tests).distinguished and "solver" not in found.verdict
     rows = found.need(results.Baselines).rows
     # A Gaussian has the covariance, not the skewed amplitude.
     assert rows["gaussian"].values["joint_p"] <= 0.05 < rows["bank"].values["joint_p"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.evaluation import cost as module
-from experiments.evaluation.cost import Candidate, Judged, in_turn, search, timed, timing
+from experiments.evaluation.cost import Assessment, Candidate, in_turn, search, timed, timing
 from experiments.evaluation.results import Cost, SolverRow, Timing
 
 
@@ -74,13 +74,13 @@ def test_candidates_are_judged_from_the_cheapest_up_and_failed_ones_stay_with_th
         Candidate({"dt": 0.001}, takes("finest", [50.0, 40.0], calls)),
     ]
 
-    def judge(samples):
+    def assess(samples):
         assert samples.shape == (4, 2, 1)
         good = calls[-1] != "coarse"
-        return Judged(good, {"auc": 0.5 if good else 0.9}, "" if good else "spectrum, values")
+        return Assessment(good, {"auc": 0.5 if good else 0.9}, "" if good else "spectrum, values")
 
     rows, generator = search(
-        candidates, judge, takes("generator", [9.0, 1.0], calls), count=4, repeats=3,
+        candidates, assess, takes("generator", [9.0, 1.0], calls), count=4, repeats=3,
         progress=lambda done, total, what: said.append(what),
     )  # fmt: skip
     fine, failed, not_finite, coarse, finer, finest = rows
@@ -102,7 +102,7 @@ def test_candidates_are_judged_from_the_cheapest_up_and_failed_ones_stay_with_th
 
 def test_every_candidate_is_judged_where_none_is_as_good(takes):
     candidates = [Candidate({"dt": dt}, takes(str(dt), [1.0], [])) for dt in (0.1, 0.2, 0.4)]
-    rows, generator = search(candidates, lambda samples: Judged(False, {"auc": 1.0}), lambda: 0, count=4, repeats=2)
+    rows, generator = search(candidates, lambda samples: Assessment(False, {"auc": 1.0}), lambda: 0, count=4, repeats=2)
     assert [row.reaches for row in rows] == [False] * 3 and generator.repeats == 2
 
 
@@ -111,7 +111,7 @@ def test_faults_of_the_program_are_not_failures_of_a_candidate():
         raise TypeError("a mistake")
 
     with pytest.raises(TypeError, match="a mistake"):
-        search([Candidate({}, broken)], lambda samples: Judged(True, {}), lambda: np.ones(3), count=3, repeats=1)
+        search([Candidate({}, broken)], lambda samples: Assessment(True, {}), lambda: np.ones(3), count=3, repeats=1)
 
 
 def row(seconds, reaches=True):

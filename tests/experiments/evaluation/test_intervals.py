@@ -6,10 +6,10 @@ import pytest
 from experiments.evaluation.intervals import central, over_cases
 
 
-@pytest.mark.parametrize("law", ["standard_normal", "standard_exponential", "standard_cauchy"])
+@pytest.mark.parametrize("distribution", ["standard_normal", "standard_exponential", "standard_cauchy"])
 @pytest.mark.parametrize("draws", [39, 50, 200])
-def test_one_more_draw_lies_between_the_ends_95_times_in_100_whatever_the_law(law, draws):
-    many = getattr(np.random.default_rng(0), law)((draws + 1, 8000))
+def test_one_more_draw_lies_between_the_ends_95_times_in_100_whatever_the_distribution(distribution, draws):
+    many = getattr(np.random.default_rng(0), distribution)((draws + 1, 8000))
     low, high = central(many[1:])
     # Four standard errors of a share of 95% over 8000.
     assert np.mean((low <= many[0]) & (many[0] <= high)) == pytest.approx(0.95, abs=0.01)

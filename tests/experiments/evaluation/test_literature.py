@@ -1,4 +1,4 @@
-"""Measures of the literature against independent formulas, and what they come to for sets of one law."""
+"""Measures of the literature against independent formulas, and what they come to for sets of one distribution."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_energy_distance_on_a_line_is_that_of_the_distribution_functions():
     assert energy_distance(Neighbourhoods.of(a, b)) == pytest.approx(biased + sum(inner), rel=1e-6)
 
 
-def test_unbiased_statistics_are_zero_on_average_for_sets_of_one_law():
+def test_unbiased_statistics_are_zero_on_average_for_sets_of_one_distribution():
     rng = np.random.default_rng(2)
     sets = [Neighbourhoods.of(*rng.standard_normal((2, 30, 2))) for _ in range(300)]
     for drawn in ([energy_distance(s) for s in sets], [kernel_statistic(s, 1.0) for s in sets]):
@@ -116,7 +116,7 @@ def features(fields):
     return np.stack([fields.std(axis=(1, 2)), (slope**3).mean(axis=1), (fields[..., 0] ** 3).mean(axis=1)], axis=1)
 
 
-def test_fields_of_one_law_lie_in_the_bands_and_skewed_ones_do_not():
+def test_fields_of_one_distribution_lie_in_the_bands_and_skewed_ones_do_not():
     rng = np.random.default_rng(4)
     pool = waves(rng, 400)
     frame = Frame(pool, extent=(5.0,))
@@ -127,8 +127,8 @@ def test_fields_of_one_law_lie_in_the_bands_and_skewed_ones_do_not():
         )
     assert set(scores["same"]) == set(DEFINITIONS)
     assert sum(one.inside for one in scores["same"].values()) >= len(DEFINITIONS) - 3
-    told = {name for name, one in scores["skewed"].items() if not one.inside}
-    assert {"frechet", "energy_distance", "mmd_unbiased", "histogram_l1"} <= told
+    found = {name for name, one in scores["skewed"].items() if not one.inside}
+    assert {"frechet", "energy_distance", "mmd_unbiased", "histogram_l1"} <= found
 
 
 def test_measures_that_need_a_periodic_grid_are_left_out_elsewhere():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.evaluation.distances import Yardstick
+from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.scores import Labels, mode_scores, nearest_centre
 
 CENTRES = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])
@@ -50,13 +50,13 @@ def test_nothing_and_no_distribution_are_refused():
         mode_scores(Labels(np.array([0]), np.array([True])), WEIGHTS * 0.9)
 
 
-def test_points_and_images_are_held_against_their_law_without_spectra():
+def test_points_and_images_are_held_against_their_distribution_without_spectra():
     pool = exact(512)[0].astype(np.float32)
-    yardstick = Yardstick(pool, n=128, draws=80)
-    assert yardstick.names == ("values", "quantiles", "sliced", "kernel")
-    assert set(yardstick.definitions()) == set(yardstick.names)
+    reference_set = ReferenceSet(pool, n=128, draws=80)
+    assert reference_set.names == ("marginals", "quantiles", "sliced", "kernel")
+    assert set(reference_set.definitions()) == set(reference_set.names)
     same, other = exact(256, seed=1)[0].astype(np.float32), CENTRES[[0] * 256].astype(np.float32)
-    assert all(entry.inside for entry in yardstick.compare(same).values())
-    assert not any(entry.inside for entry in yardstick.compare(other).values())
+    assert all(entry.inside for entry in reference_set.compare(same).values())
+    assert not any(entry.inside for entry in reference_set.compare(other).values())
     images = np.random.default_rng(0).random((128, 4, 4, 1), dtype=np.float32)
-    assert Yardstick(images, n=32, draws=80, homogeneous=False).names == yardstick.names
+    assert ReferenceSet(images, n=32, draws=80, homogeneous=False).names == reference_set.names

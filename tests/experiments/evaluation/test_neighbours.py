@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.evaluation.scores import diversity, memorising
+from experiments.evaluation.scores import diversity, memorization
 from experiments.evaluation.scores.neighbours import Neighbourhoods, mirrored, nearest, pairwise
-from gan.augmentation import Reflection, Symmetries
+from gan.augmentation import ArrayReflection, ArraySymmetries
 
-MIRRORED = Symmetries((0,), (Reflection(0, (-1.0,)),))
+MIRRORED = ArraySymmetries((0,), (ArrayReflection(0, (-1.0,)),))
 ONE = np.ones(1)
 
 
@@ -34,10 +34,10 @@ def brute_force(query, bank, symmetries):
     ("shape", "symmetries"),
     [
         ((11, 1), MIRRORED),
-        ((8, 2), Symmetries((0,), ())),
-        ((6, 5, 1), Symmetries((0, 1), (Reflection(0, (-1.0,)), Reflection(1, (1.0,))))),
-        ((6, 4, 2), Symmetries((1,), (Reflection(0, (1.0, -1.0)),))),
-        ((6, 4, 2), Symmetries()),
+        ((8, 2), ArraySymmetries((0,), ())),
+        ((6, 5, 1), ArraySymmetries((0, 1), (ArrayReflection(0, (-1.0,)), ArrayReflection(1, (1.0,))))),
+        ((6, 4, 2), ArraySymmetries((1,), (ArrayReflection(0, (1.0, -1.0)),))),
+        ((6, 4, 2), ArraySymmetries()),
     ],
     ids=["line", "two channels", "plane", "plane shifted along one axis", "no symmetry"],
 )
@@ -58,7 +58,7 @@ def test_a_shifted_mirror_image_is_the_same_field():
     copy = np.roll(mirrored(bank, MIRRORED)[1][7], 5, axis=0)[None]
     distance, which = nearest(copy, bank, ONE, MIRRORED)
     assert distance[0] < 2e-3 and which[0] == 7
-    assert nearest(copy, bank, ONE, Symmetries())[0][0] > 0.1
+    assert nearest(copy, bank, ONE, ArraySymmetries())[0][0] > 0.1
 
 
 def test_diversity_of_solver_fields_lies_in_its_band_and_is_one_on_average():
@@ -80,7 +80,7 @@ def test_a_collapsed_set_has_low_diversity_even_when_its_patterns_are_spread_by_
     clumped = np.stack([np.roll(few[i % 8], rng.integers(24), axis=0) for i in range(100)])
     score = diversity(clumped, solver, scale=ONE, symmetries=MIRRORED, fields=100)
     assert score.value < 0.05 < score.null[0]
-    blind = diversity(clumped, solver, scale=ONE, symmetries=Symmetries(), fields=100)
+    blind = diversity(clumped, solver, scale=ONE, symmetries=ArraySymmetries(), fields=100)
     assert blind.value > 3 * score.value
 
 
@@ -94,12 +94,12 @@ def test_noise_on_the_fields_lifts_diversity_above_the_solvers():
 def test_held_out_solver_fields_memorise_nothing_and_copies_are_counted():
     rng = np.random.default_rng(5)
     training, solver, fresh = smooth_fields(rng, 600), smooth_fields(rng, 400), smooth_fields(rng, 200)
-    score = memorising(fresh, solver, training, scale=ONE, symmetries=MIRRORED)
+    score = memorization(fresh, solver, training, scale=ONE, symmetries=MIRRORED)
     assert score.inside
     assert score.target == pytest.approx(0.05, rel=0.05)
     copies = fresh.copy()
     copies[:60] = np.roll(mirrored(training, MIRRORED)[1][:60], 9, axis=1)
-    found = memorising(copies, solver, training, scale=ONE, symmetries=MIRRORED)
+    found = memorization(copies, solver, training, scale=ONE, symmetries=MIRRORED)
     assert found.value == pytest.approx(0.3 + 0.7 * score.value, abs=0.02)
     assert found.value > found.null[1]
 
@@ -107,15 +107,15 @@ def test_held_out_solver_fields_memorise_nothing_and_copies_are_counted():
 def test_searching_part_of_the_training_data_says_which_share():
     rng = np.random.default_rng(6)
     fields = smooth_fields(rng, 200)
-    score = memorising(fields[:50], fields[50:150], fields, scale=ONE, symmetries=MIRRORED, bank=100)
+    score = memorization(fields[:50], fields[50:150], fields, scale=ONE, symmetries=MIRRORED, bank=100)
     assert "50%" in score.definition
 
 
-def test_counts_of_exchangeable_samples_below_the_threshold_lie_in_the_band_of_memorising():
+def test_counts_of_exchangeable_samples_below_the_threshold_lie_in_the_band_of_memorization():
     """The band is that of ranks alone: the share of independent numbers below the k-th smallest of others."""
     rng = np.random.default_rng(7)
     fields = rng.standard_normal((60 + 120 + 4, 3)).astype(np.float32)
-    score = memorising(fields[:60], fields[60:180], fields[180:], scale=np.ones(3), symmetries=Symmetries())
+    score = memorization(fields[:60], fields[60:180], fields[180:], scale=np.ones(3), symmetries=ArraySymmetries())
     rank = round(score.target * 121)
     draws = rng.random((20_000, 180))
     shares = (draws[:, :60] < np.sort(draws[:, 60:], axis=1)[:, rank - 1 : rank]).mean(axis=1)

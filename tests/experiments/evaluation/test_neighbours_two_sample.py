@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from experiments.evaluation.two_sample.neighbours import distance_to, images, nearest_others, paths
-from gan.augmentation import Reflection, Symmetries
+from gan.augmentation import ArrayReflection, ArraySymmetries
 
-MIRROR = Symmetries((), (Reflection(0, (-1.0,)),))
+MIRROR = ArraySymmetries((), (ArrayReflection(0, (-1.0,)),))
 
 
 def flat(fields):

@@ -105,7 +105,7 @@ def test_what_is_left_of_the_high_shells_is_nothing_where_the_low_ones_determine
     assert np.abs(columns(features, features(broken), "energy of shell 8 given")).mean() > 0.5
 
 
-def test_a_law_that_is_not_the_same_everywhere_gets_principal_components():
+def test_a_distribution_that_is_not_the_same_everywhere_gets_principal_components():
     rng = np.random.default_rng(3)
     reference = waves(rng, 400, (16,)) * np.linspace(0.2, 2, 16, dtype=np.float32)[:, None]
     features = PhysicalFeatures(reference, homogeneous=False)

@@ -51,7 +51,7 @@ def test_the_first_deviation_is_the_studentised_difference_of_the_means_and_the_
     np.testing.assert_allclose(deviations[0, :3], expected, rtol=1e-4)
     np.testing.assert_allclose(deviations[1:, :3].mean(axis=0), 0, atol=0.03)
     np.testing.assert_allclose(deviations[1:, :3].var(axis=0), 1, atol=0.04)
-    # What does not vary cannot be told apart.
+    # What does not vary cannot be distinguished apart.
     np.testing.assert_array_equal(deviations[:, 3], 0)
 
 

@@ -1,4 +1,4 @@
-"""The codec of ``comparison.json``: what is read is what was written, and what is no comparison is told."""
+"""The codec of ``comparison.json``: what is read is what was written, and what is no comparison is refused."""
 
 import dataclasses
 import json
@@ -83,15 +83,15 @@ def test_quotients_stand_in_the_file_for_whoever_reads_it(tmp_path, plausible):
     results.write(plausible.compared(), tmp_path / "comparison.json")
     content = json.loads((tmp_path / "comparison.json").read_text())
     assert content["distances"]["entries"]["spectrum"]["ratio"] == pytest.approx(1.9)
-    assert content["tests"]["told"] is True
+    assert content["tests"]["distinguished"] is True
     assert content["cost"]["break_even"] == 454_431
 
 
 def test_a_number_that_is_not_finite_is_read_back_as_nan(tmp_path, plausible):
-    far = dataclasses.replace(plausible.distances().entries["values"], value=math.inf)
-    results.write(comparison_of(plausible.distances(entries={"values": far})), tmp_path / "comparison.json")
+    far = dataclasses.replace(plausible.distances().entries["marginals"], value=math.inf)
+    results.write(comparison_of(plausible.distances(entries={"marginals": far})), tmp_path / "comparison.json")
     read = results.read(tmp_path / "comparison.json", "make it")
-    assert math.isnan(read.need(results.Distances).entries["values"].ratio)
+    assert math.isnan(read.need(results.Distances).entries["marginals"].ratio)
 
 
 def test_a_section_that_is_not_there_is_none_and_needing_it_is_an_error(plausible):
@@ -103,7 +103,7 @@ def test_a_section_that_is_not_there_is_none_and_needing_it_is_an_error(plausibl
 
 
 def test_a_floor_of_zero_or_a_time_of_zero_has_no_quotient_and_is_no_error(plausible):
-    entry = plausible.distances().entries["values"]
+    entry = plausible.distances().entries["marginals"]
     assert math.isnan(dataclasses.replace(entry, floor=0.0).ratio)
     assert math.isnan(plausible.cost(generator=results.Timing(0.0, 0.0, 0.0, 1)).advantage)
 
@@ -121,20 +121,20 @@ def test_the_cheapest_solver_is_the_cheapest_of_those_that_are_as_good(plausible
     [b"", b"[]", b"3", b"\xff\xfe", b'{"format": 2', b"[" * 10**5, b'{"a":' * 10**5, b'{"format": 2}'],
     ids=["empty", "list", "number", "bytes", "cut", "deep list", "deep mapping", "nothing else"],
 )
-def test_a_file_that_is_no_comparison_is_told_with_what_makes_it_again(tmp_path, text):
+def test_a_file_that_is_no_comparison_is_reported_with_what_makes_it_again(tmp_path, text):
     path = tmp_path / "comparison.json"
     path.write_bytes(text)
     with pytest.raises(UserError, match=r"comparison\.json is damaged; make it\."):
         results.read(path, "make it")
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(UserError, match=r"has no comparison\.json yet; make it"):
         results.read(tmp_path / "comparison.json", "make it")
 
 
 @pytest.mark.parametrize("content", [{}, {"task": "snapshot", "distances": {}}, {"format": 1}, {"format": [3]}])
-def test_another_format_is_told_apart_from_damage(content):
+def test_another_format_is_distinguished_from_damage(content):
     with pytest.raises(UserError, match=r"is of format .*, which this version does not read; make it\."):
         results.from_plain(content, "it", "make it")
 

@@ -1,4 +1,4 @@
-"""What samples are worth in solver fields: much where they follow the law, little where they are biased."""
+"""What samples are worth in solver fields: much where they follow the distribution, little where they are biased."""
 
 import numpy as np
 import pytest

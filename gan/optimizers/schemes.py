@@ -1,4 +1,4 @@
-"""The game optimizers, by the name of their play. A new play is one file and one line here.
+"""The game optimizers, by the name of their update scheme. A new scheme is one file and one line here.
 
 This module imports no array library: configurations check names against it.
 """
@@ -10,14 +10,14 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 
-class Play(NamedTuple):
-    """Where a play is written, and what it allows.
+class Scheme(NamedTuple):
+    """Where an update scheme is written, and what it allows.
 
     Attributes:
         module: that defines it; imported when a training is set up.
         optimizer: class name, built from the moves of generator and discriminator and the ``options``.
-        options: (:class:`gan.config.OptimizerConfig`, :class:`gan.config.GameConfig`) -> what else the class is told.
-        asked: how often one update asks a player's transform (the discriminator's: in every critic step).
+        options: (:class:`gan.config.OptimizerConfig`, :class:`gan.config.GameConfig`) -> what else the class takes.
+        transforms: how often one update applies a player's transform (the discriminator's: in every critic step).
         critic_steps: whether the discriminator may move several times in an update, or both players move at once.
         solved: whether steps are solved for from diagonal step sizes, without a memory of gradients and without
             clipped weights (competitive), or made by optax transforms.
@@ -27,7 +27,7 @@ class Play(NamedTuple):
     module: str
     optimizer: str
     options: Callable[[Any, Any], dict[str, Any]] = lambda config, game: {}
-    asked: int = 1
+    transforms: int = 1
     critic_steps: bool = False
     solved: bool = False
     zero_sum: bool = False
@@ -42,12 +42,12 @@ def _critic_steps(config: Any, game: Any) -> dict[str, Any]:
 
 
 def _adjustment(config: Any, game: Any) -> dict[str, Any]:
-    return {"weight": config.adjustment, "adjustment": config.play, "limit": config.adjustment_limit}
+    return {"weight": config.adjustment, "adjustment": config.scheme, "limit": config.adjustment_limit}
 
 
 def _solve(config: Any, game: Any) -> dict[str, Any]:
     return {
-        "general_sum": not TABLE[config.play].zero_sum,
+        "general_sum": not TABLE[config.scheme].zero_sum,
         "iterations": config.inner_iterations,
         "tolerance": config.inner_tolerance,
         "warm_start": config.inner_warm_start,
@@ -58,13 +58,13 @@ def _solve(config: Any, game: Any) -> dict[str, Any]:
 
 
 TABLE = {
-    "alternating": Play("gan.optimizers.alternating", "Alternating", _critic_steps, critic_steps=True),
-    "simultaneous": Play("gan.optimizers.simultaneous", "Simultaneous"),
-    # Simultaneous play of transforms that are optimistic by its name.
-    "optimistic": Play("gan.optimizers.simultaneous", "Simultaneous"),
-    "extragradient": Play("gan.optimizers.extragradient", "Extragradient", asked=2),
-    "consensus": Play("gan.optimizers.adjusted", "Adjusted", _adjustment),
-    "symplectic": Play("gan.optimizers.adjusted", "Adjusted", _adjustment),
-    "competitive": Play("gan.optimizers.competitive", "Competitive", _solve, solved=True, zero_sum=True),
-    "competitive_general_sum": Play("gan.optimizers.competitive", "Competitive", _solve, solved=True),
+    "alternating": Scheme("gan.optimizers.alternating", "Alternating", _critic_steps, critic_steps=True),
+    "simultaneous": Scheme("gan.optimizers.simultaneous", "Simultaneous"),
+    # Simultaneous updates of transforms that are optimistic by its name.
+    "optimistic": Scheme("gan.optimizers.simultaneous", "Simultaneous"),
+    "extragradient": Scheme("gan.optimizers.extragradient", "Extragradient", transforms=2),
+    "consensus": Scheme("gan.optimizers.adjusted", "Adjusted", _adjustment),
+    "symplectic": Scheme("gan.optimizers.adjusted", "Adjusted", _adjustment),
+    "competitive": Scheme("gan.optimizers.competitive", "Competitive", _solve, solved=True, zero_sum=True),
+    "competitive_general_sum": Scheme("gan.optimizers.competitive", "Competitive", _solve, solved=True),
 }

@@ -15,8 +15,8 @@ biased and so positive.
 
 **Null.** Two disjoint halves of the reference ensemble differ only by chance, so halvings give the floor and the null
 of the distances without new fields. A score's band is that of fresh ensembles of the posterior for the *same* cases:
-a half of a finite pool of N members deviates from it by sqrt(1 - n/N) of what a fresh set of n does from the law, and
-the pool itself is off by as much as N members are, so the halves' deviations are widened by
+a half of a finite pool of N members deviates from it by sqrt(1 - n/N) of what a fresh set of n does from the
+distribution, and the pool itself is off by as much as N members are, so the halves' deviations are widened by
 sqrt((1 + n/N) / (1 - n/N)).
 
 **Intervals** resample whole cases, so that they are for fresh cases; members, truths and neighbouring points of one
@@ -132,7 +132,7 @@ def _flatness(ranks: Array) -> Array:
     return rank_flatness(ranks)[0]
 
 
-class PosteriorYardstick:
+class PosteriorReference:
     """Truths and exact posterior ensembles of some cases, by which other ensembles for these cases are measured.
 
     Args:
@@ -249,7 +249,7 @@ class PosteriorYardstick:
         ensembles: Ensembles,
         residuals: Mapping[str, tuple[str, str, np.ndarray, np.ndarray]] | None = None,
     ) -> tuple[Distances, Scores, dict[str, np.ndarray]]:
-        """Measure ensembles for the cases of this yardstick.
+        """Measure ensembles for the cases of this reference set.
 
         Args:
             ensembles: physical units, ``members`` for each case.
@@ -341,38 +341,38 @@ class PosteriorYardstick:
 
 
 class _Measured:
-    """Ensembles beside a yardstick, reduced to what distances and scores of any choice of cases are means of."""
+    """Ensembles beside a reference set, reduced to what distances and scores of any choice of cases are means of."""
 
-    def __init__(self, yardstick: PosteriorYardstick, ensembles: np.ndarray) -> None:
-        wanted = (len(yardstick.truths), yardstick.members, *yardstick.truths.shape[1:])
+    def __init__(self, reference_set: PosteriorReference, ensembles: np.ndarray) -> None:
+        wanted = (len(reference_set.truths), reference_set.members, *reference_set.truths.shape[1:])
         if ensembles.shape != wanted:
             raise ValueError(f"ensembles of shape {ensembles.shape} cannot be measured; {wanted} are asked for.")
         if not np.isfinite(ensembles).all():
             raise ValueError("the ensembles hold values that are not finite.")
-        self._yardstick = yardstick
-        picked, rows = yardstick._picked, yardstick._flat(ensembles)
-        pool = yardstick._flat(yardstick.reference[:, picked])
-        pairs = _apart(rows, np.concatenate([rows, pool, yardstick._truth], axis=1))
+        self._reference_set = reference_set
+        picked, rows = reference_set._picked, reference_set._flat(ensembles)
+        pool = reference_set._flat(reference_set.reference[:, picked])
+        pairs = _apart(rows, np.concatenate([rows, pool, reference_set._truth], axis=1))
         members = len(picked)
         self._divergence, self._score = {}, {}
         for kind, score, one in zip(("crps", "energy"), ("crps", "energy_score"), pairs):
             own, cross, truth = np.split(np.asarray(one, np.float64), [members, 2 * members], axis=2)
-            theirs = yardstick._apart[kind][:, picked][:, :, picked].mean(axis=(1, 2), dtype=np.float64)
+            theirs = reference_set._apart[kind][:, picked][:, :, picked].mean(axis=(1, 2), dtype=np.float64)
             apart = _divergence(cross.mean((1, 2)), own.mean((1, 2)), theirs)
             self._divergence[f"{kind}_divergence"] = np.asarray(apart)
             self._score[score] = np.asarray(_fair(truth.mean(axis=(1, 2)), own.sum(axis=(1, 2)), members))
         self._spectra = (
-            yardstick._energy(ensembles).mean(axis=1, dtype=np.float64),
-            yardstick._energies[:, picked].mean(axis=1, dtype=np.float64),
+            reference_set._energy(ensembles).mean(axis=1, dtype=np.float64),
+            reference_set._energies[:, picked].mean(axis=1, dtype=np.float64),
         )
-        self.parts = yardstick._parts(yardstick._thinned(rows))
+        self.parts = reference_set._parts(reference_set._thinned(rows))
 
     def distances(self, chosen: np.ndarray | None) -> dict[str, float]:
         """Every distance over the chosen cases, or over all."""
         take = slice(None) if chosen is None else chosen
         values = {name: _root(one[take].mean()) for name, one in self._divergence.items()}
         mine, theirs = (one[take].mean(axis=0) for one in self._spectra)
-        return {**values, "spectrum": self._yardstick._log_ratio(mine, theirs)}
+        return {**values, "spectrum": self._reference_set._log_ratio(mine, theirs)}
 
     def scores(self, chosen: np.ndarray | None) -> dict[str, float]:
         """Every score over the chosen cases, or over all."""

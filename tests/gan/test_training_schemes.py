@@ -7,44 +7,44 @@ import jax
 import numpy as np
 import pytest
 
-from gan.config import PLAYS
+from gan.config import SCHEMES
 from gan.optimizers import linear_solvers, products
 from gan.training.checkpoint import Checkpoints
 from gan.training.loop import Trainer, train
 
 
-def recipe(toy, play: str, tau: float = 0.0, **optimizer):
+def recipe(toy, scheme: str, tau: float = 0.0, **optimizer):
     return toy.recipe(
         network={"width": 6, "latent": 2},
         game={"objective": "minimax", "r1": 0.0, "r2": 0.01},
-        optimizer={"play": play, "inner_iterations": 6, **optimizer},
-        carry={"tau": tau},
+        optimizer={"scheme": scheme, "inner_iterations": 6, **optimizer},
+        solver_layer={"tau": tau},
         training={"steps": 4, "batch": 8, "devices": 2, "log_every": 1, "checkpoint_every": 2, "sample_chunk": 4},
     )
 
 
 def problem(toy):
-    return toy.problem(carry=None, validation=None, symmetries=None)
+    return toy.problem(solver_layer=None, validation=None, symmetries=None)
 
 
-# Those share their code with one that is quick: optimistic play with simultaneous, consensus with the adjustment.
+# Those share their code with one that is quick: optimistic updates with simultaneous, consensus with the adjustment.
 SLOW = ("simultaneous", "symplectic")
 
 
 @pytest.mark.parametrize(
-    "play",
+    "scheme",
     [
-        pytest.param(play, marks=pytest.mark.slow if play in SLOW else ())
-        for play in PLAYS
-        if play not in ("alternating", "competitive")
+        pytest.param(scheme, marks=pytest.mark.slow if scheme in SLOW else ())
+        for scheme in SCHEMES
+        if scheme not in ("alternating", "competitive")
     ],
 )
-def test_every_play_trains_from_the_configuration_and_averages_the_generator(toy, tmp_path, play):
-    chosen = recipe(toy, play)
+def test_every_scheme_trains_from_the_configuration_and_averages_the_generator(toy, tmp_path, scheme):
+    chosen = recipe(toy, scheme)
     trained = train(problem(toy), chosen, tmp_path)
     record = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert len(record) == 4 and all(np.isfinite(list(line.values())).all() for line in record)
-    assert ("inner_iterations" in record[-1]) == play.startswith("competitive")
+    assert ("inner_iterations" in record[-1]) == scheme.startswith("competitive")
     trainer = Trainer(problem(toy), chosen, tmp_path)
     checkpoints = Checkpoints(tmp_path, 2)
     last = checkpoints.restore(4, trainer.state)
@@ -59,15 +59,15 @@ def test_every_play_trains_from_the_configuration_and_averages_the_generator(toy
 
 
 @pytest.mark.parametrize(
-    "play",
+    "scheme",
     [
-        pytest.param(play, marks=pytest.mark.slow if play != "competitive_general_sum" else ())
-        for play in ("consensus", "symplectic", "competitive", "competitive_general_sum")
+        pytest.param(scheme, marks=pytest.mark.slow if scheme != "competitive_general_sum" else ())
+        for scheme in ("consensus", "symplectic", "competitive", "competitive_general_sum")
     ],
 )
-def test_plays_with_second_derivatives_train_through_the_solver(toy, play):
+def test_schemes_with_second_derivatives_train_through_the_solver(toy, scheme):
     """The solver as the last layer can only be pulled back, so every product must be made of pull-backs over it."""
-    chosen = recipe(toy, play, tau=1.0)
+    chosen = recipe(toy, scheme, tau=1.0)
     trainer = Trainer(toy.problem(validation=None, symmetries=None), chosen, "unused")
     # The step gives its first argument away.
     players = jax.device_get(trainer.state.players)
@@ -79,7 +79,7 @@ def test_plays_with_second_derivatives_train_through_the_solver(toy, play):
 
 
 @pytest.mark.slow
-def test_adaptive_competitive_play_under_lookahead_resumes_bit_for_bit(toy, tmp_path):
+def test_adaptive_competitive_updates_under_lookahead_resumes_bit_for_bit(toy, tmp_path):
     chosen = recipe(toy, "competitive", lookahead_steps=3)
 
     class Killed(Exception):
