@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from experiments import catalog
 from experiments.errors import UserError
 from experiments.evaluation.results import (
     Baselines,
@@ -41,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "benchmarks" / "results"
 SOLVER_STUDY = "where_the_solver_belongs.json"
 PAGES = ("README.md", "docs/results.md")
-MISSING = "not measured under the present tests"
+MISSING = "not measured by the present tests"
 BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 S = TypeVar("S")
 NAMES = {"crps": "CRPS", "auc": "AUC"}
@@ -63,13 +62,13 @@ class Row:
 
 
 ROWS = (
-    Row("kuramoto_sivashinsky", "demo", "fields from the invariant measure, L = 22"),
-    Row("kuramoto_sivashinsky", "full", "the same at L = 32 pi, five times as wide"),
-    Row("burgers", "demo", "later fields from 8 noisy points and the viscosity"),
+    Row("kuramoto_sivashinsky", "demo", "Kuramoto-Sivashinsky fields from the invariant measure, L = 22"),
+    Row("kuramoto_sivashinsky", "full", "the same, L = 32 pi"),
+    Row("burgers", "demo", "Burgers fields at later times, given 8 noisy points and the viscosity"),
     Row("gaussians", "demo", "25 Gaussians in the plane"),
     Row("gaussians", "unbalanced", "100 Gaussians of weights 1, 2, ..., 100"),
-    Row("digits", "demo", "four handwritten digits stacked: 10,000 classes"),
-    Row("digits", "long", "the same, twice the updates on four times the stacks"),
+    Row("digits", "demo", "stacks of four handwritten digits, 10,000 classes"),
+    Row("digits", "long", "the same, trained twice as long on four times the data"),
 )
 
 
@@ -119,103 +118,88 @@ def classifier(tests: Tests) -> Test | None:
     return next((one for one in tests.entries.values() if one.interval is not None), None)
 
 
-def distinguished_at(runs: Sequence[Published]) -> str | None:
-    """Whether samples are distinguished from the reference, with AUC, its intervals and the joint p over the seeds."""
-    if not (found := sections(runs, Tests)):
-        return None
-    count, p_values = sum(one.distinguished for one in found), [one.p_value for one in found]
-    head = (
-        "distinguished"
-        if count == len(found)
-        else "not distinguished"
-        if not count
-        else f"distinguished at {count} of {len(found)} seeds"
-    )
-    text = f"**{head}** from {found[0].reference} (joint p {span(p_values, '.2g')})"
-    areas = [one for one in map(classifier, found) if one is not None and one.interval is not None]
-    if areas:
-        ends = [end for one in areas for end in one.interval or ()]
-        text += (
-            f"; AUC {span((one.statistic for one in areas), '.3f')}, "
-            f"95% intervals within {min(ends):.3f} to {max(ends):.3f}"
-        )
-    return text
+def quality(runs: Sequence[Published]) -> str:
+    """How good the samples are, in one line: the figure of merit of the sections that there are."""
+    for figure in (area, crps, modes):
+        if text := figure(runs):
+            return text
+    return "–"
 
 
-def forecast(runs: Sequence[Published]) -> str | None:
-    """The CRPS beside that of the exact posterior."""
+def area(runs: Sequence[Published]) -> str | None:
+    """The area under the ROC curve of the classifier on physical features."""
+    found = [one.statistic for tests in sections(runs, Tests) if (one := classifier(tests)) is not None]
+    return f"AUC {span(found, '.2f')}" if found else None
+
+
+def crps(runs: Sequence[Published]) -> str | None:
+    """The CRPS beside that of the exact posterior and of the best learned baseline."""
     found = [one for scores in sections(runs, Scores) if (one := scores.entries.get("crps")) is not None]
     if not found:
         return None
     exact = [one.target for one in found if one.target is not None]
-    text = f"CRPS {span(one.value for one in found)}" + (f" (exact posterior {span(exact)})" if exact else "")
-    learnt: dict[str, list[float]] = {}
+    beside = [f"exact posterior {span(exact, '.3f')}"] if exact else []
+    learned: dict[str, list[float]] = {}
     for section in sections(runs, Baselines):
         for name, row in section.rows.items():
             if row.training_seconds is not None and "crps" in row.values:
-                learnt.setdefault(name, []).append(row.values["crps"])
-    if not learnt:
-        return text
-    best = min(learnt, key=lambda name: statistics.median(learnt[name]))
-    return f"{text}; best of {len(learnt)} learned baselines: {words(best)}, {span(learnt[best])}"
+                learned.setdefault(name, []).append(row.values["crps"])
+    if learned:
+        best = min(learned, key=lambda name: statistics.median(learned[name]))
+        beside.append(f"{words(best)} {span(learned[best], '.3f')}")
+    text = f"CRPS {span((one.value for one in found), '.3f')}"
+    return f"{text} ({', '.join(beside)})" if beside else text
 
 
 def modes(runs: Sequence[Published]) -> str | None:
-    """Modes found, quality and weights beside exact samples."""
+    """Modes found and the share of samples of high quality."""
     if not (found := sections(runs, Modes)):
         return None
     scores = sections(runs, Scores)
 
-    def beside(name: str, form: str) -> str:
-        here: list[Score] = [one.entries[name] for one in scores if name in one.entries]
-        exact = [one.target for one in here if one.target is not None]
-        return span((one.value for one in here), form) + (f" (exact samples {span(exact, form)})" if exact else "")
+    def over(name: str, form: str) -> str:
+        return span((one.entries[name].value for one in scores if name in one.entries), form)
 
-    return (
-        f"{beside('modes_found', '.0f')} of {found[0].modes} modes, high quality {beside('high_quality', '.1%')}, "
-        f"total variation of the weights {beside('total_variation', '.3f')}"
-    )
+    many = f"{found[0].modes:,} {'classes' if found[0].modes > 1000 else 'modes'}"
+    return f"{over('modes_found', ',.0f')} of {many}, {over('high_quality', '.0%')} of high quality"
 
 
-def outside(runs: Sequence[Published]) -> str | None:
-    """How many distances distinguish the samples, where no joint test does."""
-    found = sections(runs, Distances)
-    if not found or sections(runs, Tests):
+def distinguished_at(runs: Sequence[Published]) -> str | None:
+    """At how many seeds samples are distinguished from the reference; by how many distances, without a joint test."""
+    if found := sections(runs, Tests):
+        count = sum(one.distinguished for one in found)
+        return f"**{'distinguished' if count else 'not distinguished'}** ({count} of {len(found)} seeds)"
+    if not (distances := sections(runs, Distances)):
         return None
-    counts = [sum(not one.inside for one in distances.entries.values()) for distances in found]
-    many = len(found[0].entries)
-    return (
-        f"{span(counts, 'd')} of {many} distances {'distinguishes' if max(counts) == 1 else 'distinguish'} the samples"
-    )
+    counts = [sum(not one.inside for one in section.entries.values()) for section in distances]
+    return f"distinguished by {span(counts, 'd')} of {len(distances[0].entries)} distances"
 
 
 def pays(runs: Sequence[Published]) -> str:
     """Whether the generator pays against the cheapest solver that is as good."""
     if not (found := sections(runs, Cost)):
         return "no solver to beat"
-    rival = "the cheapest solver" if found[0].search else f"the reference ({setting(found[0].cheapest)})"
-    costs = f"a sample costs {span(1 / one.advantage for one in found)} times as much as one of {rival}"
+    rival = "the cheapest solver" if found[0].search else "the reference"
+    costs = f"{span((1 / one.advantage for one in found), '.2g')} times the cost of {rival}"
     samples = [one.break_even for one in found if one.break_even is not None]
     if not samples:
-        return f"**loses**: {costs}"
+        return f"**loses**, {costs}"
     seeds = "" if len(samples) == len(found) else f" at {len(samples)} of {len(found)} seeds"
-    return f"**pays**{seeds} from {span(samples, ',d')} samples on: {costs}"
+    return f"**pays**{seeds} from {span(samples, ',d')} samples on, {costs}"
 
 
-def measured(runs: Sequence[Published]) -> str:
-    """What was measured, in one cell: whichever sections there are."""
-    if not runs:
-        return MISSING
-    parts = [part for say in (distinguished_at, forecast, modes, outside) if (part := say(runs))]
-    return f"{len(runs)} seed{'s' if len(runs) > 1 else ''}: {'; '.join(parts)}"
+def verdict(runs: Sequence[Published]) -> str:
+    """Whether samples are distinguished, and whether they pay, in one line."""
+    return "; ".join(part for part in (distinguished_at(runs), pays(runs)) if part)
 
 
 def experiments_table(folder: Path) -> list[str]:
-    """The table of experiments."""
-    lines = ["| experiment | task | measured | against the cheapest solver |", "|---|---|---|---|"]
+    """The table of experiments, one line each."""
+    lines = ["| experiment | what is generated | seeds | measured | verdict |", "|---|---|---|---|---|"]
     for row in ROWS:
-        runs, task = published(row, folder), catalog.names()[row.experiment].task
-        lines.append(f"| {row.title} | {task}: {row.about} | {measured(runs)} | {pays(runs) if runs else '–'} |")
+        runs = published(row, folder)
+        found = f"{len(runs)} | {quality(runs)} | {verdict(runs)}" if runs else f"0 | {MISSING} | –"
+        lines.append(f"| {row.title} | {row.about} | {found} |")
     return lines
 
 
@@ -289,6 +273,23 @@ def cells(run: Published) -> dict[str, str]:
         found["pays from"] = "never" if cost.break_even is None else f"{cost.break_even:,} samples"
     found["training"] = duration(run.training_seconds)
     return found
+
+
+def solver_study_summary(folder: Path) -> list[str]:
+    """Where the solver belongs, in one sentence for all arms: at the solver time that each was trained through."""
+    path = folder / SOLVER_STUDY
+    points = solver_study_points(json.loads(path.read_text())) if path.exists() else {}
+    parts = []
+    for tau in sorted(set(points) - {0.0}):
+        pairs = [(one["auc"], points[0.0][tau][seed]["auc"]) for seed, one in points[tau][tau].items()]
+        through, plain = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+        parts.append(f"{through:.2f} against {plain:.2f} for tau = {tau:g}")
+    if not parts:
+        return [f"Training through the solver against plain training that the solver finishes: {MISSING}."]
+    return [
+        "Median AUC of training through a solver time tau against plain training whose samples the solver then advances "
+        f"by tau: {listed(parts)}."
+    ]
 
 
 def solver_study(folder: Path) -> list[str]:
@@ -395,6 +396,7 @@ def solver_study_page(study: Mapping[str, Any]) -> str:
 
 BLOCKS: dict[str, Callable[[Path], list[str]]] = {
     "experiments": experiments_table,
+    "solver_study_summary": solver_study_summary,
     "solver_study": solver_study,
     "details": details,
 }
