@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format benchmarks notebooks lock clean
+.PHONY: help setup demo test test-all lint format benchmarks notebooks docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -48,9 +48,13 @@ notebooks: $(STAMP) ## run the notebooks and keep what they show
 	$(BIN)/jupytext --to ipynb notebooks/*.py
 	$(BIN)/python -m pytest -n0 --nbmake --overwrite notebooks
 
+docs: $(STAMP) ## build the documentation site in site/ (installs the docs extra)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 lock: ## rewrite requirements.lock for every supported Python (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --extra notebooks \
 	  --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
 
 clean: ## remove caches and builds, but no run
-	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache build dist site
