@@ -38,9 +38,8 @@ class Fields:
     Attributes:
         values: array with dimensions ``dims``; the last one is always ``channel``.
         dims: for example ``("sample", "x", "channel")`` or ``("sample", "time", "x", "channel")``.
-        coordinates: one-dimensional arrays for the dimensions that have one (not ``sample``, not
-        ``channel``), and arrays
-            of length ``sample`` for what varies with it (the viscosity of each sample).
+        coordinates: one-dimensional arrays for the dimensions that have one (not ``sample``, not ``channel``), and
+            arrays of length ``sample`` for what varies with it (the viscosity of each sample).
         channels: a name for each channel.
         units: unit by channel or coordinate; absent or "" where non-dimensional.
         attrs: what else there is to know: experiment, run, seed, solver time of the refinement.

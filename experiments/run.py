@@ -54,7 +54,7 @@ class Run:
             key: a ``jax.random`` key; default, the key of seed 0.
             refine: solver time by which the samples are advanced.
             condition: for conditional tasks, what the experiment asks for (see its file); default, drawn from
-            the test data.
+                the test data.
 
         Returns:
             ``Fields`` with ``values`` of shape ``(count, [time,] *grid.shape, channels)``, coordinates, units
