@@ -98,8 +98,8 @@ for name, tests in found.items():
 # %% [markdown]
 # How to read this table:
 #
-# - *solver fields*: the p-value is one draw of a uniform law, and the area of the classifier includes 0.5. One set in
-#   twenty is distinguished by mistake at the level of 5%.
+# - *solver fields*: the p-value is one draw of a uniform distribution, and the interval of the area includes 0.5. One
+#   set in twenty is distinguished by mistake at the level of 5%.
 # - The strongest member names the kind of error. An area far from 0.5 says that every field is wrong; an area near 0.5
 #   with a small joint p says that some fields are wrong, or that all are wrong by little.
 # - *training fields* are right fields, and useless ones: they are found because they lie too near to the training
@@ -107,8 +107,8 @@ for name, tests in found.items():
 #
 # ## What would have been missed
 #
-# A large p-value does not say that two laws are equal. Each classifier states the largest area that it would have
-# missed in one case of five, and each energy the largest relative error:
+# A large p-value does not say that two distributions are equal. Each classifier states the largest area that it would
+# have missed in one case of five, and each energy the largest relative error:
 
 # %%
 nothing_wrong = found["solver fields"]
