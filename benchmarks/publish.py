@@ -27,7 +27,6 @@ from experiments.evaluation.results import (
     Distances,
     Modes,
     Refinement,
-    Score,
     Scores,
     Test,
     Tests,
@@ -287,8 +286,8 @@ def solver_study_summary(folder: Path) -> list[str]:
     if not parts:
         return [f"Training through the solver against plain training that the solver finishes: {MISSING}."]
     return [
-        "Median AUC of training through a solver time tau against plain training whose samples the solver then advances "
-        f"by tau: {listed(parts)}."
+        "Median AUC of training through a solver time tau against plain training whose samples the solver then "
+        f"advances by tau: {listed(parts)}."
     ]
 
 
