@@ -144,7 +144,7 @@ def test_the_comparison_is_read_as_typed_results(finished_run, plausible):
         (b"[]", "damaged"),
         (b"\xff\xfe", "damaged"),
         (b'{"verdict"', "damaged"),
-        (b'{"format": 2, "distances": {"spectrum": 3}}', "damaged"),
+        (b'{"format": 3, "distances": {"spectrum": 3}}', "damaged"),
         (b'{"task": "snapshot", "distances": {}}', "of format 1, which this version does not read"),
     ],
 )
@@ -177,11 +177,11 @@ def test_two_runs_started_in_one_second_have_folders_of_their_own(tmp_path, toy)
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"format": 99}, "has run format 99 and this version reads 1"),
+        ({"format": 99}, "has run format 99 and this version reads 2"),
         ({"preset": "huge"}, "preset 'huge' is not one of smoke, demo"),
         ({"experiment": "toi"}, "experiment 'toi' is unknown; did you mean toy?"),
         ({"config": {"training": {"stepz": 1}}}, "training.stepz is not a setting; did you mean steps?"),
-        ({"config": {"training": {"steps": 0}}}, "training.steps = 0 is not usable"),
+        ({"config": {"training": {"steps": 0}}}, "training.steps must be at least 1"),
     ],
 )
 def test_a_run_of_another_version_says_what_does_not_fit(run_path, changes, expected):

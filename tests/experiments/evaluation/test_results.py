@@ -118,7 +118,7 @@ def test_the_cheapest_solver_is_the_cheapest_of_those_that_are_as_good(plausible
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"[]", b"3", b"\xff\xfe", b'{"format": 3', b"[" * 10**5, b'{"a":' * 10**5, b'{"format": 2}'],
+    [b"", b"[]", b"3", b"\xff\xfe", b'{"format": 3', b"[" * 10**5, b'{"a":' * 10**5, b'{"format": 3}'],
     ids=["empty", "list", "number", "bytes", "cut", "deep list", "deep mapping", "nothing else"],
 )
 def test_a_file_that_is_no_comparison_is_reported_with_what_makes_it_again(tmp_path, text):
