@@ -137,7 +137,7 @@ def crps(runs: Sequence[Published]) -> str | None:
     if not found:
         return None
     exact = [one.target for one in found if one.target is not None]
-    beside = [f"exact posterior {span(exact, '.3f')}"] if exact else []
+    beside = [f"exact posterior: {span(exact, '.3f')}"] if exact else []
     learned: dict[str, list[float]] = {}
     for section in sections(runs, Baselines):
         for name, row in section.rows.items():
@@ -145,7 +145,7 @@ def crps(runs: Sequence[Published]) -> str | None:
                 learned.setdefault(name, []).append(row.values["crps"])
     if learned:
         best = min(learned, key=lambda name: statistics.median(learned[name]))
-        beside.append(f"{words(best)} {span(learned[best], '.3f')}")
+        beside.append(f"{words(best)}: {span(learned[best], '.3f')}")
     text = f"CRPS {span((one.value for one in found), '.3f')}"
     return f"{text} ({', '.join(beside)})" if beside else text
 
