@@ -53,6 +53,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "helpers_effect.json", ROOT / "docs" / "training.md"
 MARKS = ("<!-- helpers: written by benchmarks/helpers_effect.py -->", "<!-- end of helpers -->")
 POINTS, HELD_OUT, STEPS, CHECKPOINTS, DRAWS = 32, 2048, 4000, 20, 50
+DISTANCE = "mean Wasserstein distance"
+"""The validation metric of this version. A study keeps the name of the one that it was made with."""
 SYMMETRIES = ArraySymmetries((0,), (ArrayReflection(0, (-1.0,)),))
 PENALTY = 1e-3
 
@@ -144,10 +146,11 @@ def main() -> None:
     study = json.loads(arguments.results.read_text()) if arguments.results.exists() else {"runs": []}
     every = arms()
     recipes = {name: recipe.as_dict() for name, (_, recipe) in every.items()}
-    if study["runs"] and study["recipes"] != json.loads(json.dumps(recipes)):
-        raise SystemExit(f"{arguments.results} holds runs of another recipe: move it away and start again.")
+    if study["runs"] and (study["recipes"], study["distance"]) != (json.loads(json.dumps(recipes)), DISTANCE):
+        raise SystemExit(f"{arguments.results} holds runs of another recipe or distance: move it away and start again.")
     study |= {
         "recipes": recipes,
+        "distance": DISTANCE,
         "floor": floor(),
         "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
@@ -173,12 +176,16 @@ def write(study: dict[str, Any]) -> None:
     lines = [
         MARKS[0],
         "",
-        "## What some of them do to one cheap training",
+        "## Effect of single helpers on one cheap training",
         "",
-        f"Waves of one period on {POINTS} points, dense players, {STEPS} updates of batch 64, {seeds} seeds. "
-        "Distance: mean Wasserstein, over that of two sets of fields. Coverage: of 1. Residual: mean square of u'' + "
-        f"u, 0 for every field of the distribution. Written by `python benchmarks/helpers_effect.py` (jax "
-        f"{study['versions']['jax']}).",
+        f"The data are waves of one period on {POINTS} points. Dense players make {STEPS} updates of batch 64. Each "
+        f"arm is trained with {seeds} seeds, and every seed is shown. Written by `python benchmarks/helpers_effect.py` "
+        f"(jax {study['versions']['jax']}).",
+        "",
+        f"- Distance: the {study['distance']} of samples and held-out fields, divided by its median between two sets "
+        "of fields. It is given at the last checkpoint, and as the worst value in the last quarter of the training.",
+        "- Coverage: share of the held-out fields that have a sample near them, at most 1.",
+        "- Residual: mean square of u'' + u, which is 0 for every field of the distribution.",
         "",
         "| arm | distance, last | worst in the last quarter | coverage, last | residual, last |",
         "|---|---|---|---|---|",

@@ -63,6 +63,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "swing.json"
 PAGE = ROOT / "docs" / "stability.md"
 MARKS = ("<!-- swing: written by benchmarks/swing.py -->", "<!-- end of swing -->")
 CHECKPOINTS, TRANSPORT, DRAWS, FINALISTS = 40, 0.5, 50, 3
+DISTANCE = "mean Wasserstein distance"
+"""The validation metric of this version. A study keeps the name of the one that it was made with."""
 # Samples that are compared, at most: more would take longer to compare than to train.
 SAMPLES = 4096
 STEPS = {"gaussians": 4000, "kuramoto_sivashinsky": 2000}
@@ -185,7 +187,7 @@ def merge(studies: dict[str, Any], path: Path) -> None:
     """Add the runs of another file that are not there yet."""
     for name, part in json.loads(path.read_text()).items():
         study = studies.setdefault(name, part | {"runs": []})
-        if any(study[what] != part[what] for what in ("settings", "n", "floor")):
+        if any(study[what] != part[what] for what in ("settings", "n", "floor", "distance")):
             raise SystemExit(f"{path} holds runs of another length, recipe or data than the others.")
         done = {(run["arm"], run["tau"], run["seed"]) for run in study["runs"]}
         study["runs"] += [run for run in part["runs"] if (run["arm"], run["tau"], run["seed"]) not in done]
@@ -229,10 +231,13 @@ def main() -> None:
     base = replace(base, training=replace(base.training, validation_samples=count, diagnose_every=0))
     study = studies.setdefault(arguments.experiment, {"runs": []})
     settings = json.loads(json.dumps({"steps": steps, "recipe": to_mapping(base)}))
-    if study["runs"] and study["settings"] != settings:
-        raise SystemExit(f"{arguments.results} holds runs of another length or recipe: move it away and start again.")
+    if study["runs"] and (study["settings"], study["distance"]) != (settings, DISTANCE):
+        raise SystemExit(
+            f"{arguments.results} holds runs of another length, recipe or distance: move it away and start again."
+        )
     study |= {
         "settings": settings,
+        "distance": DISTANCE,
         "n": count,
         "floor": floor(np.asarray(pool), first.train, count),
         "machine": {"cores": len(os.sched_getaffinity(0)), "platform": f"{platform.system()} {platform.machine()}"},
@@ -317,10 +322,11 @@ def write(studies: dict[str, Any]) -> None:
     for name, study in studies.items():
         machine, versions = study["machine"], study["versions"]
         lines += [
-            f"{NAMES[name]}, {study['settings']['steps']} updates, {CHECKPOINTS} checkpoints, mean Wasserstein "
-            f"distance of {study['n']} samples over that of two sets of data; median, largest and last of the last "
-            "quarter of the training: the median over the seeds and, in brackets, the worst of them (inf: diverged). "
-            f"{machine['cores']} core(s) a run, jax {versions['jax']}.",
+            f"{NAMES[name]}, {study['settings']['steps']} updates, {CHECKPOINTS} checkpoints. The distance is the "
+            f"{study['distance']} of {study['n']} samples, divided by its median between two sets of data. Columns: "
+            "median, largest and last distance in the last quarter of the training. Each entry is the median over the "
+            "seeds and, in brackets, the worst seed (inf: diverged). Each run had "
+            f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''} (jax {versions['jax']}).",
             "",
             *table(study),
             "",
