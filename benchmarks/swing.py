@@ -317,7 +317,7 @@ def draw(studies: dict[str, Any], target: Path) -> None:
 def write(studies: dict[str, Any]) -> None:
     """Write the picture and the marked part of the page."""
     draw(studies, ROOT / "docs" / "images" / "swing.png")
-    lines = [MARKS[0], "", "## How far distances swing in training", ""]
+    lines = [MARKS[0], "", "## How much the distances fluctuate during training", ""]
     lines += ["![The course of every arm, all seeds](images/swing.png)", ""]
     for name, study in studies.items():
         machine, versions = study["machine"], study["versions"]
