@@ -8,6 +8,7 @@ The scripts that measure call it themselves. What stands below "What was found" 
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from experiments.files import write_text
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
 NOTES = "\n## What was found\n"
+WIDTH = 125
 NOT_YET = "Not measured on a quiet machine yet."
 
 
@@ -42,7 +44,8 @@ def step_lines(found: dict[str, Any]) -> list[str]:
     lines = [
         where(found),
         "",
-        "| side | ms a step | processor ms | ours over it | memory, MB | with loading, MB | gradients apart |",
+        "| program | ms a step | processor ms | our time over its time | memory, MB | with loading, MB | difference of "
+        "gradients |",
     ]
     lines.append("|---" * 7 + "|")
     for name, row in found["sides"].items():
@@ -61,7 +64,8 @@ def demo_lines(found: dict[str, Any]) -> list[str]:
 
 def peer_lines(found: dict[str, Any]) -> list[str]:
     """Return the table of competitive steps beside their peers'."""
-    lines = [where(found), "", "| networks | side | ms a step | ours over it | first step apart |", "|---" * 5 + "|"]
+    lines = ["| networks | program | ms a step | our time over its time | difference of the first step |"]
+    lines = [where(found), "", *lines, "|---" * 5 + "|"]
     for case, rows in found["cases"].items():
         for name, row in rows["sides"].items():
             ratio, apart = row["ours over theirs"], row["difference of the first step"]
@@ -69,29 +73,45 @@ def peer_lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def wrapped(text: str) -> str:
+    """Return a paragraph in lines of the page's width."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
 def write_page() -> None:
     """Write the page."""
     step, peers = read("training_step.json"), read("competitive_against_peers.json")
     sections = {
         "One R3GAN-recipe step beside PyTorch": (
-            "32 x 32 points, width 64, batch 32, both penalties at every step; median and quartiles. "
-            "`python benchmarks/training_step.py`",
+            "The same training step here and in PyTorch: the recipe of R3GAN (Huang et al. 2024), 32 x 32 points, "
+            "width 64, batch 32, both gradient penalties at every step. Times are medians, with quartiles in brackets. "
+            "Differences are relative. Written by `python benchmarks/training_step.py`.",
             step_lines(step) if step else [NOT_YET],
         ),
         "The Kuramoto-Sivashinsky demo's step on cores and devices": (
-            "Several devices are several forced host devices under `pmap`, each with its share of the batch. The same "
-            "script.",
+            '"Devices" are host devices that XLA is told to split the CPU into. They run under `pmap`, each with its '
+            "share of the batch. Written by the same script.",
             demo_lines(step) if step and step["demo"] else [NOT_YET],
         ),
         "Competitive steps beside CGDs and jax-cgd": (
-            "Adaptive competitive gradient descent, relative tolerance 1e-4 on every side; median and quartiles. "
-            "`python benchmarks/competitive_against_peers.py`",
+            "One update of adaptive competitive gradient descent, with a relative tolerance of 1e-4 in every program. "
+            "Times are medians, with quartiles in brackets. Differences are relative. Written by "
+            "`python benchmarks/competitive_against_peers.py`.",
             peer_lines(peers) if peers else [NOT_YET],
         ),
     }
-    lines = ["# How fast a training step is", ""]
+    lines = [
+        "# How fast a training step is",
+        "",
+        wrapped(
+            "This page compares the time and memory of a training step with other programs, and records what was found "
+            "while making it faster. It is for readers who want to know what a training costs, or who work on the "
+            "training loop."
+        ),
+        "",
+    ]
     for title, (what, table) in sections.items():
-        lines += [f"## {title}", "", what, "", *table, ""]
+        lines += [f"## {title}", "", wrapped(what), "", *table, ""]
     text = PAGE.read_text() if PAGE.exists() else ""
     notes = text.partition(NOTES)
     write_text(PAGE, "\n".join(lines).rstrip("\n") + "\n" + notes[1] + notes[2])
