@@ -226,7 +226,8 @@ def provenance(path: Path) -> str:
     content = json.loads(path.read_text())
     machine = content["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
-    where = f"{machine['cores']} cores, {machine['platform']}, {versions}"
+    cores = f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''}"
+    where = f"{cores}, {machine['platform']}, {versions}"
     return f"sealed data of seed {content['sealed']}; compared on {where}."
 
 
@@ -266,11 +267,13 @@ def cells(run: Published) -> dict[str, str]:
             )
     if cost := comparison.get(Cost):
         theirs = cost.cheapest
-        found["a sample"] = duration(cost.generator.seconds)
+        found["time of a sample"] = duration(cost.generator.seconds)
         if theirs.timing is not None:
-            found["the cheapest solver"] = f"{duration(theirs.timing.seconds)} ({setting(theirs)})"
-        found["pays from"] = "never" if cost.break_even is None else f"{cost.break_even:,} samples"
-    found["training"] = duration(run.training_seconds)
+            found["time of a sample from the cheapest solver"] = (
+                f"{duration(theirs.timing.seconds)} ({setting(theirs)})"
+            )
+        found["break-even"] = "never" if cost.break_even is None else f"{cost.break_even:,} samples"
+    found["time of the training"] = duration(run.training_seconds)
     return found
 
 
@@ -329,11 +332,13 @@ def solver_study_sentences(study: Mapping[str, Any]) -> list[str]:
         own, other = (statistics.median(pair[side] for pair in pairs[first]) for side in (0, 1))
         better = [f"{time:g}" for time, both in pairs.items() if all(a < b for a, b in both)]
         worse = [f"{time:g}" for time, both in pairs.items() if all(a > b for a, b in both)]
+        compared = ", ".join(f"{time:g}" for time in pairs)
         said.append(
-            f"- Trained {solver_study_title(tau)}, the median AUC is {own:.3f}; with plain training, advanced to the "
-            f"same solver time, {other:.3f}. Of {len(pairs)} total solver times, every seed is nearer to the solver "
-            f"than with plain training at {listed(better) if better else 'none'}, and further off at "
-            f"{listed(worse) if worse else 'none'} ({seeds} seed{'s' if seeds > 1 else ''})."
+            f"- **Trained {solver_study_title(tau)}**, the samples have the median AUC {own:.3f}. Samples of plain "
+            f"training, advanced to the same solver time, have {other:.3f}. The two were compared at {len(pairs)} "
+            f"total solver times ({compared}) with {seeds} seed{'s' if seeds > 1 else ''}. Times at which every seed "
+            f"has a smaller AUC than with plain training: {listed(better) if better else 'none'}. Times at which every "
+            f"seed has a larger AUC: {listed(worse) if worse else 'none'}."
         )
     return said or ["Plain training or every other arm is missing, so that nothing is compared yet."]
 
@@ -346,20 +351,31 @@ def solver_study_page(study: Mapping[str, Any]) -> str:
     lines = [
         "# Where the solver belongs",
         "",
-        "Is it better to train a generator through the solver, or to train it without one and let the solver finish "
-        "its samples? Kuramoto-Sivashinsky at L = 22, the demo's recipe with the solver layer as the only difference, "
-        f"{study['steps']} updates for every arm. Samples are compared at equal *total solver time*: that of the layer "
-        f"and that of finishing together. All are held against one sealed data set (seed {study['sealed']}, "
-        f"{study['references']} fields from independent trajectories), {study['tested']} samples and as many to train "
-        f"the classifier, {study['relabellings']} relabellings for the joint test. Seeds of the trainings and of the "
-        "sealed data were used by no choice of recipe.",
+        "This page answers one question: is it better to train a generator through the solver, or to train it without "
+        "the solver and to let the solver advance its samples afterwards? It is for readers who want to know where a "
+        "differentiable solver belongs in a recipe.",
+        "",
+        "- **System and recipe.** Kuramoto-Sivashinsky at L = 22, with the demo's recipe. The arms differ only in the "
+        f"time of the solver layer. Each makes {study['steps']} updates.",
+        "- **Comparison.** Samples are compared at equal *total solver time*. That is the time of the solver layer "
+        "plus the time for which the solver advances the samples after the training.",
+        f"- **Data.** All samples are tested against one sealed data set (seed {study['sealed']}, "
+        f"{study['references']} fields from independent trajectories). Each set has {study['tested']} samples, and "
+        "as many more train the classifier. "
+        f"The joint test uses {study['relabellings']} relabellings. No choice of the recipe has used the "
+        "seeds of the trainings or of the sealed data.",
+        "- **Measure.** AUC is the area under the ROC curve of a classifier on [physical features](metrics.md). 0.5 is "
+        "chance; a smaller value means that the samples are harder to distinguish from the solver's fields.",
+        "",
+        "## Result",
         "",
         *solver_study_sentences(study),
         "",
         "![AUC against total solver time, every arm and seed](images/where_the_solver_belongs.png)",
         "",
-        "Area under the ROC curve of the classifier on physical features: median over the seeds, and every seed with "
-        "its 95% interval. 0.5 is chance.",
+        "## AUC of every arm and seed",
+        "",
+        "The table shows the median over the seeds, and every seed with its 95% interval.",
         "",
     ]
     seeds = sorted({run["seed"] for run in study["runs"]})
@@ -375,16 +391,26 @@ def solver_study_page(study: Mapping[str, Any]) -> str:
             ]
             middle = statistics.median(point["auc"] for point in found.values())
             lines.append(f"| {solver_study_title(tau)} | {time:g} | {middle:.3f} | {' | '.join(each)} |")
-    lines += ["", f"Joint p-value of all tests, every seed in order; distinguished where it is at most {level:g}.", ""]
+    p_values = [point["p_value"] for arm in points.values() for found in arm.values() for point in found.values()]
+    count = sum(p <= level for p in p_values)
+    lines += [
+        "",
+        "## Joint test of every arm and seed",
+        "",
+        "The table shows the p-value of the joint test at every total solver time, for the seeds in order. Samples are "
+        f"distinguished from the solver where it is at most {level:g}, which is the case in {count} of {len(p_values)} "
+        "tests. The last column is the time of each training.",
+        "",
+    ]
     lines += [f"| arm | {' | '.join(f'{time:g}' for time in times)} | training, every seed |"]
     lines += ["|---" * (2 + len(times)) + "|"]
     for tau, arm in points.items():
-        p_values = [", ".join(f"{one['p_value']:.2g}" for one in arm.get(time, {}).values()) for time in times]
+        shown = [", ".join(f"{one['p_value']:.2g}" for one in arm.get(time, {}).values()) for time in times]
         spent = [duration(run["training_seconds"]) for run in study["runs"] if run["tau"] == tau]
-        lines.append(f"| {solver_study_title(tau)} | {' | '.join(p_values)} | {', '.join(spent)} |")
+        lines.append(f"| {solver_study_title(tau)} | {' | '.join(shown)} | {', '.join(spent)} |")
     lines += [
         "",
-        "Training seconds are those of runs that may have shared a machine: they are no comparison of speed.",
+        "Some trainings may have shared a machine. Their times are no comparison of speed.",
         "",
         f"Written by `python benchmarks/where_the_solver_belongs.py` ({machine['cores']} cores, {machine['platform']}, "
         f"jax {versions['jax']}).",
