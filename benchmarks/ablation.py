@@ -238,20 +238,33 @@ def write(study: dict[str, Any], names: list[str]) -> None:
     lines = [
         "# What each part of the recipe brings",
         "",
-        "Distances only: no two-sample test took part, and tests see more than distances do. Whether the solver "
-        "belongs into the training is decided, with tests, sealed data and the demo's full length, in "
-        "[where_the_solver_belongs.md](where_the_solver_belongs.md).",
+        "This page shows how close the samples of several variants (arms) of the Kuramoto-Sivashinsky recipe come to "
+        "the solver after equal training time. It is for readers who want to know which parts of the recipe matter.",
         "",
-        f"Kuramoto-Sivashinsky, preset `{study['preset']}`, the steps that fit into {study['seconds']:g} s on a quiet "
-        f"machine ({study['machine']['cores']} cores, jax {study['versions']['jax']}), n = {study['n']} fields on "
-        "each side, last checkpoint. Every entry is a distance over the solver-against-solver floor (1 is as close as "
-        "two sets of solver fields come); medians and largest values over the distances are given for every seed, the "
-        "columns of single distances are medians over the seeds that were not lost (lost: diverged, or refused by the "
-        "solver). Written by `python benchmarks/ablation.py`.",
+        "**Only distances were measured.** No two-sample test took part, and tests detect more differences than "
+        "distances do. [where_the_solver_belongs.md](where_the_solver_belongs.md) answers with tests, sealed data and "
+        "the demo's full length whether the solver belongs in the training.",
+        "",
+        "## Distances of every arm",
+        "",
+        f"- **Training.** Kuramoto-Sivashinsky, preset `{study['preset']}`. Each arm makes as many steps as fit into "
+        f"{study['seconds']:g} s on a quiet machine ({study['machine']['cores']} cores, jax "
+        f"{study['versions']['jax']}). The samples are those of the last checkpoint.",
+        f"- **Entries.** Every entry is a distance between n = {study['n']} samples and as many solver fields, divided "
+        "by its floor. The floor is the distance between two sets of solver fields, so that 1 is as close as the "
+        "solver comes to itself.",
+        "- **Columns.** The median and the largest value over all distances are given for every seed. The columns of "
+        "single distances are medians over the seeds that were not lost. A seed is lost if its training diverged, or "
+        "if the solver refused its samples.",
+        f"- **Arms.** *Plain* is training without the solver. *Through the solver, tau 4* has a solver layer of 4 time "
+        f"units. *Refined by {REFINED:g}* means that the solver advanced the samples by {REFINED:g} time units after "
+        "the training.",
+        "",
+        "Written by `python benchmarks/ablation.py`.",
         "",
         "![Median ratio of every arm and seed](images/ablation.png)",
         "",
-        "| arm | steps | median ratio, every seed | worst ratio, every seed | " + " | ".join(distances) + " |",
+        "| arm | steps | median ratio, every seed | largest ratio, every seed | " + " | ".join(distances) + " |",
         "|---" * (4 + len(distances)) + "|",
     ]
     for label, ratios, steps in rows:
