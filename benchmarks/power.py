@@ -34,6 +34,7 @@ from experiments.evaluation.two_sample.classifiers import auc
 from experiments.evaluation.two_sample.relabelling import p_value
 from experiments.files import write_json, write_text
 from experiments.tasks.snapshot import equation, refiner
+from experiments.wording import listed
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "power.json"
@@ -426,31 +427,49 @@ def main() -> None:
 def page(study: Mapping[str, Any]) -> str:
     """The table of the page."""
     cases = study["cases"]
+    sets = max(len(rows) for case in cases.values() for rows in case["failures"].values())
     lines = [
         "# What the tests find",
         "",
-        "Failures are planted into sets of fresh solver fields, which are then tested as a generator's samples would "
-        "be (`experiments.evaluation.two_sample`, without the convolutional network). Each entry says in how many sets "
-        f"the joint test detects the failure at the {study['level']:.0%} level, and in brackets the median area under "
-        "the ROC curve of gradient boosting on physical features. Written by `python benchmarks/power.py`.",
+        "This page shows how often the two-sample tests of a report find a known failure. It is for readers who want "
+        "to know what a result of *not distinguished* is worth.",
+        "",
+        "A failure is planted into a set of fresh solver fields. The set is then tested as the samples of a generator "
+        "would be (`experiments.evaluation.two_sample`, without the convolutional network, "
+        f"{DRAWS} relabellings). Written by `python benchmarks/power.py`.",
+        "",
+        "## Systems",
+        "",
+        "| system | fields | samples tested | solver fields | parameter that is 1 % off |",
+        "|---|---|---|---|---|",
+    ]
+    for name, case in cases.items():
+        lines.append(f"| `{name}` | {case['title']} | {case['tested']} | {2 * case['tested']} | {case['parameter']} |")
+    lines += [
+        "",
+        "As many samples as are tested also train the classifiers.",
+        "",
+        "## False alarms",
+        "",
+        f"Sets of {NULL_TESTED} solver fields, into which nothing was planted, were tested against {2 * NULL_TESTED} "
+        f"other solver fields. A test at the level of {study['level']:.0%} should distinguish {study['level']:.0%} of "
+        "them.",
         "",
     ]
     for name, case in cases.items():
         null = [p <= study["level"] for p in case["null"].values()]
-        alarms = f"{np.mean(null):.1%} of {len(null)}" if null else "not measured"
-        lines.append(
-            f"- `{name}`: {case['title']}; {case['tested']} samples tested beside as many that train the classifiers, "
-            f"against {2 * case['tested']} solver fields; the parameter that is 1 % off is the {case['parameter']}. "
-            f"Solver sets distinguished by mistake: {alarms}. An amplitude 1 % too large moves the mean energy "
-            f"of these samples "
-            f"by {case['amplitude_errors']:.1f} of its standard errors."
-        )
+        alarms = f"{np.mean(null):.1%} of {len(null)} sets were distinguished" if null else "not measured"
+        lines.append(f"- `{name}`: {alarms}.")
     lines += [
         "",
-        "A failure that moves what it changes by one or two standard errors is found by no test of as many samples. "
-        "Nearly all of the energy balance's variance lies in one pattern, so that its fields say little each; and the "
-        "plane flow starts from Gaussian fields and is still close to them, so that a small Gaussian part of every "
-        "field is hard to see.",
+        "## Planted failures",
+        "",
+        "Each entry says in how many sets the joint test finds the failure at the "
+        f"{study['level']:.0%} level. The number in brackets is the median area under the ROC curve (AUC) of gradient "
+        "boosting on physical features; 0.5 is chance. The joint test has other members too, so that it can find a "
+        "failure at an AUC of 0.5. "
+        f"{sets} sets are few: {sets} of {sets} is compatible with a power of {0.025 ** (1 / sets):.0%} to 100% (95% "
+        "interval).",
     ]
     lines += ["", "| planted failure | " + " | ".join(cases) + " |", "|---" * (len(cases) + 1) + "|"]
     for failure in ("solver fields", *FAILURES):
@@ -461,6 +480,24 @@ def page(study: Mapping[str, Any]) -> str:
             cells.append(f"{outcomes} of {len(rows)} ({np.median([r['auc'] for r in rows]):.3f})" if rows else "–")
         what = "none: fresh solver fields" if failure == "solver fields" else failure
         lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Remarks:",
+        "",
+        "- No test with as many samples can reliably find a failure that changes a quantity by only one or two of its "
+        "standard errors. An amplitude that is 1 % too large changes the mean energy of these samples by "
+        + listed([f"{case['amplitude_errors']:.1f} standard errors (`{name}`)" for name, case in cases.items()])
+        + ".",
+        "- Nearly all of the variance of `energy_balance` lies in one pattern, so that each of its fields contains "
+        "little information.",
+        "- `decaying_flow` starts from Gaussian fields and is still close to them. A small Gaussian part of every "
+        "field is therefore hard to find.",
+        "- *Gaussian surrogates* are Gaussian fields with the spectrum (or covariance) of the training fields. The "
+        "percentage is the share of the fields that they replace.",
+        "- *Stale copies* replace 10 % of the fields by other fields of the same set.",
+        "- *Training fields advanced* are training fields that the solver has advanced. An empty cell (–) means that "
+        "the failure does not apply to the system.",
+    ]
     return "\n".join(lines) + "\n"
 
 
