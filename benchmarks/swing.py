@@ -319,6 +319,13 @@ def write(studies: dict[str, Any]) -> None:
     draw(studies, ROOT / "docs" / "images" / "swing.png")
     lines = [MARKS[0], "", "## How much the distances fluctuate during training", ""]
     lines += ["![The course of every arm, all seeds](images/swing.png)", ""]
+    lines += [
+        "- An arm is an update scheme with decayed or constant step sizes.",
+        "- *Plane*: the latents are points of the plane.",
+        "- *Transport*: the latents are points of the plane, and the transport cost is on.",
+        "- *As it stands* is the generator without averaging, *averaged* its exponential average.",
+        "",
+    ]
     for name, study in studies.items():
         machine, versions = study["machine"], study["versions"]
         lines += [

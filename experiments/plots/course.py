@@ -43,7 +43,7 @@ GROUPS = (
     Group("Validation", "distance", r"validation", True),
     Group("Variety", "coverage, share", r"coverage"),
     Group("Effective rank", "directions", r"effective_rank.*"),
-    Group("Discriminator", "share of pairs", r"discriminator_(accuracy|certain)"),
+    Group("Discriminator", "share of pairs", r"discriminator_(accuracy|saturated)"),
     Group("Logits", "mean logit", r"discriminator_logit_.*"),
     Group("Augmentation", "probability", r"discriminator_augment"),
     Group("Solver-layer time", "solver time", r"tau", unless_zero=True),

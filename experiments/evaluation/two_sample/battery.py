@@ -8,7 +8,7 @@ The reference side is prepared once (`Battery`); every set of samples is then te
   fields of their second moments. A few Gaussian fields among many right ones teach a classifier of samples too little;
 - ``classifier_fields``: area under the ROC curve of a small convolutional network;
 - ``features``: means, spreads and quantiles of every physical feature;
-- ``spectrum``, ``values``, ``increments_S``, ``quantiles``, ``correlation``, ``kernel``: the distances of
+- ``spectrum``, ``marginals``, ``increments_S``, ``quantiles``, ``correlation``, ``kernel``: the distances of
   `experiments.evaluation.distances`;
 - ``neighbours``: how often the nearest neighbours of a sample are samples (Schilling 1986; Henze 1988), modulo
   symmetries;
