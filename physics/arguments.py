@@ -3,15 +3,39 @@
 Values are only looked at where they are concrete; traced ones (inside ``jit``, ``grad``, ``vmap``) pass.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import jax
 import numpy as np
+from jaxtyping import Array, Num
+
+Scalar: TypeAlias = float | int | np.number | Num[Array | np.ndarray, ""]
+"""One number, of Python, NumPy or JAX; a JAX array may be traced."""
 
 
 def is_concrete(tree: Any) -> bool:
     """Whether no leaf of ``tree`` is being traced."""
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def with_constants(tree: Any) -> Any:
+    """``tree`` with the values of arrays written out inside ``jit``, such as ``jnp.array([0.5, 1.0])``.
+
+    There ``jax.numpy`` turns even constants into tracers. What has been computed from them, such as
+    ``jnp.linspace(0, 1, 5)``, is known only when the compiled function runs, and stays a tracer.
+    """
+    return jax.tree.map(_constant, tree)
+
+
+def _constant(leaf: Any) -> Any:
+    # The value of a constant closed over by an inner `jit` can be a tracer of the outer one.
+    while isinstance(leaf, jax.core.Tracer):
+        # No public function of JAX gives the value; a JAX without this method leaves the tracer as it is.
+        value = leaf.get_const() if hasattr(leaf, "get_const") else None
+        if value is None:
+            break
+        leaf = value
+    return leaf
 
 
 def parameter(value: Any) -> Any:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from physics.arguments import check_field, check_step, check_steps, check_time
+from physics.arguments import Scalar, check_field, check_step, check_steps, check_time, with_constants
 from physics.noise import NoisePath, check_noise
 from physics.solving.evolution import advance
 from physics.system import StochasticSystem, System
@@ -35,13 +35,13 @@ def defect(
     system: System,
     u_before: Float[Array | np.ndarray, "*shape c"],
     u_after: Float[Array | np.ndarray, "*later_shape later_c"],
-    dt: Any,
+    dt: Scalar,
     *,
     solver: diffrax.AbstractSolver | None = None,
     steps: int = 1,
     adjoint: str | int | None = None,
     noise: NoisePath | None = None,
-    t0: Any = 0.0,
+    t0: Scalar = 0.0,
 ) -> Float[Array, "*shape c"]:
     """(Phi^steps(u_before) - u_after) / (steps dt), with Phi one step ``dt`` of the solver that made the data.
 
@@ -57,6 +57,7 @@ def defect(
 
     Raises ``ValueError`` as `physics.advance`, and for ``steps`` below 1.
     """
+    steps = with_constants(steps)
     check_steps(steps, 1)
     check_field("u_after", u_after, system.field_shape, system.channels)
     carried = advance(system, u_before, dt, steps, solver=solver, adjoint=adjoint, noise=noise, t0=t0)
@@ -66,10 +67,10 @@ def defect(
 def residual(
     system: System,
     trajectory: Float[Array | np.ndarray, "time *shape c"],
-    dt: Any,
+    dt: Scalar,
     *,
     order: int = 2,
-    t0: Any = 0.0,
+    t0: Scalar = 0.0,
 ) -> Float[Array, "interior *shape c"]:
     """The strong residual: du/dt - f(t, u) at the inner times of a trajectory, du/dt by central differences.
 
@@ -106,12 +107,12 @@ def residual(
 def integral_residual(
     system: System,
     trajectory: Float[Array | np.ndarray, "time *shape c"],
-    dt: Any,
+    dt: Scalar,
     *,
     order: int = 4,
     noise: NoisePath | None = None,
     steps: int = 1,
-    t0: Any = 0.0,
+    t0: Scalar = 0.0,
 ) -> Float[Array, "windows *shape c"]:
     """The integral (weak) residual: (u(t + s) - u(t) - int_t^{t+s} f dt - int_t^{t+s} g dW) / s over windows s.
 
@@ -148,7 +149,9 @@ def integral_residual(
     return gained / (span * dt) - mean
 
 
-def _noise_between(system: System, trajectory: Array, dt: Any, t0: Any, noise: NoisePath | None, steps: int) -> Array:
+def _noise_between(
+    system: System, trajectory: Array, dt: Scalar, t0: Scalar, noise: NoisePath | None, steps: int
+) -> Array:
     """int g dW over every interval between two fields, g that of the start of every solver step."""
     check_noise(system, noise)
     assert isinstance(system, StochasticSystem) and noise is not None
@@ -172,13 +175,13 @@ def _noise_between(system: System, trajectory: Array, dt: Any, t0: Any, noise: N
     return jax.vmap(one)(jnp.arange(trajectory.shape[0] - 1))
 
 
-def _rates(system: System, fields: Array, dt: Any, t0: Any) -> Array:
+def _rates(system: System, fields: Array, dt: Scalar, t0: Scalar) -> Array:
     """f at fields ``dt`` apart, the first at ``t0``."""
     times = jnp.asarray(t0, fields.dtype) + jnp.asarray(dt, fields.dtype) * jnp.arange(fields.shape[0])
     return jax.vmap(lambda t, u: system.vector_field(t, u, None))(times, fields)
 
 
-def _checked(system: System, trajectory: Any, dt: Any, t0: Any, needed: int, order: int) -> Array:
+def _checked(system: System, trajectory: Any, dt: Scalar, t0: Scalar, needed: int, order: int) -> Array:
     """The trajectory as an array of more than ``needed`` fields."""
     trajectory = jnp.asarray(trajectory)
     if trajectory.ndim != len(system.field_shape) + 1 or trajectory.shape[0] <= needed:

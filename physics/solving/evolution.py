@@ -26,9 +26,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Num
 
-from physics.arguments import check_adjoint, check_field, check_step, check_steps, check_time, is_concrete
+from physics.arguments import (
+    Scalar,
+    check_adjoint,
+    check_field,
+    check_step,
+    check_steps,
+    check_time,
+    is_concrete,
+    with_constants,
+)
 from physics.integrators.exponential import Memory, SemilinearTerm, is_exponential, semilinear
 from physics.noise import NoisePath, check_noise, check_solver_of_noise, kicks, stochastic_terms
 from physics.resolution import unresolved_share, warn_if_unresolved
@@ -44,13 +53,13 @@ _MOST_RUNS = 6
 def advance(
     system: System,
     u0: Float[Array | np.ndarray, "*shape c"],
-    dt: Any,
-    steps: int,
+    dt: Scalar,
+    steps: Scalar,
     *,
     solver: diffrax.AbstractSolver | None = None,
     adjoint: str | int | None = None,
     noise: NoisePath | None = None,
-    t0: Any = 0.0,
+    t0: Scalar = 0.0,
 ) -> Float[Array, "*shape c"]:
     """The field after ``steps`` fixed steps of length ``dt``.
 
@@ -81,6 +90,7 @@ def advance(
     check_step(dt)
     check_time(t0)
     check_adjoint(adjoint)
+    steps = with_constants(steps)
     check_steps(steps, 0)
     fields = _fixed_steps(system, u0, dt, (int(steps),), solver, adjoint, noise, t0)
     _check_stayed_finite(fields, t0, [steps * dt], dt)
@@ -90,9 +100,9 @@ def advance(
 def solve(
     system: System,
     u0: Float[Array | np.ndarray, "*shape c"],
-    times: Sequence[float] | Float[Array | np.ndarray, " time"],
+    times: Sequence[Scalar] | Num[Array | np.ndarray, " time"],
     *,
-    dt: float | None = None,
+    dt: Scalar | None = None,
     solver: diffrax.AbstractSolver | None = None,
     adjoint: diffrax.AbstractAdjoint | str | int | None = None,
     stepsize_controller: diffrax.AbstractAdaptiveStepSizeController | None = None,
@@ -100,14 +110,15 @@ def solve(
     max_steps: int = 4096,
     dense: bool = False,
     noise: NoisePath | None = None,
-    t0: float = 0.0,
+    t0: Scalar = 0.0,
 ) -> Float[Array, "time *shape c"]:
     """The fields at ``times`` of the trajectory that is ``u0`` at time ``t0``.
 
     **Arguments:**
 
     - ``u0``: one field ``(*grid.shape, C)``; batches by ``jax.vmap``.
-    - ``times``: increasing, from ``t0`` on, concrete. Steps land exactly on them unless ``dense``.
+    - ``times``: increasing, from ``t0`` on. Steps land exactly on them unless ``dense``. They decide what is compiled:
+      inside ``jit`` write them with NumPy, or as constants of ``jax.numpy`` such as ``jnp.array([0.5, 1.0])``.
     - ``dt``: the fixed step; every interval between times must be a whole number of steps. If None, the
       system's recommended step, shortened until it divides the shortest interval. With adaptive steps: the
       first step.
@@ -125,7 +136,7 @@ def solve(
       between them: by exponential integrators with `physics.integrators.dense_output`, to the order of the method,
       at most the fourth.
     - ``noise``: the noise path of a stochastic system; fixed steps only.
-    - ``t0``: the time of ``u0``, concrete.
+    - ``t0``: the time of ``u0``, known when the solve is compiled, as ``times``.
 
     **Returns:** ``(len(times), *grid.shape, C)``.
 
@@ -139,7 +150,8 @@ def solve(
     check_field("u0", u0, system.field_shape, system.channels)
     if system.refinable and system.grid.ndim and is_concrete((u0, system.boundary_lift())):
         warn_if_unresolved("u0", unresolved_share(u0, system))
-    instants = _instants(times, t0)
+    instants, t0 = checked_times(times, t0)
+    instants, dt = instants - t0, with_constants(dt)
     if tolerance is not None:
         if stepsize_controller is not None:
             raise ValueError("tolerance and stepsize_controller are two ways to say one thing: give one of them.")
@@ -160,9 +172,14 @@ def solve(
         return fields
     check_adjoint(adjoint)
     assert not isinstance(adjoint, diffrax.AbstractAdjoint)
-    if dt is not None and not is_concrete(dt):
-        raise ValueError("dt of solve must be concrete, it decides the number of steps: use advance for a traced dt.")
-    check_step(1.0 if dt is None else dt)
+    if not is_concrete(dt):
+        raise ValueError(
+            "dt of solve must be known when the solve is compiled, because it decides the number of steps: give a "
+            "Python number, or use advance, which takes a traced dt."
+        )
+    if dt is not None:
+        check_step(dt)
+        dt = float(dt)
     step, counts = _whole_steps(t0, instants, system.recommended_dt if dt is None else dt, dt)
     fields = _fixed_steps(system, u0, step, counts, solver, adjoint, noise, t0)
     _check_stayed_finite(fields, t0, instants, step)
@@ -195,10 +212,20 @@ def _floating(u: Any) -> Array:
     return u if jnp.issubdtype(u.dtype, jnp.floating) else u.astype(float)
 
 
-def _instants(times: Any, t0: Any) -> np.ndarray:
-    """The save times as increasing float64 numbers, from ``t0`` on."""
+def checked_times(
+    times: Sequence[Scalar] | Float[Array | np.ndarray, " time"], t0: Scalar
+) -> tuple[Float[np.ndarray, " time"], float]:
+    """The save times as increasing float64 numbers from ``t0`` on, and ``t0``.
+
+    Raises ``ValueError`` for times that are traced, empty, before ``t0`` or not increasing.
+    """
+    times, t0 = with_constants((times, t0))
     if not is_concrete((times, t0)):
-        raise ValueError("times and t0 must be concrete numbers: they decide the number of steps.")
+        raise ValueError(
+            "times and t0 must be known when the solve is compiled, because they decide the number of steps: inside "
+            "jit, write them with NumPy, as in np.array([0.5, 1.0]) or np.linspace(0.5, 5.0, 10), instead of computing "
+            "them with jax.numpy or taking them as an argument."
+        )
     check_time(t0)
     instants = np.asarray(times, np.float64)
     if instants.ndim != 1 or instants.size == 0:
@@ -208,7 +235,7 @@ def _instants(times: Any, t0: Any) -> np.ndarray:
     if np.any(np.diff(instants) <= 0):
         late = int(np.argmax(np.diff(instants) <= 0))
         raise ValueError(f"times must increase, but {instants[late + 1]:g} follows {instants[late]:g}: sort them.")
-    return instants - float(t0)
+    return instants, float(t0)
 
 
 def _whole_steps(
@@ -218,7 +245,8 @@ def _whole_steps(
     intervals = np.diff(instants, prepend=0.0)
     if dt is None:
         shortest = intervals[intervals > 0].min(initial=np.inf)
-        dt = recommended if np.isinf(shortest) else shortest / np.ceil(shortest / recommended * (1 - 1e-9))
+        # Single-precision times must not cost one step more.
+        dt = recommended if np.isinf(shortest) else shortest / np.ceil(shortest / recommended * (1 - 1e-6))
         remedy = f"give a dt that does (the shortest interval was divided into steps of {dt:g})"
     else:
         remedy = "choose another dt or other times"

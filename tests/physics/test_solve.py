@@ -44,6 +44,65 @@ def test_without_a_step_the_recommended_one_is_shortened_to_fit():
     assert np.allclose(got[-1], advance(SYSTEM, u0, dt, round(0.034 / dt)), atol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{"dt": 0.05}, {}, {"tolerance": 1e-5}, {"dt": 0.03, "dense": True}], ids=str)
+@pytest.mark.parametrize(
+    "times",
+    [
+        lambda: jnp.array([0.1, 0.25]),
+        lambda: jnp.asarray(np.array([0.1, 0.25])),
+        lambda: [jnp.float32(0.1), 0.25],
+        lambda: np.array([0.1, 0.25]),
+    ],
+    ids=["jnp.array", "jnp.asarray", "list", "np.array"],
+)
+def test_constant_times_of_jax_numpy_are_taken_inside_jit_and_outside(times, options):
+    u0 = jnp.asarray(_start())
+    expected = solve(SYSTEM, u0, [0.1, 0.25], **options)
+    assert np.allclose(solve(SYSTEM, u0, times(), **options), expected, atol=1e-5)
+    assert np.allclose(jax.jit(lambda u: solve(SYSTEM, u, times(), **options))(u0), expected, atol=1e-5)
+
+
+def test_constant_times_are_taken_inside_further_transformations():
+    u0 = jnp.asarray(_start())
+    expected = solve(SYSTEM, u0, [0.1, 0.25], dt=0.05)
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+
+    def at_constant_times(u):
+        return solve(SYSTEM, u, jnp.array([0.1, 0.25]), dt=jnp.array(0.05), t0=jnp.array(0.0))
+
+    def at_times_of_the_outer_function(u):
+        times = jnp.array([0.1, 0.25])
+        return jax.jit(lambda v: solve(SYSTEM, v, jnp.asarray(times), dt=0.05))(u)
+
+    assert np.allclose(jax.jit(jax.vmap(at_constant_times))(u0[None])[0], expected, atol=1e-5)
+    assert np.allclose(jax.jit(at_times_of_the_outer_function)(u0), expected, atol=1e-5)
+    assert np.allclose(jax.jit(lambda u: jax.lax.map(at_constant_times, u))(u0[None])[0], expected, atol=1e-5)
+    apart = jax.shard_map(
+        jax.vmap(at_constant_times), mesh=mesh, in_specs=PartitionSpec("data"), out_specs=PartitionSpec("data")
+    )
+    assert np.allclose(jax.jit(apart)(u0[None])[0], expected, atol=1e-5)
+    slope = jax.jit(jax.grad(lambda u: (at_constant_times(u) ** 2).sum()))(u0)
+    assert np.allclose(slope, jax.grad(lambda u: (solve(SYSTEM, u, [0.1, 0.25], dt=0.05) ** 2).sum())(u0), atol=1e-4)
+    steps = jax.jit(lambda u: advance(SYSTEM, u, jnp.array(0.05), jnp.array(2)))(u0)
+    assert np.allclose(steps, expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda u: jax.jit(lambda times: solve(SYSTEM, u, times, dt=0.05))(jnp.array([0.1, 0.2])),
+        lambda u: jax.jit(lambda t: solve(SYSTEM, u, [0.1, t], dt=0.05))(0.2),
+        lambda u: jax.jit(lambda v: solve(SYSTEM, v, jnp.linspace(0.1, 0.2, 2), dt=0.05))(u),
+        lambda u: jax.jit(lambda t0: solve(SYSTEM, u, [0.1, 0.2], dt=0.05, t0=t0))(0.0),
+        lambda u: jax.vmap(lambda t: solve(SYSTEM, u, t[None], dt=0.05))(jnp.array([0.1, 0.2])),
+    ],
+    ids=["argument", "one of them", "computed", "t0", "vmap"],
+)
+def test_times_that_are_not_known_at_compilation_are_refused_with_what_to_write_instead(call):
+    with pytest.raises(ValueError, match=r"inside jit, write them with NumPy, as in np.array"):
+        call(jnp.asarray(_start()))
+
+
 def test_no_step_is_the_identity():
     assert np.array_equal(advance(SYSTEM, _start(), 0.1, 0), jnp.asarray(_start()))
 
