@@ -10,12 +10,13 @@ wave (products of three). Which cut it was is seen from the field itself, by wha
 """
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 import scipy.fft
 from jaxtyping import Array, Float
+
+from physics.user_warning import warn_user
 
 MOST_UNRESOLVED = 1e-2
 
@@ -73,9 +74,8 @@ def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any, de
 def warn_if_unresolved(what: str, share: float, waves: str = "the grid's waves") -> None:
     """Warn with the figure where it is above 1%."""
     if share > MOST_UNRESOLVED:
-        warnings.warn(
+        warn_user(
             f"{what} is not resolved, {share:.1%} of its variance > {MOST_UNRESOLVED:.0%} lies in the shortest third "
             f"of {waves}: use more points or smoother fields.",
             UnresolvedFieldWarning,
-            stacklevel=3,
         )

@@ -19,7 +19,6 @@ import json
 import os
 import shutil
 import uuid
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +27,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
+
+from physics.user_warning import warn_user
 
 DEFAULT_LIMIT = 20 * 10**9
 DESCRIPTION = "dataset.json"
@@ -201,7 +202,7 @@ class Cache:
         try:
             return read(*opened)
         except DamagedEntryError as error:
-            warnings.warn(f"{error} (this is done now)", stacklevel=2)
+            warn_user(f"{error} (this is done now)")
             opened[1].release()
             return None
 

@@ -1,6 +1,8 @@
 """Default data sets: certified for ordinary and stochastic equations, with and without a finer grid; resolution."""
 
 import inspect
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -170,3 +172,20 @@ def test_a_data_set_whose_fields_are_not_resolved_warns_and_keeps_the_figure(tmp
     with pytest.warns(UnresolvedFieldWarning, match="a field of the data set is not resolved"):
         made = generate(sampler, spec, cache_dir=tmp_path, devices=jax.local_devices()[:1])
     assert made.certificate["unresolved"] > 0.2
+
+
+def test_a_warning_names_the_line_of_the_users_program(tmp_path):
+    """In a fresh process, since the type checks of these tests put frames of their own between the calls."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy as np\n"
+        "from physics import BandLimitedField, FixedSystem, Grid, Heat, default_dataset, generate, solve\n"
+        "grid = Grid((16,), (2 * np.pi,))\n"
+        "system = Heat(grid, 0.01)\n"
+        "solve(system, (-1.0) ** np.arange(16)[:, None], [0.01], dt=0.01)\n"
+        "sampler = FixedSystem(system, BandLimitedField(grid, 7))\n"
+        f"generate(sampler, default_dataset(system, (4, 0, 0))[1], cache_dir={str(tmp_path)!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "always", program], capture_output=True, text=True, check=True)
+    said = [line for line in done.stderr.splitlines() if "UnresolvedFieldWarning" in line]
+    assert [line.partition(" Unres")[0] for line in said] == [f"{program}:{number}:" for number in (5, 7)]
