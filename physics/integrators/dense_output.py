@@ -47,7 +47,7 @@ class ExponentialInterpolation(diffrax.AbstractLocalInterpolation):
         """The state at ``t0``, or its change from ``t0`` to ``t1``."""
         if t1 is not None:
             return self.evaluate(t1) - self.evaluate(t0)
-        # Under vmap, lanes that have arrived take steps of length zero.
+        # Under vmap, members of the batch that have arrived take steps of length zero.
         length = self.t1 - self.t0
         s = (t0 - self.t0) / jnp.where(length == 0, 1, length)
         here, at_end = jax.vmap(self._flow)(jnp.stack([s, jnp.ones_like(s)]))

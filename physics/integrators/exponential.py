@@ -120,7 +120,7 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
 
     With a constant step the coefficients are computed once for the whole solve. Under an adaptive controller they are
     computed again, directly and without contour integrals, when the step has changed (under ``vmap``: when that of
-    any lane has, and then for all), and the last evaluation of a step is the first of the next one.
+    any member of the batch has, and then for all), and the last evaluation of a step is the first of the next one.
 
     **Arguments:**
 

@@ -1,1 +1,1 @@
-"""Carrying fields forward in time: fixed and adaptive steps, lanes, adjoints by the memory there is."""
+"""Carrying fields forward in time: fixed and adaptive steps, batches, adjoints by the memory there is."""

@@ -99,7 +99,7 @@ def _run_adaptive(
     return solution.ys
 
 
-# Steps after which a lane's typical step is known well enough: the first ones only find it.
+# Steps after which the typical step of a field is known well enough: the first ones only find it.
 _PILOT_STEPS = 16
 
 

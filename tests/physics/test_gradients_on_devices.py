@@ -75,18 +75,20 @@ def test_gradients_on_four_devices_are_those_on_one(name, key):
     u0 = jnp.asarray(0.5 + 0.1 * noise) if moves else jnp.zeros(())
     dt = min(system.recommended_dt, 0.02) if moves else None
 
-    def loss(lane, u, leaves):
+    def loss(member, u, leaves):
         own = jax.tree.unflatten(structure, leaves)
         if not moves:
             return (weights * solve_steady(own) ** 2).sum()
-        path = NoisePath(jax.random.fold_in(key, lane)) if isinstance(own, StochasticSystem) else None
+        path = NoisePath(jax.random.fold_in(key, member)) if isinstance(own, StochasticSystem) else None
         return (weights * advance(own, u, dt, 3, noise=path) ** 2).sum()
 
-    lanes = jnp.arange(4)
-    every = jax.vmap(lambda lane: (u0 * (1 + 0.01 * lane), [leaf * (1 + 0.01 * lane) for leaf in leaves]))(lanes)
+    members = jnp.arange(4)
+    every = jax.vmap(lambda member: (u0 * (1 + 0.01 * member), [leaf * (1 + 0.01 * member) for leaf in leaves]))(
+        members
+    )
     gradient = jax.value_and_grad(loss, (1, 2))
-    alone = jax.jit(jax.vmap(gradient))(lanes, *every)
-    apart = jax.pmap(gradient)(lanes, *every)
+    alone = jax.jit(jax.vmap(gradient))(members, *every)
+    apart = jax.pmap(gradient)(members, *every)
     assert len(apart[0].sharding.device_set) == 4
     slopes = [np.asarray(slope) for slope in jax.tree.leaves(alone[1])]
     assert all(np.isfinite(slope).all() for slope in slopes)

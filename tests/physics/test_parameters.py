@@ -53,7 +53,7 @@ GRIDS = {1: LINE, 2: PLANE, 3: Grid((8, 9, 12), (5.0, 6.0, 7.0))}
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("value", [0.0, -1.0, jnp.zeros(3), jnp.zeros(())], ids=["zero", "negative", "lanes", "array"])
+@pytest.mark.parametrize("value", [0.0, -1.0, jnp.zeros(3), jnp.zeros(())], ids=["zero", "negative", "batch", "array"])
 def test_what_an_equation_divides_by_is_positive(make, name, value):
     with pytest.raises(ValueError, match=f"{name} must be positive, but is .*: use a value above 0"):
         make(**{name: value})

@@ -22,7 +22,7 @@ from physics import (
     advance,
     defect,
     generate,
-    group_lanes,
+    group_members,
     integral_residual,
     normalized,
     residual,
@@ -130,12 +130,12 @@ def test_exponential_solvers_start_at_the_time_of_their_field(options):
 
 
 @pytest.mark.float64
-def test_lanes_are_grouped_and_solved_from_the_time_of_their_fields():
+def test_members_are_grouped_and_solved_from_the_time_of_their_fields():
     rates = jnp.array([1.0, 40.0, 1.1])
-    lanes, times = jax.vmap(lambda rate: Shaken(rate=rate))(rates), START + np.array([0.5, 2.0])
-    groups = group_lanes(lanes, jnp.ones((3, 1)), times, tolerance=1e-8, t0=START, spread=3.0).groups
+    systems, times = jax.vmap(lambda rate: Shaken(rate=rate))(rates), START + np.array([0.5, 2.0])
+    groups = group_members(systems, jnp.ones((3, 1)), times, tolerance=1e-8, t0=START, spread=3.0).groups
     assert [sorted(group) for group in groups] == [[0, 2], [1]]
-    found = solve_batch(lanes, jnp.ones((3, 1)), times, tolerance=1e-8, t0=START, spread=3.0)[..., 0]
+    found = solve_batch(systems, jnp.ones((3, 1)), times, tolerance=1e-8, t0=START, spread=3.0)[..., 0]
     exact = 1 + (np.sin(rates[:, None] * times) - np.sin(rates[:, None] * START)) / rates[:, None]
     assert np.allclose(found, exact, atol=1e-6)
 

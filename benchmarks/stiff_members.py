@@ -1,10 +1,10 @@
-"""A batch whose lanes differ in stiffness: all under one vmap, in buckets, and each bucket alone.
+"""A batch whose members differ in stiffness: all under one vmap, in groups, and each group alone.
 
-Fifteen easy lanes and one stiff lane of Burgers' equation with adaptive steps. The whole in buckets should cost at most
-1.5 times the sum of its buckets alone. Runs are compiled and interleaved, times are medians with quartiles. Prints the
-table and writes benchmarks/results/stiff_lanes.json:
+Fifteen easy members and one stiff member of Burgers' equation with adaptive steps. The batch solved in groups should
+cost at most 1.5 times the sum of its groups alone. Runs are compiled and interleaved, times are medians with quartiles.
+Prints the table and writes benchmarks/results/stiff_members.json:
 
-    python benchmarks/stiff_lanes.py [--repeats 7]
+    python benchmarks/stiff_members.py [--repeats 7]
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 from experiments.files import write_json
 from physics import Burgers, Grid, solve, solve_batch
 
-RESULTS = Path(__file__).parent / "results" / "stiff_lanes.json"
+RESULTS = Path(__file__).parent / "results" / "stiff_members.json"
 EASY, TOLERANCE, TIMES = 15, 1e-6, (0.5, 1.0)
 
 
@@ -40,10 +40,10 @@ def main() -> None:
         return jax.vmap(lambda u: solve(system, u, TIMES, tolerance=TOLERANCE, max_steps=2**14))(fields)
 
     ways = {
-        "one vmap over all lanes": lambda: together(fields),
-        "in buckets": lambda: solve_batch(system, fields, TIMES, tolerance=TOLERANCE, max_steps=2**14),
-        "the easy bucket alone": lambda: together(fields[:EASY]),
-        "the stiff bucket alone": lambda: together(fields[EASY:]),
+        "one vmap over all members": lambda: together(fields),
+        "in groups": lambda: solve_batch(system, fields, TIMES, tolerance=TOLERANCE, max_steps=2**14),
+        "the easy group alone": lambda: together(fields[:EASY]),
+        "the stiff group alone": lambda: together(fields[EASY:]),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats + 1):
@@ -52,13 +52,13 @@ def main() -> None:
             jax.block_until_ready(way())
             seconds[name].append(time.perf_counter() - start)
     rows = {name: np.percentile(values[1:], [25, 50, 75]).tolist() for name, values in seconds.items()}
-    print("| lanes | time [s] | quartiles |")
+    print("| batch | time [s] | quartiles |")
     print("|---|---|---|")
     for name, (low, median, high) in rows.items():
         print(f"| {name} | {median:.4f} | {low:.4f} to {high:.4f} |")
-    alone = rows["the easy bucket alone"][1] + rows["the stiff bucket alone"][1]
-    whole, everything = rows["in buckets"][1] / alone, rows["one vmap over all lanes"][1] / alone
-    print(f"\nIn buckets: {whole:.2f} of the sum of the buckets alone; under one vmap: {everything:.2f}.")
+    alone = rows["the easy group alone"][1] + rows["the stiff group alone"][1]
+    whole, everything = rows["in groups"][1] / alone, rows["one vmap over all members"][1] / alone
+    print(f"\nIn groups: {whole:.2f} of the sum of the groups alone; under one vmap: {everything:.2f}.")
     versions = {package: version(package) for package in ("jax", "jaxlib", "diffrax", "numpy")}
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     RESULTS.parent.mkdir(exist_ok=True)
