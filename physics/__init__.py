@@ -1,7 +1,7 @@
-"""Equations, solvers, residuals and field statistics: what the physics wing offers, imported on first use.
+"""Equations, solvers, residuals and field statistics: the public names of the package, imported on first use.
 
 ``from physics import Grid, KuramotoSivashinsky, solve`` is the way in; the modules behind it are where
-things are written, not where they are imported from. Names load lazily (PEP 562), so importing the wing
+things are written, not where they are imported from. Names load lazily (PEP 562), so importing the package
 costs nothing.
 """
 

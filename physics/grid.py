@@ -1,4 +1,4 @@
-"""Uniform boxes: where the points are, which waves they carry, which of them survive a product.
+"""Uniform boxes: where the points are, which waves they represent, which of them survive a product.
 
 An axis of extent L with N points and spacing h = L / N is, by its boundary,
 
@@ -8,7 +8,7 @@ An axis of extent L with N points and spacing h = L / N is, by its boundary,
 
 Off periodic axes the points are thus the centres of N cells, with both boundaries on cell faces: a finite-volume
 operator and the trigonometric series of spectral methods live on the same points, Dirichlet and Neumann axes too.
-The last periodic axis is the one that the real-input transform halves: it carries n = 0 .. N/2 only.
+The last periodic axis is the one that the real-input transform halves: it holds n = 0 .. N/2 only.
 """
 
 from collections.abc import Callable

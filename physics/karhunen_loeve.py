@@ -1,4 +1,4 @@
-r"""Gaussian random fields by their Karhunen-Loeve expansion: the few functions that carry most of the variance.
+r"""Gaussian random fields by their Karhunen-Loeve expansion: the few functions that hold most of the variance.
 
 A field with covariance k(x, y) is sum_i sqrt(lambda_i) phi_i(x) z_i with z_i independent and normal, phi_i the
 orthonormal eigenfunctions of k on the box, and lambda_i their eigenvalues (Ghanem and Spanos, 1991, section 2.3); cut
@@ -73,7 +73,7 @@ class KarhunenLoeveField:
 
     @property
     def captured(self) -> float:
-        """The share of the variance that the terms carry, mean over the nodes."""
+        """The share of the variance that the terms hold, mean over the nodes."""
         return float(_eigenpairs(self._nodes, self.terms, self.correlation_length)[0].sum() / self._nodes.size)
 
     def sample(self, key: PRNGKeyArray) -> Float[Array, "*shape 1"]:

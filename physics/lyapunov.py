@@ -2,7 +2,7 @@
 
     lambda = lim 1/T log |v(T)| / |v(0)|,      v' = J(u(t)) v
 
-A tangent vector is carried along by forward differentiation of the discrete solver itself, and brought back
+A tangent vector is advanced by forward differentiation of the discrete solver itself, and brought back
 to unit length every few steps, which is the QR decomposition of a single vector (G. Benettin et al.,
 Meccanica 15, 1980). The other way, a second trajectory at a small distance, needs no derivative and is kept
 as the check.

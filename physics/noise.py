@@ -95,7 +95,7 @@ class NoiseTerm(diffrax.AbstractTerm):
         return self.system.diffusion(t, y, args)
 
     def contr(self, t0: Any, t1: Any, **kwargs: Any) -> Any:
-        """The increment of the step, with its Levy area where the solver asks for it."""
+        """The increment of the step, with its Levy area where the solver needs it."""
         return self.increment if kwargs.get("use_levy", False) else self.increment.W
 
     def prod(self, vf: Any, control: Any) -> Any:

@@ -53,7 +53,7 @@ class ResidualReading(NamedTuple):
         else:
             said = "better than solver data shrunk by 10%"
         if shrunk <= 1.5 * level:
-            return f"{said}, and it hardly tells solver data from the same shrunk by 10%"
+            return f"{said}, and it hardly distinguishes solver data from the same shrunk by 10%"
         return f"{value / level:.1f} times the level of solver data; {said}" if level > 0 else said
 
 
@@ -83,21 +83,21 @@ def read_residual(
         raise ValueError(f"samples have shapes {shapes}, solver_samples {solver_shapes}: give samples of one kind.")
     if not all(leaf.shape[0] for leaf in jax.tree.leaves((samples, solver_samples))):
         raise ValueError("samples or solver_samples hold no sample: give at least one of each.")
-    times = scale or (lambda sample, factor: jax.tree.map(lambda leaf: factor * jnp.asarray(leaf), sample))
+    scaled = scale or (lambda sample, factor: jax.tree.map(lambda leaf: factor * jnp.asarray(leaf), sample))
 
     def size(batch: Any, factor: float) -> Array:
-        return _root_mean_square(jax.vmap(lambda sample: residual(times(sample, factor)))(batch))
+        return _root_mean_square(jax.vmap(lambda sample: residual(scaled(sample, factor)))(batch))
 
-    amplitude = _amplitude(samples, times) / _amplitude(solver_samples, times)
+    amplitude = _amplitude(samples, scaled) / _amplitude(solver_samples, scaled)
     one = jax.tree.map(lambda leaf: leaf[:1], solver_samples) if scale is None else solver_samples
     return ResidualReading(
         size(samples, 1.0), size(solver_samples, 1.0), size(one, 0.0), size(solver_samples, SHRUNK), amplitude
     )
 
 
-def _amplitude(batch: Any, times: Callable[[Any, float], Any]) -> Array:
+def _amplitude(batch: Any, scaled: Callable[[Any, float], Any]) -> Array:
     """The root mean square of what is scaled."""
-    parts = jax.tree.map(lambda whole, none: whole - none, times(batch, 1.0), times(batch, 0.0))
+    parts = jax.tree.map(lambda whole, none: whole - none, scaled(batch, 1.0), scaled(batch, 0.0))
     return _root_mean_square(jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(parts)]))
 
 

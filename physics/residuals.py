@@ -2,7 +2,7 @@
 
 The defect uses the very operator that made the data, so on solver data it is round-off, and what it
 measures in a generated pair is the pair's own. The strong residual applies the differential equation with
-finite differences in time, the integral residual integrates it between stored times, which asks one
+finite differences in time, the integral residual integrates it between stored times, which needs one
 derivative less of the data. On solver data both leave the truncation error of their formula (the residual
 level), not zero: `physics.read_residual` puts a figure beside it.
 """
@@ -60,8 +60,8 @@ def defect(
     steps = with_constants(steps)
     check_steps(steps, 1)
     check_field("u_after", u_after, system.field_shape, system.channels)
-    carried = advance(system, u_before, dt, steps, solver=solver, adjoint=adjoint, noise=noise, t0=t0)
-    return (carried - u_after) / (steps * dt)
+    advanced = advance(system, u_before, dt, steps, solver=solver, adjoint=adjoint, noise=noise, t0=t0)
+    return (advanced - u_after) / (steps * dt)
 
 
 def residual(

@@ -1,11 +1,11 @@
-"""Whether a grid resolves a field: the share of its variance in the shortest waves that the grid carries.
+"""Whether a grid resolves a field: the share of its variance in the shortest waves that the grid holds.
 
 Along every axis the variance about the mean is split by its waves (Fourier, sine or cosine, as the boundary
 has it, what is given there taken off); what lies above two thirds of the shortest one is what the 2/3 rule would
 take away. White noise has a third of its variance there, a resolved field next to nothing.
 
 Fields that a dealiased solver made have nothing there however badly they are resolved. For them the shortest third
-of the waves that the solver carries is asked about: of those below the 2/3 rule's cut, or below half the shortest
+of the waves that the solver uses is examined: of those below the 2/3 rule's cut, or below half the shortest
 wave (products of three). Which cut it was is seen from the field itself, by what holds nothing but round-off.
 """
 
@@ -31,7 +31,7 @@ def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any, de
     Arguments:
         fields: ``(..., *grid.shape, C)``.
         system: whose grid they live on.
-        dealiased: ask about the shortest third of the waves that a dealiased solver carries, not the grid's.
+        dealiased: examine the shortest third of the waves that a dealiased solver uses, not the grid's.
     """
     values, grid = np.asarray(fields, np.float64) - np.asarray(system.boundary_lift()), system.grid
     worst = 0.0

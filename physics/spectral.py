@@ -111,11 +111,11 @@ def inverse_transform_pair(
     The waves that the spectra leave out are conj(a) + i conj(b) at minus the wavenumber. The spectra must be those of
     real fields; of their last axis they may hold only the first few waves, the others are zero.
     """
-    size, held = grid.shape[-1], a_hat.shape[-1]
-    mirrored = (jnp.conj(a_hat) + 1j * jnp.conj(b_hat))[..., min(held - 1, (size - 1) // 2) : 0 : -1]
+    size, known = grid.shape[-1], a_hat.shape[-1]
+    mirrored = (jnp.conj(a_hat) + 1j * jnp.conj(b_hat))[..., min(known - 1, (size - 1) // 2) : 0 : -1]
     for axis in range(-grid.ndim, -1):
         mirrored = jnp.roll(jnp.flip(mirrored, axis), 1, axis)
-    zeros = jnp.zeros((*a_hat.shape[:-1], size - held - mirrored.shape[-1]), a_hat.dtype)
+    zeros = jnp.zeros((*a_hat.shape[:-1], size - known - mirrored.shape[-1]), a_hat.dtype)
     both = jnp.fft.ifftn(jnp.concatenate([a_hat + 1j * b_hat, zeros, mirrored], -1), axes=tuple(range(-grid.ndim, 0)))
     return both.real, both.imag
 

@@ -124,7 +124,7 @@ def resolve_error(
 
     **Arguments:**
 
-    - ``u``: one field ``(*grid.shape, C)`` that is held against the solution for the parameters in ``system``;
+    - ``u``: one field ``(*grid.shape, C)`` that is compared with the solution for the parameters in ``system``;
       a constant added to it counts as error also where the system is singular.
     - ``tolerance``, ``max_iterations``: as in `solve_steady`.
 
@@ -140,8 +140,8 @@ def resolve_error(
 
 def _floats(system: SteadySystem, *fields: Any) -> SteadySystem:
     """The system with all its parameters as arrays of one precision."""
-    held = [jnp.asarray(leaf) for leaf in (*jax.tree.leaves(system), *fields) if hasattr(leaf, "dtype")]
-    dtype = jnp.result_type(*held) if held else jnp.result_type(float)
+    arrays = [jnp.asarray(leaf) for leaf in (*jax.tree.leaves(system), *fields) if hasattr(leaf, "dtype")]
+    dtype = jnp.result_type(*arrays) if arrays else jnp.result_type(float)
     dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), system)
 

@@ -103,7 +103,7 @@ class System(eqx.Module):
 
     @property
     def symmetries(self) -> Symmetries:
-        """Shifts and reflections that carry solutions to solutions."""
+        """Shifts and reflections that map solutions to solutions."""
         return Symmetries()
 
     @property

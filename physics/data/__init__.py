@@ -1,1 +1,1 @@
-"""Data sets: what is asked for, made, certified, stored in the cache and opened again."""
+"""Data sets: requested, made, certified, stored in the cache and opened again."""

@@ -168,7 +168,7 @@ class Cache:
         make: Callable[[Path], None],
         waiting: Callable[[], None] | None = None,
     ) -> Entry:
-        """What lies under a key, made first where it does not, by one of the processes that ask for it.
+        """What lies under a key, made first where it does not, by one of the processes that request it.
 
         Arguments:
             key: of the entry.

@@ -3,13 +3,13 @@
 It states, on the first trajectories and over a stated horizon,
 
 - the **defect**, the relative mismatch of a snapshot and the discrete solver applied to the snapshot before
-  it: round-off, when the data were made by the operator that will judge generated fields;
+  it: round-off, when the data were made by the operator that generated fields will be compared with;
 - the **step error** and the **grid error**: the worst trajectory's relative difference from half the step,
   and from twice the points on every axis;
 - the **residual level**, the equation applied to consecutive solver steps from the last snapshot on, relative to the
   size of du/dt; beside it the same for the zero field and for fields shrunk by 10% (`physics.data.residual_level`);
 - the **drift** of every invariant, relative to the size that the invariant has for the field's magnitude;
-- the **unresolved** share of the fields' variance, in the last third of the waves that the solver carries
+- the **unresolved** share of the fields' variance, in the last third of the waves that the solver uses
   (`physics.resolution`): a warning, and no refusal;
 
 and for chaotic systems, over all trajectories, the **share gone steady**: near L = 32 the
@@ -97,7 +97,7 @@ def certify(
     solver: Any,
     limits: Limits,
 ) -> dict[str, Any]:
-    """Measure everything but the steady share on a few trajectories; judges nothing.
+    """Measure everything but the steady share on a few trajectories; applies no limit.
 
     Chaotic systems start from the first snapshot, all others from the initial field, so that what is compared
     is what was stored.
@@ -163,7 +163,7 @@ def certify(
     if system.grid.ndim and system.refinable:
         seen = np.concatenate([result["start"][:, None], snapshots[:, -1:]])
         certificate["unresolved"] = unresolved_share(seen, system, dealiased=True)
-        warn_if_unresolved("a field of the data set", certificate["unresolved"], "the waves that the solver carries")
+        warn_if_unresolved("a field of the data set", certificate["unresolved"], "the waves that the solver uses")
     if omitted is not None:
         certificate["grid_error_omitted"] = omitted
     else:
@@ -232,7 +232,9 @@ def _drift(system: Any, start: Any, later: Any) -> dict[str, tuple[Array, Array]
     }
 
 
-def judge(certificate: dict[str, Any], limits: Limits, *, name: str, shape: tuple[int, ...], dt: float) -> None:
+def enforce_limits(
+    certificate: dict[str, Any], limits: Limits, *, name: str, shape: tuple[int, ...], dt: float
+) -> None:
     """Refuse a data set whose certificate passes a limit.
 
     Raises:
@@ -244,7 +246,7 @@ def judge(certificate: dict[str, Any], limits: Limits, *, name: str, shape: tupl
     remedies = {
         "step_error": f"halve dt to {dt / 2:g}",
         "grid_error": f"use {doubled} points with dt = {finer_dt:g}",
-        "defect": "make the data with the solver and step that judge them",
+        "defect": "make the data with the solver and step of the comparison",
         "steady_share": "change the domain or the parameters, since this system does not stay chaotic",
     }
     drifts = [
@@ -262,7 +264,7 @@ def refuse(
 
     Arguments:
         what: the data and their verb, as "the data set is".
-        certificate: what was measured; what is not in it is not judged.
+        certificate: what was measured; what is not in it has no limit.
         limits: has a limit under the name of every remedy.
         remedies: by the name of the figure what to change.
         others: limits broken beside these, one phrase for each.

@@ -1,4 +1,4 @@
-"""Data sets of trajectories in physical units: what is asked for, and what lies on disk.
+"""Data sets of trajectories in physical units: what is requested, and what is stored on disk.
 
 A data set is a folder of plain ``.npy`` files that training memory-maps, and one ``dataset.json`` that
 describes them: axes, units, times, the system, sampler and solver, what was measured on the way, the
@@ -6,7 +6,7 @@ certificate, versions.
 
     train.npy, validation.npy, test.npy     (trajectories, time, *grid.shape, C)
     SPLIT-parameter-NAME.npy                (trajectories,), for parameters that vary
-    SPLIT-initial.npy                       (trajectories, *grid.shape, C), where asked for
+    SPLIT-initial.npy                       (trajectories, *grid.shape, C), where requested
     SPLIT-change.npy                        (trajectories,), chaotic systems: change over the last ten steps
 
 `physics.generate` makes them.
@@ -97,7 +97,7 @@ class DatasetSpec:
 
 
 class Dataset:
-    """A complete data set on disk; its arrays are read-only memory maps, opened when first asked for.
+    """A complete data set on disk; its arrays are read-only memory maps, opened when first used.
 
     Holds its cache entry in use, so that nothing evicts it, until it is closed or collected.
     """

@@ -1,4 +1,4 @@
-"""The data set that a system is certified on where nobody asks for another."""
+"""The data set that a system is certified on where no other is given."""
 
 import dataclasses
 from typing import Any

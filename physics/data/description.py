@@ -57,7 +57,7 @@ def versions() -> dict[str, str]:
 
 
 def _number(value: Any) -> Any:
-    # JSON has no infinities; as text they still tell two descriptions apart.
+    # JSON has no infinities; as text two descriptions still differ.
     return value if np.isfinite(value) else repr(value)
 
 

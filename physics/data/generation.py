@@ -19,7 +19,7 @@ import numpy as np
 
 from physics.data.block_checksums import block_checksums
 from physics.data.cache import DESCRIPTION, Cache, canonical_json, content_key, write_atomically
-from physics.data.certificate import WINDOW, certify, judge, steadiness
+from physics.data.certificate import WINDOW, certify, enforce_limits, steadiness
 from physics.data.dataset import FORMAT, SPLITS, Dataset, DatasetSpec
 from physics.data.description import describe, versions
 from physics.data.drawing import Drawing
@@ -44,7 +44,7 @@ def generate(
     """The data set of a specification, from the cache or made now.
 
     Interrupted at any moment, the next call continues and ends with the same bytes. Several processes that
-    ask for one data set make it once.
+    request one data set make it once.
 
     Arguments:
         sampler: draws trajectories, as `FixedSystem` or `VaryingParameters`.
@@ -106,7 +106,7 @@ def _make(
     if system.chaotic:
         change = np.concatenate([files.read(f"{split}-change") for split in SPLITS])
         certificate |= steadiness(change, plan.dt)
-        judge(certificate, spec.limits, name=spec.name, shape=system.grid.shape, dt=plan.dt)
+        enforce_limits(certificate, spec.limits, name=spec.name, shape=system.grid.shape, dt=plan.dt)
     described = _description(files, draw, sampler, spec, plan, key, certificate, time.perf_counter() - started)
     write_atomically(files.directory / DESCRIPTION, described)
     files.finish()
@@ -123,7 +123,7 @@ def _certify(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: Plan
         solver=spec.solver,
         limits=spec.limits,
     )
-    judge(certificate, spec.limits, name=spec.name, shape=sampler.system.grid.shape, dt=plan.dt)
+    enforce_limits(certificate, spec.limits, name=spec.name, shape=sampler.system.grid.shape, dt=plan.dt)
     files.note(certificate=certificate, certificate_seconds=time.perf_counter() - started)
 
 

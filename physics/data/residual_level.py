@@ -1,6 +1,6 @@
 """The residual level of a data set: the equation applied to a few steps of the solver in a row, and what that is worth.
 
-Generated fields are held to the equation by the same residual, which is not zero on solver data: what is left is the
+Generated fields are measured by the same residual, which is not zero on solver data: what is left is the
 truncation error of the difference in time, and rounding. The zero field and fields shrunk by 10% stand beside it, since
 without them no residual can be read (`physics.residual_reading`).
 """

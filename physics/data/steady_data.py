@@ -126,8 +126,8 @@ def generate_steady(
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}: use 'float32' or 'float64'")
     report: Progress = progress if progress is not None else lambda done, total, what: None
-    asked = {"count": count, "seed": seed, "limits": describe(limits), "dtype": dtype}
-    identity = {"format": _FORMAT, "sampler": describe(sampler), **asked}
+    settings = {"count": count, "seed": seed, "limits": describe(limits), "dtype": dtype}
+    identity = {"format": _FORMAT, "sampler": describe(sampler), **settings}
     name = f"steady pairs of {type(sampler).__name__}"
 
     def make(directory: Path) -> None:
@@ -188,7 +188,7 @@ def _make(
             files.mark(number)
         if "certificate" not in files.notes:
             certificate = _certify(sampler, seed, np.asarray(files.read("fields")[: min(limits.pairs, size)]))
-            _judge(certificate, limits, sampler.grid)
+            _enforce_limits(certificate, limits, sampler.grid)
             files.note(certificate=certificate)
     report(count, count, "pairs")
 
@@ -223,7 +223,7 @@ def _restricted(fine: Array, grid: Grid) -> Array:
     return fine
 
 
-def _judge(certificate: dict[str, Any], limits: SteadyLimits, grid: Grid) -> None:
+def _enforce_limits(certificate: dict[str, Any], limits: SteadyLimits, grid: Grid) -> None:
     remedies = {
         "residual": "use float64",
         "grid_error": f"use {'x'.join(str(2 * size) for size in grid.shape)} cells or smoother parameters",

@@ -22,7 +22,7 @@ class ETD53(AbstractExponentialSolver):
 
     The error estimate is the weight of N_5 times the fourth difference -N_1 + 4 N_3 - 6 N_4 + 4 N_5 - N_6. It falls
     with h^4, the error of u' with h^6: the tolerance of a controller holds with a margin that grows as it is tightened.
-    Where h L is large on waves that carry something, the order seen is 4.1 to 4.5 (Kuramoto-Sivashinsky, 32 points).
+    Where h L is large on waves with energy, the order seen is 4.1 to 4.5 (Kuramoto-Sivashinsky, 32 points).
     """
 
     def order(self, terms: Any) -> int:

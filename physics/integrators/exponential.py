@@ -91,9 +91,9 @@ class Coefficients(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What a solve carries from step to step beside its state.
+    """What a solve passes from step to step beside its state.
 
-    ``rest`` is what rounding has left out of the state, None where nobody keeps it; ``u_hat`` and ``n_u`` are the
+    ``rest`` is what rounding has left out of the state, None where it is not kept; ``u_hat`` and ``n_u`` are the
     state's spectrum and its N, None where every step finds them anew.
     """
 
@@ -103,7 +103,7 @@ class Memory(NamedTuple):
     n_u: Array | None = None
 
 
-def carried(u_hat: Array, change: Array, rest: Array | None) -> tuple[Array, Array | None]:
+def compensated_sum(u_hat: Array, change: Array, rest: Array | None) -> tuple[Array, Array | None]:
     """``u_hat + change`` and what its rounding leaves out, which the next step adds (Kahan, 1965).
 
     To derivatives the rest is a constant: the sum that it makes exact has those of ``u_hat + change``.
@@ -172,7 +172,7 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
         return Coefficients(None, tuple(cast))
 
     def first_rest(self, u_hat: Array) -> Array | None:
-        """What rounding has left out of the spectrum at the start of a solve: zero, or None where nobody keeps it."""
+        """What rounding has left out of the spectrum at the start of a solve: zero, or None where it is not kept."""
         return jnp.zeros_like(u_hat) if self.compensated and jnp.finfo(u_hat.dtype).bits < 64 else None
 
     def init(self, terms: Any, t0: Any, t1: Any, y0: Array, args: Any) -> Memory:
@@ -217,7 +217,7 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
             if made_jump is not False:
                 n_u = jax.lax.cond(eqxi.unvmap_any(made_jump), lambda: nonlinear(0.0, u_hat), lambda: n_u)
         change, error, n_middle = self.stages(nonlinear, h, u_hat, n_u, values)
-        new, rest = carried(u_hat, change, rest)
+        new, rest = compensated_sum(u_hat, change, rest)
         n_new = nonlinear(1.0, new)
         estimate = error(n_new) if callable(error) else error
         solver_state = Memory(Coefficients(step, values), rest, *(() if constant else (new, n_new)))

@@ -1,1 +1,1 @@
-"""Carrying fields forward in time: fixed and adaptive steps, batches, adjoints by the memory there is."""
+"""Advancing fields in time: fixed and adaptive steps, batches, adjoints by the memory there is."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from physics.solving.evolution import advance
 from physics.system import System
 
-# Lengths of the two short solves whose memory XLA is asked for; shorter ones are not extrapolated.
+# Lengths of the two short solves whose memory XLA estimates; shorter ones are not extrapolated.
 _SHORT, _LONGER, _SEGMENT = 8, 24, 4
 
 
@@ -33,8 +33,8 @@ def plan_adjoint(
 ) -> AdjointPlan:
     """The fastest ``adjoint`` with which a gradient through ``steps`` fixed steps fits into ``memory_bytes``.
 
-    Tried in this order are ``"stages"``, ``"steps"`` and ``"sqrt"`` (docs/adjoint_memory.md). What is held grows
-    linearly with the number of held states, so the memory of a long solve follows from what XLA plans for short ones
+    Tried in this order are ``"stages"``, ``"steps"`` and ``"sqrt"`` (docs/adjoint_memory.md). What is stored grows
+    linearly with the number of stored states, so the memory of a long solve follows from what XLA plans for short ones
     of the same system, solver, batch and device: two to five small compilations, nothing is run.
 
     **Arguments:**
@@ -81,8 +81,8 @@ def _segmented(measured: Callable[[str | int, int], int], adjoint: str | int, st
     if steps <= _LONGER:
         return measured(adjoint, steps)
     state = (measured("steps", _LONGER) - measured("steps", _SHORT)) / (_LONGER - _SHORT)
-    held = steps // isqrt(steps) + isqrt(steps)
-    return int(measured(_SEGMENT, _SEGMENT**2) + state * (held - 2 * _SEGMENT))
+    stored = steps // isqrt(steps) + isqrt(steps)
+    return int(measured(_SEGMENT, _SEGMENT**2) + state * (stored - 2 * _SEGMENT))
 
 
 def _memory(system: System, solver: Any, steps: int, batch: int, dtype: Any, adjoint: str | int) -> int:
@@ -96,5 +96,5 @@ def _memory(system: System, solver: Any, steps: int, batch: int, dtype: Any, adj
 
     fields = jax.ShapeDtypeStruct((batch, *system.field_shape), dtype)
     analysis = jax.jit(jax.grad(loss)).lower(fields).compile().memory_analysis()
-    assert analysis is not None, "this backend of XLA does not tell the memory it plans"
+    assert analysis is not None, "this backend of XLA does not report the memory it plans"
     return analysis.temp_size_in_bytes

@@ -1,4 +1,4 @@
-"""Carrying fields forward in time: `advance` by a number of steps, `solve` onto given times.
+"""Advancing fields in time: `advance` by a number of steps, `solve` onto given times.
 
 Fixed steps are a scan over the ``step`` of a diffrax solver; adaptive steps are `diffrax.diffeqsolve`,
 stepping exactly onto the save times (`physics.solving.adaptive`). Either works alone and under ``jit``, ``vmap``,
@@ -78,8 +78,8 @@ def advance(
     of a batch are not touched. Where an implicit solver's iteration fails, the field is NaN from that step on,
     and differentiating it raises.
 
-    Whether the grid resolves ``u0`` is not looked at, as `solve` does: this is the inner part of loops, defects and
-    training, where it would be asked again and again.
+    Unlike `solve`, this does not check whether the grid resolves ``u0``: it is the inner part of loops, defects and
+    training, where the check would be repeated every time.
 
     Raises ``ValueError`` for fields of another shape or with non-finite values, steps that are not
     positive, unknown adjoints (checked where values are concrete), noise or a solver that do not fit the
@@ -159,7 +159,7 @@ def solve(
     if stepsize_controller is None and dense:
         dt = system.recommended_dt if dt is None else dt
         check_step(dt)
-        # Times are summed up, so that rounding may ask for a few steps more.
+        # Times are summed up, so that rounding may need a few steps more.
         max_steps = int(1.01 * instants[-1] / dt) + 2
     if stepsize_controller is not None or dense:
         if noise is not None or isinstance(system, StochasticSystem):

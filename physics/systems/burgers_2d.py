@@ -1,4 +1,4 @@
-"""The viscous Burgers equation in the plane: velocity that carries itself into sheets."""
+"""The viscous Burgers equation in the plane: velocity that advects itself into sheets."""
 
 from typing import Any, ClassVar
 

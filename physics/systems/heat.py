@@ -48,11 +48,11 @@ class Heat(SemilinearSystem):
         given = [axis for axis, pair in enumerate(values) if pair]
         if any(np.ndim(value) for pair in values for value in pair or ()):
             raise ValueError("Heat takes numbers as boundary_values, the same all over a face: give no fields.")
-        held = [axis for axis, kind in enumerate(self.grid.boundary) if kind == "dirichlet"]
-        if (given and held and given != held) or (len(given) > 1 and held):
+        fixed = [axis for axis, kind in enumerate(self.grid.boundary) if kind == "dirichlet"]
+        if (given and fixed and given != fixed) or (len(given) > 1 and fixed):
             raise ValueError(
-                f"Heat takes boundary_values beside the dirichlet axes {held} on a single such axis alone, not on axes "
-                f"{given}: faces that meet at an edge would ask for two temperatures there."
+                f"Heat takes boundary_values beside the dirichlet axes {fixed} on a single such axis alone, not on "
+                f"axes {given}: faces that meet at an edge would prescribe two temperatures there."
             )
 
     def linear_symbol(self) -> Any:
@@ -107,7 +107,7 @@ class Heat(SemilinearSystem):
 
     @property
     def symmetries(self) -> Symmetries:
-        """Shifts and mirror images, none where boundary values tell one side from the other."""
+        """Shifts and mirror images, none where boundary values differ from side to side."""
         return Symmetries.of_scalars(self.grid) if self.boundary_values is None else Symmetries()
 
     @property

@@ -24,8 +24,8 @@ class StochasticNavierStokes2D(NavierStokes2D, StochasticSystem):
     at the mean rate ``injection`` per unit area, whatever it does (Novikov, 1965). Solved with a `physics.NoisePath`.
 
     What one sees: eddies of the stirred size come and go, and merge into larger ones up to the size of the box, where
-    drag takes their energy; thin filaments of vorticity between them carry enstrophy to viscosity (Kraichnan, 1967).
-    Without advection each stirred wave would be an Ornstein-Uhlenbeck process.
+    drag takes their energy; thin filaments of vorticity between them transport enstrophy to viscosity (Kraichnan,
+    1967). Without advection each stirred wave would be an Ornstein-Uhlenbeck process.
 
     Good values to start with: box 2 pi x 2 pi, 96 x 96 points, viscosity 1e-2, drag 0.1, injection 0.1, noise_mode 6,
     dt = 0.01 (the default viscosity of 1e-3 is not resolved even so: twice the points change the vorticity by 26%

@@ -22,7 +22,7 @@ from physics import (
     solve,
 )
 from physics.data.cache import Cache
-from physics.data.certificate import judge
+from physics.data.certificate import enforce_limits
 from physics.data.residual_level import no_residual_level, residual_level
 
 
@@ -145,12 +145,12 @@ def test_every_broken_limit_is_named_in_one_sentence():
         "drift": {"mean": 0.5, "momentum": 0},
     }
     with pytest.raises(CertificateRefusedError) as refused:
-        judge(certificate, Limits(), name="d", shape=(64, 32), dt=0.1)
+        enforce_limits(certificate, Limits(), name="d", shape=(64, 32), dt=0.1)
     assert str(refused.value) == (
         "data set 'd' is refused, step error 3.0e-02 > 1.0e-02: halve dt to 0.05; grid error is not finite: "
         "use 128x64 points with dt = 0.05; drift of invariant 'mean' 5.0e-01 > 1.0e-03: halve dt to 0.05 or use float64"
     )
-    judge({"step_error": 0.01, "drift": {}}, Limits(), name="d", shape=(64,), dt=0.1)
+    enforce_limits({"step_error": 0.01, "drift": {}}, Limits(), name="d", shape=(64,), dt=0.1)
 
 
 def test_the_residual_level_of_a_stochastic_system_is_read_along_its_path(tmp_path):
@@ -190,6 +190,6 @@ def test_limits_are_positive():
 )
 def test_a_refused_grid_names_the_points_and_the_step_that_they_need(error, said):
     with pytest.raises(CertificateRefusedError) as caught:
-        judge({"grid_error": error, "grid_dt": 0.02}, Limits(), name="waves", shape=(16, 32), dt=0.1)
+        enforce_limits({"grid_error": error, "grid_dt": 0.02}, Limits(), name="waves", shape=(16, 32), dt=0.1)
     assert said in str(caught.value)
     assert f"32x64 points with dt = {0.02 if error == 0.5 else 0.01:g}" in str(caught.value)

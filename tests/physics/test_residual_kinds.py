@@ -164,7 +164,7 @@ def test_a_reading_scales_only_what_it_is_told_to():
         ((0.05, 0.01, 1.0, 0.2, 1.0), "5.0 times the level of solver data; better than solver data shrunk by 10%"),
         ((0.30, 0.01, 1.0, 0.2, 1.0), "no better than solver data shrunk by 10%"),
         ((0.30, 0.01, 0.1, 0.2, 1.0), "the zero field does as well or better"),
-        ((0.05, 0.01, 1.0, 0.012, 1.0), "hardly tells solver data from the same shrunk by 10%"),
+        ((0.05, 0.01, 1.0, 0.012, 1.0), "hardly distinguishes solver data from the same shrunk by 10%"),
         ((np.nan, 0.01, 1.0, 0.2, 1.0), "not finite"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Equations that hold the time: carried, solved and judged from the time that a field is of."""
+"""Equations that hold the time: advanced, solved and compared from the time that a field is of."""
 
 from typing import Any, ClassVar
 
@@ -150,9 +150,9 @@ def test_the_rest_of_a_solve_is_the_solve_from_its_middle_and_its_defect_is_roun
         solver = ETDRK2() if isinstance(system, SemilinearSystem) else diffrax.Euler()
     options = {"dt": STEP, "solver": solver}
     middle, end = solve(system, system.sample_initial(key), [4 * STEP, 10 * STEP], noise=path, **options)
-    judge = jax.jit(lambda t0: defect(system, middle, end, steps=6, noise=later, t0=t0, **options))
-    assert np.allclose(judge(4 * STEP), 0, atol=1e-12)
-    assert np.abs(judge(0.0)).max() > 1e-2
+    mismatch = jax.jit(lambda t0: defect(system, middle, end, steps=6, noise=later, t0=t0, **options))
+    assert np.allclose(mismatch(4 * STEP), 0, atol=1e-12)
+    assert np.abs(mismatch(0.0)).max() > 1e-2
     assert np.allclose(advance(system, middle, STEP, 6, solver=solver, noise=later, t0=4 * STEP), end, atol=1e-12)
 
 
