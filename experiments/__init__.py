@@ -3,15 +3,11 @@ refine=2.0)``."""
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from experiments.config import ExperimentConfig
-    from experiments.export import Fields, write
-    from experiments.run import Run, load_run
-
-_WHERE = {
+# A new public name is one line here: where it is written.
+WRITTEN_IN = {
     "ExperimentConfig": "experiments.config",
     "Fields": "experiments.export",
     "Run": "experiments.run",
@@ -19,15 +15,23 @@ _WHERE = {
     "write": "experiments.export",
 }
 
-__all__ = ["ExperimentConfig", "Fields", "Run", "load_run", "write"]
+__all__ = sorted(WRITTEN_IN)
 
+# The same names for type checkers and editors; tests/test_packaging.py compares the two.
+if TYPE_CHECKING:
+    from experiments.config import ExperimentConfig as ExperimentConfig
+    from experiments.export import Fields as Fields
+    from experiments.export import write as write
+    from experiments.run import Run as Run
+    from experiments.run import load_run as load_run
+else:
 
-def __getattr__(name: str) -> Any:
-    """Import a public name where it is first used, so that ``import experiments`` stays light."""
-    if name in _WHERE:
-        return getattr(importlib.import_module(_WHERE[name]), name)
-    raise AttributeError(f"module 'experiments' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Import a public name where it is first used."""
+        if name not in WRITTEN_IN:
+            raise AttributeError(f"module 'experiments' has no attribute {name!r}")
+        return getattr(import_module(WRITTEN_IN[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

@@ -8,10 +8,10 @@ so that ``import gan`` costs nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Public name -> module that defines it. A new public name is one line here.
-_HOME = {
+WRITTEN_IN = {
     "NetworkConfig": "gan.config",
     "GameConfig": "gan.config",
     "OptimizerConfig": "gan.config",
@@ -56,13 +56,59 @@ _HOME = {
     "fit_baselines": "gan.baselines.table",
 }
 
-__all__ = sorted(_HOME)
+__all__ = sorted(WRITTEN_IN)
 
+# The same names for type checkers and editors; tests/test_packaging.py compares the two.
+if TYPE_CHECKING:
+    from gan.adversarial import adversarial_game as adversarial_game
+    from gan.augmentation import Reflection as Reflection
+    from gan.augmentation import Symmetries as Symmetries
+    from gan.baselines.table import fit_baselines as fit_baselines
+    from gan.config import CarryConfig as CarryConfig
+    from gan.config import GameConfig as GameConfig
+    from gan.config import NetworkConfig as NetworkConfig
+    from gan.config import OptimizerConfig as OptimizerConfig
+    from gan.config import Recipe as Recipe
+    from gan.config import TrainingConfig as TrainingConfig
+    from gan.game import Batch as Batch
+    from gan.game import Draw as Draw
+    from gan.game import Game as Game
+    from gan.game import Judgement as Judgement
+    from gan.game import Player as Player
+    from gan.game import Players as Players
+    from gan.guard import guarded as guarded
+    from gan.guard import guarded_penalty as guarded_penalty
+    from gan.networks.counts import network_counts as network_counts
+    from gan.networks.players import Networks as Networks
+    from gan.networks.players import SampleSpec as SampleSpec
+    from gan.networks.players import build as build
+    from gan.normalizer import Normalizer as Normalizer
+    from gan.objectives import Objective as Objective
+    from gan.objectives import objective as objective
+    from gan.optimizers.adjusted import Adjusted as Adjusted
+    from gan.optimizers.alternating import Alternating as Alternating
+    from gan.optimizers.competitive import Competitive as Competitive
+    from gan.optimizers.extragradient import Extragradient as Extragradient
+    from gan.optimizers.lookahead import Lookahead as Lookahead
+    from gan.optimizers.selection import game_optimizer as game_optimizer
+    from gan.optimizers.simultaneous import Simultaneous as Simultaneous
+    from gan.penalties import LinearRamp as LinearRamp
+    from gan.penalties import Penalty as Penalty
+    from gan.penalties import fair_ensemble_score as fair_ensemble_score
+    from gan.training.checks import check_recipe as check_recipe
+    from gan.training.divergence import Diverged as Diverged
+    from gan.training.loop import train as train
+    from gan.training.problem import Problem as Problem
+    from gan.training.trained import Samples as Samples
+    from gan.training.trained import Trained as Trained
+    from gan.training.trained import load as load
+else:
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    def __getattr__(name: str) -> Any:
+        """Import a public name where it is first used."""
+        if name not in WRITTEN_IN:
+            raise AttributeError(f"module 'gan' has no attribute {name!r}")
+        return getattr(import_module(WRITTEN_IN[name]), name)
 
 
 def __dir__() -> list[str]:

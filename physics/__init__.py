@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # A new public name is one line here: where it is written.
-_WRITTEN_IN = {
+WRITTEN_IN = {
     "Grid": "physics.grid",
     "System": "physics.system",
     "SemilinearSystem": "physics.system",
@@ -123,18 +123,128 @@ _WRITTEN_IN = {
     "leading_lyapunov_exponent": "physics.lyapunov",
 }
 
-__all__ = sorted(_WRITTEN_IN)
+__all__ = sorted(WRITTEN_IN)
 
+# The same names for type checkers and editors; tests/test_packaging.py compares the two.
 if TYPE_CHECKING:
+    from physics.data.cache import DiskFullError as DiskFullError
+    from physics.data.certificate import CertificateRefusedError as CertificateRefusedError
+    from physics.data.certificate import Limits as Limits
+    from physics.data.dataset import Dataset as Dataset
+    from physics.data.dataset import DatasetSpec as DatasetSpec
+    from physics.data.dataset import open_dataset as open_dataset
+    from physics.data.default_datasets import default_dataset as default_dataset
+    from physics.data.generation import dataset_key as dataset_key
+    from physics.data.generation import generate as generate
+    from physics.data.samplers import Draw as Draw
+    from physics.data.samplers import FixedSystem as FixedSystem
+    from physics.data.samplers import LogUniform as LogUniform
+    from physics.data.samplers import Sampler as Sampler
+    from physics.data.samplers import Uniform as Uniform
+    from physics.data.samplers import VaryingParameters as VaryingParameters
+    from physics.data.steady_data import SteadyData as SteadyData
+    from physics.data.steady_data import SteadyLimits as SteadyLimits
+    from physics.data.steady_data import SteadySampler as SteadySampler
+    from physics.data.steady_data import generate_steady as generate_steady
+    from physics.data.steady_samplers import LogNormalDarcy as LogNormalDarcy
+    from physics.data.steady_samplers import RandomSource as RandomSource
+    from physics.data.steady_samplers import default_steady_data as default_steady_data
     from physics.grid import Grid as Grid
+    from physics.integrators.erk43 import ERK43 as ERK43
+    from physics.integrators.etd53 import ETD53 as ETD53
+    from physics.integrators.etdrk1 import ETDRK1 as ETDRK1
+    from physics.integrators.etdrk2 import ETDRK2 as ETDRK2
+    from physics.integrators.etdrk3 import ETDRK3 as ETDRK3
+    from physics.integrators.etdrk4 import ETDRK4 as ETDRK4
+    from physics.integrators.exponential import SemilinearTerm as SemilinearTerm
+    from physics.integrators.ifrk4 import IFRK4 as IFRK4
+    from physics.karhunen_loeve import KarhunenLoeveField as KarhunenLoeveField
+    from physics.lyapunov import leading_lyapunov_exponent as leading_lyapunov_exponent
+    from physics.noise import NoisePath as NoisePath
+    from physics.normalization import normalized as normalized
+    from physics.random_fields import BandLimitedField as BandLimitedField
+    from physics.random_fields import GaussianField as GaussianField
+    from physics.random_fields import RandomBumps as RandomBumps
+    from physics.residual_reading import ResidualReading as ResidualReading
+    from physics.residual_reading import read_residual as read_residual
+    from physics.residuals import defect as defect
+    from physics.residuals import integral_residual as integral_residual
+    from physics.residuals import residual as residual
+    from physics.resolution import UnresolvedFieldWarning as UnresolvedFieldWarning
+    from physics.solving.adjoint_plan import AdjointPlan as AdjointPlan
+    from physics.solving.adjoint_plan import plan_adjoint as plan_adjoint
     from physics.solving.evolution import advance as advance
     from physics.solving.evolution import solve as solve
+    from physics.solving.member_groups import MemberGroups as MemberGroups
+    from physics.solving.member_groups import group_members as group_members
+    from physics.solving.member_groups import solve_batch as solve_batch
+    from physics.spectral import derivative as derivative
+    from physics.spectral import resample as resample
+    from physics.spectral import to_physical as to_physical
+    from physics.spectral import to_spectral as to_spectral
+    from physics.statistics import amplitude_change as amplitude_change
+    from physics.statistics import autocorrelation as autocorrelation
+    from physics.statistics import budget_closure as budget_closure
+    from physics.statistics import decorrelation_time as decorrelation_time
+    from physics.statistics import effective_sample_size as effective_sample_size
+    from physics.statistics import energy_spectrum as energy_spectrum
+    from physics.statistics import settling_time as settling_time
+    from physics.statistics import space_time_average as space_time_average
+    from physics.statistics import steady_share as steady_share
+    from physics.steady import SteadySystem as SteadySystem
+    from physics.steady import count_iterations as count_iterations
+    from physics.steady import resolve_error as resolve_error
+    from physics.steady import solve_steady as solve_steady
+    from physics.steady import steady_residual as steady_residual
+    from physics.system import Reflection as Reflection
+    from physics.system import SemilinearSystem as SemilinearSystem
+    from physics.system import StochasticSystem as StochasticSystem
+    from physics.system import Symmetries as Symmetries
+    from physics.system import System as System
+    from physics.systems.advection import Advection as Advection
+    from physics.systems.allen_cahn import AllenCahn as AllenCahn
+    from physics.systems.barotropic import BarotropicVorticity as BarotropicVorticity
+    from physics.systems.boussinesq import SmokePlume as SmokePlume
+    from physics.systems.burgers import Burgers as Burgers
+    from physics.systems.burgers_2d import Burgers2D as Burgers2D
+    from physics.systems.cahn_hilliard import CahnHilliard as CahnHilliard
+    from physics.systems.cosmic_web import CosmicWeb as CosmicWeb
+    from physics.systems.darcy import Darcy as Darcy
+    from physics.systems.darcy import corner_wells as corner_wells
+    from physics.systems.double_well import DoubleWell as DoubleWell
+    from physics.systems.energy_balance import EnergyBalance as EnergyBalance
+    from physics.systems.fisher_kpp import FisherKPP as FisherKPP
+    from physics.systems.gray_scott import GrayScott as GrayScott
+    from physics.systems.heat import Heat as Heat
+    from physics.systems.helmholtz import Helmholtz as Helmholtz
+    from physics.systems.korteweg_de_vries import KortewegDeVries as KortewegDeVries
+    from physics.systems.kuramoto_sivashinsky import KuramotoSivashinsky as KuramotoSivashinsky
+    from physics.systems.landscape import Landscape as Landscape
+    from physics.systems.lorenz63 import Lorenz63 as Lorenz63
+    from physics.systems.lorenz96 import Lorenz96 as Lorenz96
+    from physics.systems.lorenz96_two_scale import Lorenz96TwoScale as Lorenz96TwoScale
+    from physics.systems.lotka_volterra import LotkaVolterra as LotkaVolterra
+    from physics.systems.navier_stokes import NavierStokes2D as NavierStokes2D
+    from physics.systems.navier_stokes_3d import NavierStokes3D as NavierStokes3D
+    from physics.systems.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+    from physics.systems.pendulum import Pendulum as Pendulum
+    from physics.systems.poisson import Poisson as Poisson
+    from physics.systems.replicator_mutator import ReplicatorMutator as ReplicatorMutator
+    from physics.systems.robertson import Robertson as Robertson
+    from physics.systems.schroedinger import NonlinearSchroedinger as NonlinearSchroedinger
+    from physics.systems.seismic import SeismicWave as SeismicWave
+    from physics.systems.shallow_water import ShallowWater as ShallowWater
+    from physics.systems.sir import SIR as SIR
+    from physics.systems.stochastic_navier_stokes import StochasticNavierStokes2D as StochasticNavierStokes2D
+    from physics.systems.swift_hohenberg import SwiftHohenberg as SwiftHohenberg
+    from physics.systems.wave import Wave as Wave
+else:
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WRITTEN_IN:
-        raise AttributeError(f"module 'physics' has no attribute {name!r}")
-    return getattr(import_module(_WRITTEN_IN[name]), name)
+    def __getattr__(name: str) -> Any:
+        """Import a public name where it is first used."""
+        if name not in WRITTEN_IN:
+            raise AttributeError(f"module 'physics' has no attribute {name!r}")
+        return getattr(import_module(WRITTEN_IN[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -67,7 +67,7 @@ class KarhunenLoeveField:
         return KarhunenLoeveField(grid, self.terms, self.correlation_length, self.std, self._nodes)
 
     @property
-    def modes(self) -> Float[np.ndarray, "terms *shape"]:
+    def modes(self) -> Float[np.ndarray, " terms *shape"]:
         """sqrt(lambda_i) phi_i on the grid, largest first."""
         return self.std * _modes(self.grid, self._nodes, self.terms, self.correlation_length)
 

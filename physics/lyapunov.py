@@ -34,12 +34,12 @@ class LyapunovEstimate(NamedTuple):
     high: float
     time: float
     growth: Float[np.ndarray, "trajectories stretches"]
-    final: Float[Array, "trajectories *field"]
+    final: Float[Array, " trajectories *field"]
 
 
 def leading_lyapunov_exponent(
     system: Any,
-    u0: Float[Array | np.ndarray, "trajectories *field"],
+    u0: Float[Array | np.ndarray, " trajectories *field"],
     key: Key[Array, ""],
     *,
     dt: float,

@@ -25,17 +25,17 @@ from physics.grid import Grid
 _LARGEST_MATRIX = 256
 
 
-def to_spectral(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Inexact[Array, "c *spectrum"]:
+def to_spectral(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> Inexact[Array, " c *spectrum"]:
     """The spectrum of one field: ``(*grid.shape, C)`` to ``(C, *grid.spectral_shape)``."""
     return transform(jnp.moveaxis(jnp.asarray(u), -1, 0), grid)
 
 
-def to_physical(u_hat: Inexact[Array, "c *spectrum"], grid: Grid) -> Float[Array, "*shape c"]:
+def to_physical(u_hat: Inexact[Array, " c *spectrum"], grid: Grid) -> Float[Array, "*shape c"]:
     """The field of one spectrum, the inverse of `to_spectral`."""
     return jnp.moveaxis(inverse_transform(u_hat, grid), 0, -1)
 
 
-def transform(u: Float[Array, "c *shape"], grid: Grid) -> Inexact[Array, "c *spectrum"]:
+def transform(u: Float[Array, " c *shape"], grid: Grid) -> Inexact[Array, " c *spectrum"]:
     """`to_spectral` for fields with channels first, as nonlinear terms use it between two transforms."""
     for axis, kind in enumerate(grid.boundary):
         if kind != "periodic":
@@ -43,7 +43,7 @@ def transform(u: Float[Array, "c *shape"], grid: Grid) -> Inexact[Array, "c *spe
     return jnp.fft.rfftn(u, axes=_periodic(grid)) if grid.periodic_axes else u
 
 
-def inverse_transform(u_hat: Inexact[Array, "c *spectrum"], grid: Grid) -> Float[Array, "c *shape"]:
+def inverse_transform(u_hat: Inexact[Array, " c *spectrum"], grid: Grid) -> Float[Array, " c *shape"]:
     """`to_physical` for fields with channels first."""
     if grid.periodic_axes:
         sizes = [grid.shape[axis] for axis in grid.periodic_axes]
@@ -199,11 +199,11 @@ def dealias(u: Float[Array | np.ndarray, "*shape c"], grid: Grid, degree: int = 
 
 
 def polynomial(
-    function: Callable[[Float[Array, "c *shape"]], Float[Array, "d *shape"]],
-    u_hat: Inexact[Array, "c *spectrum"],
+    function: Callable[[Float[Array, " c *shape"]], Float[Array, " d *shape"]],
+    u_hat: Inexact[Array, " c *spectrum"],
     grid: Grid,
     degree: int,
-) -> Inexact[Array, "d *spectrum"]:
+) -> Inexact[Array, " d *spectrum"]:
     """The dealiased spectrum of a polynomial of the fields whose spectrum is ``u_hat``.
 
     ``function`` takes the fields, channels first, and multiplies at most ``degree`` of them at a point. Of both the

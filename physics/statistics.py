@@ -200,7 +200,7 @@ def steady_share(change: Float[np.ndarray, " trajectories"], threshold: float = 
 
 
 def budget_closure(
-    system: Any, trajectory: Float[Array | np.ndarray, "time *rest"], interval: float
+    system: Any, trajectory: Float[Array | np.ndarray, " time *rest"], interval: float
 ) -> dict[str, float]:
     """How well budgets close: for each quantity the mismatch of its rate and the sum of its terms.
 

@@ -146,8 +146,8 @@ class SemilinearSystem(System):
 
     @abc.abstractmethod
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """The dealiased spectrum of N(u) for the spectrum of u, channels first."""
 
     def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:

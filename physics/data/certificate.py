@@ -294,7 +294,7 @@ def steadiness(change: Float[np.ndarray, " trajectories"], dt: float) -> dict[st
     }
 
 
-def _relative(one: Float[Array, "time *field"], other: Float[Array, "time *field"]) -> Float[Array, " time"]:
+def _relative(one: Float[Array, " time *field"], other: Float[Array, " time *field"]) -> Float[Array, " time"]:
     return jax.vmap(_norm)(one - other) / jax.vmap(_norm)(other)
 
 

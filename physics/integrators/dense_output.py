@@ -6,8 +6,10 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Num
 
+from physics.arguments import Scalar
 from physics.grid import Grid
 from physics.integrators.phi import phi_functions, phi_functions_of_matrices
 from physics.spectral import apply_symbol, to_physical
@@ -39,11 +41,12 @@ class ExponentialInterpolation(diffrax.AbstractLocalInterpolation):
     fourth order in h, or of the order of the method if that is lower.
     """
 
-    t0: Any
-    t1: Any
+    # Equinox's `AbstractVar` looks like a class variable to mypy.
+    t0: float | Num[Array | np.ndarray, ""]  # type: ignore[misc]
+    t1: float | Num[Array | np.ndarray, ""]  # type: ignore[misc]
     segment: Segment
 
-    def evaluate(self, t0: Any, t1: Any | None = None, left: bool = True) -> Array:
+    def evaluate(self, t0: Scalar, t1: Scalar | None = None, left: bool = True) -> Array:
         """The state at ``t0``, or its change from ``t0`` to ``t1``."""
         if t1 is not None:
             return self.evaluate(t1) - self.evaluate(t0)

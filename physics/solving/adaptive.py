@@ -14,6 +14,9 @@ from physics.integrators.exponential import SemilinearTerm, is_exponential, semi
 from physics.solving.meshes import away_from_meshes
 from physics.system import System
 
+# The text of a member of an `equinox.Enumeration`, whose class takes subscripts.
+_TOO_FEW_STEPS: str = diffrax.RESULTS[diffrax.RESULTS.max_steps_reached]  # type: ignore[misc]
+
 
 def controller_of(tolerance: float, u0: Array) -> diffrax.PIDController:
     """Step control by one number: the error of a step relative to the field, and to the size of ``u0``."""
@@ -62,7 +65,7 @@ def adaptive_steps(
             dense,
         )
     except eqx.EquinoxRuntimeError as error:
-        if diffrax.RESULTS[diffrax.RESULTS.max_steps_reached] not in str(error):
+        if _TOO_FEW_STEPS not in str(error):
             raise
         raise ValueError(
             f"max_steps is {max_steps}, too few adaptive steps to reach time {t0 + instants[-1]:g}: give more of them "

@@ -187,7 +187,7 @@ def solve(
 
 
 @jax.jit
-def _finite_at(fields: Float[Array, "time *field"]) -> Bool[Array, " time"]:
+def _finite_at(fields: Float[Array, " time *field"]) -> Bool[Array, " time"]:
     return jnp.all(jnp.isfinite(fields), axis=tuple(range(1, fields.ndim)))
 
 

@@ -60,8 +60,8 @@ class Advection(SemilinearSystem):
         return -1j * sum(c * k for c, k in zip(self._components(), self.grid.odd_wavenumbers))[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """Nothing."""
         return jnp.zeros_like(u_hat)
 

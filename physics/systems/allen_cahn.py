@@ -48,8 +48,8 @@ class AllenCahn(SemilinearSystem):
         return 1.0 - self.interface_width**2 * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, "c *spectrum"], args: Any = None
-    ) -> Inexact[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+    ) -> Inexact[Array, " c *spectrum"]:
         """-u^3."""
         return polynomial(lambda u: -(u**3), u_hat, self.grid, 3)
 

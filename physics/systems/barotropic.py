@@ -59,8 +59,8 @@ class BarotropicVorticity(SemilinearSystem):
         return (self.beta * waves - self.viscosity * k2 - self.drag)[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """-(u w_x + v w_y)."""
         return advection(u_hat[0], self.grid)[None]
 

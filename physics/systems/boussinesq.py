@@ -81,13 +81,13 @@ class SmokePlume(SemilinearSystem):
         return diagonal + self.buoyancy * lift + self.stratification * rise
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """Advection of both, drag, absorption and source: ten transforms."""
         parts = self._nonlinear_parts(u_hat)
         return jnp.stack([parts["advection"] + parts["drag"], parts["transport"] + parts["gain"]])
 
-    def _nonlinear_parts(self, u_hat: Complex[Array, "2 *spectrum"]) -> dict[str, Array]:
+    def _nonlinear_parts(self, u_hat: Complex[Array, " 2 *spectrum"]) -> dict[str, Array]:
         real = u_hat.real.dtype
         keep = self.grid.dealias_mask
         x, y = (jnp.asarray(k * keep, real) for k in self.grid.odd_wavenumbers)

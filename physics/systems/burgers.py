@@ -46,8 +46,8 @@ class Burgers(SemilinearSystem):
         return -self.viscosity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """-(u^2 / 2)_x."""
         return derivative_of_square(u_hat, self.grid, -0.5)
 

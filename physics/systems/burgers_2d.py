@@ -46,8 +46,8 @@ class Burgers2D(SemilinearSystem):
         return -self.viscosity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """-(u u_x + v u_y, u v_x + v v_y) = -((u^2 + v^2) / 2)_x + v w, -((u^2 + v^2) / 2)_y - u w, w = v_x - u_y."""
         x, y = (jnp.asarray(k, u_hat.real.dtype) for k in self.grid.odd_wavenumbers)
         spectra = jnp.concatenate([u_hat, (times_i(x, u_hat[1]) - times_i(y, u_hat[0]))[None]])

@@ -51,8 +51,8 @@ class CahnHilliard(SemilinearSystem):
         return k2 - self.interface_width**2 * k2**2
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, "c *spectrum"], args: Any = None
-    ) -> Inexact[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+    ) -> Inexact[Array, " c *spectrum"]:
         """laplacian(u^3)."""
         minus_k2 = jnp.asarray(-self.grid.wavenumber_squared, u_hat.real.dtype)
         return minus_k2 * polynomial(lambda u: u**3, u_hat, self.grid, 3)

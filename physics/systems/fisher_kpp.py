@@ -51,8 +51,8 @@ class FisherKPP(SemilinearSystem):
         return self.growth - self.diffusivity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, "c *spectrum"], args: Any = None
-    ) -> Inexact[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+    ) -> Inexact[Array, " c *spectrum"]:
         """-r u^2."""
         return -self.growth * polynomial(jnp.square, u_hat, self.grid, 2)
 

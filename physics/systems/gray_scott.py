@@ -57,8 +57,8 @@ class GrayScott(SemilinearSystem):
         return diffusion - self.feed - self.kill * zero
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, "c *spectrum"], args: Any = None
-    ) -> Inexact[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+    ) -> Inexact[Array, " c *spectrum"]:
         """-u v^2 + F and u v^2."""
         reaction = polynomial(lambda w: w[:1] * w[1:] ** 2, u_hat, self.grid, 3)
         inflow = np.zeros((1, *self.grid.spectral_shape))

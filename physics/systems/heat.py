@@ -60,8 +60,8 @@ class Heat(SemilinearSystem):
         return -self.diffusivity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, "c *spectrum"], args: Any = None
-    ) -> Inexact[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+    ) -> Inexact[Array, " c *spectrum"]:
         """Nothing, or kappa laplacian(w) - L w for the polynomial w with the boundary values."""
         if self.boundary_values is None:
             return jnp.zeros_like(u_hat)

@@ -43,8 +43,8 @@ class KortewegDeVries(SemilinearSystem):
         return (1j * k**3)[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """-(3 u^2)_x."""
         return derivative_of_square(u_hat, self.grid, -3.0)
 

@@ -47,8 +47,8 @@ class KuramotoSivashinsky(SemilinearSystem):
         return (k**2 - k**4)[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """-(u^2 / 2)_x."""
         return derivative_of_square(u_hat, self.grid, -0.5)
 

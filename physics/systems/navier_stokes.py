@@ -71,8 +71,8 @@ class NavierStokes2D(SemilinearSystem):
         return (-self.viscosity * self.grid.wavenumber_squared - self.drag)[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """-(u w_x + v w_y) + curl F."""
         rate = advection(u_hat[0], self.grid)
         return jax.lax.complex(rate.real + self._force_spectrum(rate.real.dtype), rate.imag)[None]

@@ -58,8 +58,8 @@ class NavierStokes3D(SemilinearSystem):
         return -self.viscosity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """The divergence-free part of -(u . grad) u."""
         keep = self.grid.dealias_mask
         u, v, w = inverse_transform(times(jnp.asarray(keep, u_hat.real.dtype), u_hat), self.grid)
@@ -70,7 +70,7 @@ class NavierStokes3D(SemilinearSystem):
         along_y = times_i(x, uv) + times_i(y, vv) + times_i(z, vw)
         return self._project(jnp.stack([along_x, along_y, times_i(x, uw) + times_i(y, vw)]))
 
-    def _project(self, u_hat: Complex[Array, "3 *spectrum"]) -> Complex[Array, "3 *spectrum"]:
+    def _project(self, u_hat: Complex[Array, " 3 *spectrum"]) -> Complex[Array, " 3 *spectrum"]:
         k = [jnp.asarray(one, u_hat.real.dtype) for one in self.grid.odd_wavenumbers]
         along: Any = sum(times(one, component) for one, component in zip(k, u_hat))
         along = times(jnp.asarray(inverse_wavenumber_squared(self.grid), u_hat.real.dtype), along)

@@ -50,8 +50,8 @@ class NonlinearSchroedinger(SemilinearSystem):
         return symbol
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, "c *spectrum"], args: Any = None
-    ) -> Inexact[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+    ) -> Inexact[Array, " c *spectrum"]:
         """i g |psi|^2 psi."""
 
         def rotation(w: Array) -> Array:

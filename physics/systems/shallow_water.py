@@ -67,8 +67,8 @@ class ShallowWater(SemilinearSystem):
         return coupling + self.viscosity * damping
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, "c *spectrum"], args: Any = None
-    ) -> Complex[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+    ) -> Complex[Array, " c *spectrum"]:
         """(zeta v - b_x, -zeta u - b_y, -div(eta u)) with zeta = v_x - u_y and b = (u^2 + v^2) / 2: nine transforms."""
         mask = self.grid.dealias_mask
         keep = jnp.asarray(mask, u_hat.real.dtype)

@@ -49,8 +49,8 @@ class SwiftHohenberg(SemilinearSystem):
         return self.control - (1.0 - self.grid.wavenumber_squared[None]) ** 2
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, "c *spectrum"], args: Any = None
-    ) -> Inexact[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+    ) -> Inexact[Array, " c *spectrum"]:
         """g u^2 - u^3."""
         return polynomial(lambda u: self.quadratic * u**2 - u**3, u_hat, self.grid, 3)
 

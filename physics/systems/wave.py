@@ -47,8 +47,8 @@ class Wave(SemilinearSystem):
         return motion + self.speed**2 * restoring
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, "c *spectrum"], args: Any = None
-    ) -> Inexact[Array, "c *spectrum"]:
+        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+    ) -> Inexact[Array, " c *spectrum"]:
         """Nothing."""
         return jnp.zeros_like(u_hat)
 
