@@ -7,18 +7,21 @@ from typing import Any, Literal, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Array, Num
+from jax.typing import ArrayLike
+from jaxtyping import Array, Num, PyTree
+
+from physics.grid import Grid
 
 Scalar: TypeAlias = float | int | np.number | Num[Array | np.ndarray, ""]
 """One number, of Python, NumPy or JAX; a JAX array may be traced."""
 
 
-def is_concrete(tree: Any) -> bool:
+def is_concrete(tree: PyTree) -> bool:
     """Whether no leaf of ``tree`` is being traced."""
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
-def with_constants(tree: Any) -> Any:
+def with_constants(tree: PyTree) -> PyTree:
     """``tree`` with the values of arrays written out inside ``jit``, such as ``jnp.array([0.5, 1.0])``.
 
     There ``jax.numpy`` turns even constants into tracers. What has been computed from them, such as
@@ -47,12 +50,12 @@ def parameter(value: Any) -> Any:
     return float(value) if isinstance(value, int | float | np.generic | np.ndarray) else value
 
 
-def is_zero(value: Any) -> bool:
+def is_zero(value: ArrayLike) -> bool:
     """Whether the parameter is known to be 0 everywhere, which a traced one is not."""
     return is_concrete(value) and bool(np.all(np.asarray(value) == 0))
 
 
-def check_parameter(what: str, value: Any, *, sign: Literal["any", "non_negative", "positive"]) -> None:
+def check_parameter(what: str, value: object, *, sign: Literal["any", "non_negative", "positive"]) -> None:
     """Raise ``ValueError`` unless the concrete parameter is finite and of the sign that it may have."""
     if not is_concrete(value) or not isinstance(value, int | float | np.ndarray | jax.Array):
         return
@@ -77,7 +80,7 @@ def parameters_of_step(system: Any, *names: str) -> list[np.ndarray]:
     return [np.asarray(getattr(system, name), np.float64) for name in names]
 
 
-def check_boundaries(system: str, grid: Any, allowed: tuple[str, ...]) -> None:
+def check_boundaries(system: str, grid: Grid, allowed: tuple[str, ...]) -> None:
     """Raise ``ValueError`` unless the boundary of every axis of ``grid`` is among ``allowed``."""
     for axis, kind in enumerate(grid.boundary):
         if kind not in allowed:
@@ -102,13 +105,13 @@ def check_axes(system: str, ndim: int) -> None:
         raise ValueError(f"{system} needs a grid with 1, 2 or 3 axes, not {ndim}: Grid((64, 64), (10.0, 10.0)).")
 
 
-def check_step(dt: Any) -> None:
+def check_step(dt: Scalar) -> None:
     """Raise ``ValueError`` unless the concrete step ``dt`` is a positive, finite number."""
     if is_concrete(dt) and not (np.ndim(dt) == 0 and np.isfinite(dt) and dt > 0):
         raise ValueError(f"dt must be one positive, finite step, not {dt}: time runs forwards here.")
 
 
-def check_steps(steps: Any, least: int) -> None:
+def check_steps(steps: Scalar, least: int) -> None:
     """Raise ``ValueError`` unless ``steps`` is a concrete whole number, ``least`` or more."""
     if not is_concrete(steps):
         raise ValueError("steps must be concrete, it decides what is compiled: give a Python integer.")
@@ -121,13 +124,13 @@ def check_steps(steps: Any, least: int) -> None:
         raise ValueError(f"steps must be a whole number, {least} or more, not {steps}.")
 
 
-def check_time(t0: Any) -> None:
+def check_time(t0: Scalar) -> None:
     """Raise ``ValueError`` unless the concrete time ``t0`` is a finite number."""
     if is_concrete(t0) and not (np.ndim(t0) == 0 and np.isfinite(t0)):
         raise ValueError(f"t0 must be one finite time, that of the first field, not {t0}: 0.0 is the default.")
 
 
-def check_field(what: str, field: Any, shape: tuple[int, ...], channels: tuple[str, ...]) -> None:
+def check_field(what: str, field: ArrayLike, shape: tuple[int, ...], channels: tuple[str, ...]) -> None:
     """Raise ``ValueError`` unless ``field`` has the system's shape and, where concrete, finite values."""
     if np.shape(field) != shape:
         raise ValueError(
@@ -138,7 +141,7 @@ def check_field(what: str, field: Any, shape: tuple[int, ...], channels: tuple[s
         raise ValueError(f"{what} holds NaN or infinite values: give a finite field.")
 
 
-def check_adjoint(adjoint: Any) -> None:
+def check_adjoint(adjoint: object) -> None:
     """Raise ``ValueError`` unless ``adjoint`` names what a fixed-step solve may keep for its reverse pass."""
     if adjoint is None or adjoint in ("stages", "steps", "sqrt"):
         return

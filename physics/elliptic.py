@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from physics.arguments import check_axes, is_concrete, parameter
@@ -60,12 +61,12 @@ class EllipticSystem(SteadySystem):
             )
 
     @property
-    def coefficient(self) -> Any:
+    def coefficient(self) -> float | Array | np.ndarray:
         """a: cell values ``(*grid.shape)``, or a number."""
         return 1.0
 
     @property
-    def square_wavenumber(self) -> Any:
+    def square_wavenumber(self) -> float | Array | np.ndarray:
         """k^2: cell values ``(*grid.shape)``, or a number."""
         return 0.0
 
@@ -76,9 +77,8 @@ class EllipticSystem(SteadySystem):
 
     def operator(self) -> Callable[[Array], Array]:
         """-div(a grad u) - k^2 u."""
-        faces: tuple[Any, ...] = (self.coefficient,) * self.grid.ndim
-        if np.ndim(self.coefficient):
-            faces = face_means(self.coefficient, self.grid)
+        a = self.coefficient
+        faces = face_means(jnp.asarray(a), self.grid) if np.ndim(a) else (a,) * self.grid.ndim
         k2 = self.square_wavenumber
 
         def apply(u: Array) -> Array:
@@ -92,7 +92,7 @@ class EllipticSystem(SteadySystem):
         return jnp.broadcast_to(self.source, self.field_shape) + jnp.asarray(given)[..., None]
 
 
-def check_values(what: str, values: Any, grid: Grid) -> None:
+def check_values(what: str, values: ArrayLike, grid: Grid) -> None:
     """Raise ``ValueError`` unless ``values`` is a number or a field ``(*grid.shape, 1)``, finite where concrete."""
     if np.shape(values) not in ((), (*grid.shape, 1)):
         raise ValueError(f"{what} has shape {np.shape(values)}: give a number or a field {(*grid.shape, 1)}.")

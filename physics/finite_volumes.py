@@ -10,18 +10,20 @@ With a = 1 the operator is diagonal in the series of `physics.spectral`, whateve
 are those of `laplacian_symbol`.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from physics.arguments import is_concrete, parameter
 from physics.grid import Grid
 from physics.spectral import inverse_transform, transform
 
-BoundaryValues = tuple[tuple[Any, Any] | None, ...]
+BoundaryValues: TypeAlias = tuple[tuple[float | Array | np.ndarray, float | Array | np.ndarray] | None, ...]
 
 
 def face_means(a: Float[Array, "*shape"], grid: Grid) -> tuple[Array, ...]:
@@ -39,7 +41,9 @@ def face_means(a: Float[Array, "*shape"], grid: Grid) -> tuple[Array, ...]:
     return tuple(means)
 
 
-def minus_divergence(u: Float[Array, "*shape"], faces: tuple[Any, ...], grid: Grid) -> Float[Array, "*shape"]:
+def minus_divergence(
+    u: Float[Array, "*shape"], faces: tuple[float | Array | np.ndarray, ...], grid: Grid
+) -> Float[Array, "*shape"]:
     """-div(a grad u) with zero boundary values and slopes: symmetric, and positive on all but constants.
 
     **Arguments:**
@@ -50,12 +54,12 @@ def minus_divergence(u: Float[Array, "*shape"], faces: tuple[Any, ...], grid: Gr
     total = jnp.zeros_like(u)
     for axis, (kind, step) in enumerate(zip(grid.boundary, grid.spacing)):
         padded = _with_ghosts(u, axis, kind)
-        flux = faces[axis] * (_without_first(padded, axis) - _without_last(padded, axis))
+        flux = jnp.asarray(faces[axis] * (_without_first(padded, axis) - _without_last(padded, axis)))
         total = total - (_without_first(flux, axis) - _without_last(flux, axis)) / step**2
     return total
 
 
-def boundary_source(values: BoundaryValues, a: Any, grid: Grid) -> Array | float:
+def boundary_source(values: BoundaryValues, a: float | Array | np.ndarray, grid: Grid) -> Array | float:
     """What values and fluxes given at the boundaries add to the source of -div(a grad u) = f.
 
     **Arguments:**
@@ -81,14 +85,14 @@ def laplacian_symbol(grid: Grid) -> np.ndarray:
     return np.broadcast_to(sum(squares), grid.spectral_shape)
 
 
-def divide_by_symbol(r: Float[Array, "*shape"], symbol: Any, grid: Grid) -> Float[Array, "*shape"]:
+def divide_by_symbol(r: Float[Array, "*shape"], symbol: Array | np.ndarray, grid: Grid) -> Float[Array, "*shape"]:
     """The field whose waves are those of ``r`` divided by ``symbol``; waves whose symbol is zero are left out."""
     symbol = jnp.asarray(symbol, r.dtype)
     inverse = jnp.where(symbol == 0, 0.0, 1 / jnp.where(symbol == 0, 1.0, symbol))
     return inverse_transform(transform(r[None], grid) * inverse, grid)[0]
 
 
-def check_boundary_values(given: Any, grid: Grid) -> BoundaryValues:
+def check_boundary_values(given: Sequence[Sequence[ArrayLike] | None] | None, grid: Grid) -> BoundaryValues:
     """``given`` with plain numbers as exact floats, checked against the grid.
 
     Raises ``ValueError`` where it does not hold one entry per axis, a pair at every axis that has any, nothing on
@@ -118,11 +122,12 @@ def check_boundary_values(given: Any, grid: Grid) -> BoundaryValues:
                 )
             if is_concrete(value) and not np.all(np.isfinite(np.asarray(value))):
                 raise ValueError(f"boundary_values of axis {axis} must be finite, not {value}.")
-        checked.append(tuple(parameter(value) if np.ndim(value) == 0 else value for value in pair))
+        low, high = (parameter(value) if np.ndim(value) == 0 else value for value in pair)
+        checked.append((low, high))
     return tuple(checked)
 
 
-def net_source(source: Any, values: BoundaryValues, grid: Grid) -> tuple[float, float]:
+def net_source(source: ArrayLike, values: BoundaryValues, grid: Grid) -> tuple[float, float]:
     """The integral of the source and of the inflow through Neumann faces, and the integral of their magnitudes."""
     volumes = [np.asarray(source, np.float64).ravel() * grid.volume / grid.size]
     for axis, pair in enumerate(values):

@@ -11,14 +11,16 @@ Growth rates of neighbouring stretches of time are correlated, so the confidence
 blocks of time (H. R. Kuensch, Annals of Statistics 17, 1989).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from physics.solving.evolution import advance
+from physics.system import System
 
 _BLOCKS = 32
 
@@ -38,7 +40,7 @@ class LyapunovEstimate(NamedTuple):
 
 
 def leading_lyapunov_exponent(
-    system: Any,
+    system: System,
     u0: Float[Array | np.ndarray, " trajectories *field"],
     key: Key[Array, ""],
     *,
@@ -46,7 +48,7 @@ def leading_lyapunov_exponent(
     stretch: int,
     stretches: int,
     discard: int = 0,
-    solver: Any = None,
+    solver: diffrax.AbstractSolver | None = None,
     method: str = "tangent",
     separation: float = 1e-3,
     block: int | None = None,

@@ -19,8 +19,10 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key, Num, PyTree
 
+from physics.arguments import Scalar
 from physics.system import StochasticSystem, System
 
 # What sets a trajectory's noise apart from its initial field, which the same key draws.
@@ -44,10 +46,10 @@ class NoisePath(eqx.Module):
     """
 
     key: Key[Array, "..."]
-    first: Any = eqx.field(converter=_step_number, default=0)
+    first: Num[Array, "..."] = eqx.field(converter=_step_number, default=0)
     halvings: int = eqx.field(static=True, default=0)
 
-    def after(self, steps: Any) -> "NoisePath":
+    def after(self, steps: Scalar) -> "NoisePath":
         """The path from ``steps`` steps on, for a solve that starts there; may be traced."""
         return NoisePath(self.key, self.first + steps, self.halvings)
 
@@ -55,7 +57,9 @@ class NoisePath(eqx.Module):
         """The same path for steps of half the length, twice as many of them."""
         return NoisePath(self.key, 2 * self.first, self.halvings + 1)
 
-    def increments(self, step: Any, dt: Any, shape: tuple[int, ...], dtype: Any) -> diffrax.SpaceTimeLevyArea:
+    def increments(
+        self, step: Scalar, dt: Scalar, shape: tuple[int, ...], dtype: DTypeLike
+    ) -> diffrax.SpaceTimeLevyArea:
         """W and H of step number ``step``, counted from the start of this path, each of the given shape."""
         number = _step_number(self.first + step)
         dt = jnp.asarray(dt, dtype)
@@ -80,37 +84,39 @@ def own_noise(system: System, key: Key[Array, ""]) -> NoisePath | None:
     return NoisePath(jax.random.fold_in(key, _NOISE)) if isinstance(system, StochasticSystem) else None
 
 
-def _normal(node: Any, which: int, shape: tuple[int, ...], dtype: Any) -> Array:
+def _normal(node: Any, which: int, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     return jax.random.normal(jax.random.fold_in(node, which), shape, dtype)
 
 
 class NoiseTerm(diffrax.AbstractTerm):
     """g(u) dW over one step, whose increment is given: what Ito and Stratonovich solvers of diffrax step with."""
 
-    system: Any
+    system: StochasticSystem
     increment: diffrax.SpaceTimeLevyArea
 
-    def vf(self, t: Any, y: Any, args: Any) -> Any:
+    def vf(self, t: Scalar, y: Array, args: PyTree) -> Array:
         """g."""
         return self.system.diffusion(t, y, args)
 
-    def contr(self, t0: Any, t1: Any, **kwargs: Any) -> Any:
+    def contr(self, t0: Scalar, t1: Scalar, **kwargs: object) -> Array | diffrax.SpaceTimeLevyArea:
         """The increment of the step, with its Levy area where the solver needs it."""
         return self.increment if kwargs.get("use_levy", False) else self.increment.W
 
-    def prod(self, vf: Any, control: Any) -> Any:
+    def prod(self, vf: Array, control: Array) -> Array:
         """g dW."""
         return vf * self.system.noise_field(control)
 
 
-def stochastic_terms(system: Any, noise: NoisePath, step: Any, dt: Any, dtype: Any) -> diffrax.MultiTerm:
+def stochastic_terms(
+    system: StochasticSystem, noise: NoisePath, step: Scalar, dt: Scalar, dtype: DTypeLike
+) -> diffrax.MultiTerm:
     """Drift and noise of step number ``step``."""
     increment = noise.increments(step, dt, system.noise_shape, dtype)
     return diffrax.MultiTerm(diffrax.ODETerm(system.vector_field), NoiseTerm(system, increment))
 
 
 def kicks(
-    system: Any, noise: NoisePath, step: Any, t: Any, dt: Any, u: Float[Array, "*shape c"]
+    system: StochasticSystem, noise: NoisePath, step: Scalar, t: Scalar, dt: Scalar, u: Float[Array, "*shape c"]
 ) -> tuple[Float[Array, "*shape c"], Float[Array, "*shape c"]]:
     """Additive noise of the step from ``t`` on in two independent halves W/2 +- sqrt(3) H, before and after the drift.
 

@@ -7,14 +7,15 @@ affine change of variables. Exponential integrators do: `denormalize` fields for
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import diffrax
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from physics.arguments import Scalar
 from physics.grid import BOUNDARIES, Grid
 from physics.system import SemilinearSystem, StochasticSystem, System
 
@@ -35,7 +36,7 @@ class NormalizedSystem(System):
         """Those of the system."""
         return self.system.channels
 
-    def boundary_lift(self) -> Any:
+    def boundary_lift(self) -> float | Array | np.ndarray:
         """That of the system, normalised: 0 for the system is another constant here."""
         return (self.system.boundary_lift() - self.mean) / self.deviation
 
@@ -49,7 +50,7 @@ class NormalizedSystem(System):
         v = jnp.asarray(v)
         return jnp.asarray(self.mean, v.dtype) + jnp.asarray(self.deviation, v.dtype) * v
 
-    def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "*shape c"], args: PyTree = None) -> Float[Array, "*shape c"]:
         """f(mean + deviation v) / deviation."""
         return self.system.vector_field(t, self.denormalize(u), args) / jnp.asarray(self.deviation, u.dtype)
 
@@ -99,7 +100,7 @@ class NormalizedStochasticSystem(NormalizedSystem, StochasticSystem):
         """That of the system."""
         return self._stochastic.noise_shape
 
-    def diffusion(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+    def diffusion(self, t: Scalar, u: Float[Array, "*shape c"], args: PyTree = None) -> Float[Array, "*shape c"]:
         """g(mean + deviation v) / deviation."""
         return self._stochastic.diffusion(t, self.denormalize(u), args) / jnp.asarray(self.deviation, u.dtype)
 

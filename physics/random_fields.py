@@ -17,7 +17,7 @@ import numpy as np
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from physics.arguments import is_concrete
+from physics.arguments import Scalar, is_concrete
 from physics.grid import Grid
 from physics.spectral import inverse_transform, transform
 
@@ -66,7 +66,7 @@ class GaussianField(eqx.Module):
         self.grid, self.spectrum, self.channels = grid, spectrum, channels
 
     @property
-    def variance(self) -> Any:
+    def variance(self) -> float | Array | np.ndarray:
         """The variance at every point."""
         return (self.spectrum * self.grid.parseval_weights).sum() / self.grid.size
 
@@ -79,7 +79,7 @@ class GaussianField(eqx.Module):
         self,
         points: Float[Array | np.ndarray, "n d"],
         values: Float[Array | np.ndarray, "m c"],
-        noise: Any,
+        noise: Scalar,
     ) -> "ConditionedGaussianField":
         """The field given ``values = u(points) + noise * normal``: the exact posterior.
 
@@ -231,9 +231,9 @@ class RandomBumps(eqx.Module):
 
     grid: Grid = eqx.field(static=True)
     count: int = eqx.field(static=True)
-    width: Any
+    width: Scalar
 
-    def __init__(self, grid: Grid, count: int, *, width: Any = None):
+    def __init__(self, grid: Grid, count: int, *, width: Scalar | None = None):
         width = min(grid.extent) / 16 if width is None else width
         if count < 1:
             raise ValueError(f"count must be 1 bump or more, not {count}.")

@@ -6,13 +6,15 @@ figure with those of three references, and says in words what can be concluded.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 SHRUNK = 0.9
+
+Sample = TypeVar("Sample")
 
 
 class ResidualReading(NamedTuple):
@@ -58,11 +60,11 @@ class ResidualReading(NamedTuple):
 
 
 def read_residual(
-    residual: Callable[[Any], Array],
-    samples: Any,
-    solver_samples: Any,
+    residual: Callable[[Sample], Array],
+    samples: Sample,
+    solver_samples: Sample,
     *,
-    scale: Callable[[Any, float], Any] | None = None,
+    scale: Callable[[Sample, float], Sample] | None = None,
 ) -> ResidualReading:
     """The residual of samples beside that of solver data, of solver data shrunk by 10%, and of the zero field.
 

@@ -10,12 +10,12 @@ wave (products of three). Which cut it was is seen from the field itself, by wha
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import scipy.fft
 from jaxtyping import Array, Float
 
+from physics.system import System
 from physics.user_warning import warn_user
 
 MOST_UNRESOLVED = 1e-2
@@ -25,7 +25,7 @@ class UnresolvedFieldWarning(UserWarning):
     """A field has more in the shortest waves of its grid than a resolved one would."""
 
 
-def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: Any, dealiased: bool = False) -> float:
+def unresolved_share(fields: Float[Array | np.ndarray, "*axes"], system: System, dealiased: bool = False) -> float:
     """The largest share over fields, channels and axes, between 0 and 1.
 
     Arguments:

@@ -12,7 +12,6 @@ Odd derivatives drop the Nyquist wave of even grids, see `Grid.odd_wavenumbers`.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +119,7 @@ def inverse_transform_pair(
     return both.real, both.imag
 
 
-def apply_symbol(symbol: Any, u_hat: Array) -> Array:
+def apply_symbol(symbol: float | Array | np.ndarray, u_hat: Array) -> Array:
     """A function of a linear operator, given on waves, applied to a spectrum ``(C, *waves)``.
 
     ``symbol`` is one number per channel and wave, ``(C, *waves)`` or what broadcasts to it, or one axis more: a
@@ -131,19 +130,19 @@ def apply_symbol(symbol: Any, u_hat: Array) -> Array:
     return product.sum(1) if jnp.ndim(symbol) > u_hat.ndim else product
 
 
-def times(a: Any, z: Array) -> Array:
+def times(a: float | Array | np.ndarray, z: Array) -> Array:
     """a z, without the products with zero that a real ``a`` would bring along as a complex number.
 
     The compiler takes a real constant out of a loop of steps as a complex one, which is twice the memory to read.
     """
     if jnp.iscomplexobj(z) and not jnp.iscomplexobj(a):
-        return _complex(a * z.real, a * z.imag)
-    return a * z
+        return _complex(jnp.asarray(a * z.real), jnp.asarray(a * z.imag))
+    return jnp.asarray(a * z)
 
 
-def times_i(a: Any, z: Complex[Array, "..."]) -> Complex[Array, "..."]:
+def times_i(a: Array | np.ndarray, z: Complex[Array, "..."]) -> Complex[Array, "..."]:
     """i a z for real ``a``: a wavenumber for a derivative, on periodic axes, whose spectra are complex."""
-    return _complex(-a * z.imag, a * z.real)
+    return _complex(jnp.asarray(-a * z.imag), jnp.asarray(a * z.real))
 
 
 def _complex(real: Array, imaginary: Array) -> Array:

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from physics.grid import Grid
+from physics.system import System
 
 STEADY = 1e-3
 
@@ -200,7 +201,7 @@ def steady_share(change: Float[np.ndarray, " trajectories"], threshold: float = 
 
 
 def budget_closure(
-    system: Any, trajectory: Float[Array | np.ndarray, " time *rest"], interval: float
+    system: System, trajectory: Float[Array | np.ndarray, " time *rest"], interval: float
 ) -> dict[str, float]:
     """How well budgets close: for each quantity the mismatch of its rate and the sum of its terms.
 

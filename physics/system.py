@@ -9,16 +9,16 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_boundaries, is_concrete
+from physics.arguments import Scalar, check_boundaries, is_concrete
 from physics.grid import Grid
 from physics.spectral import apply_symbol, to_physical, to_spectral
 
@@ -59,7 +59,7 @@ class System(eqx.Module):
     dissipative: ClassVar[bool] = False
     refinable: ClassVar[bool] = True  # whether more points resolve the same solution better
     # How its default data set differs from that of others: fields of `physics.DatasetSpec` and `physics.Limits`.
-    default_dataset: ClassVar[Mapping[str, Any]] = {}
+    default_dataset: ClassVar[Mapping[str, object]] = {}
     boundaries: ClassVar[tuple[str, ...]] = ("periodic",)
     units: ClassVar[str] = "non-dimensional"  # of the channels, of lengths and of times
     example_grid: ClassVar[Grid | None] = None
@@ -73,7 +73,7 @@ class System(eqx.Module):
         return cls() if cls.example_grid is None else cls(cls.example_grid)  # type: ignore[call-arg]
 
     @abc.abstractmethod
-    def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "*shape c"], args: PyTree = None) -> Float[Array, "*shape c"]:
         """du/dt in physical space, in the form every diffrax solver takes."""
 
     @abc.abstractmethod
@@ -92,7 +92,7 @@ class System(eqx.Module):
         """The same system with ``factor`` times the points on every axis, where it is `refinable`."""
         return dataclasses.replace(self, grid=self.grid.refined(factor))
 
-    def boundary_lift(self) -> Any:
+    def boundary_lift(self) -> float | Array | np.ndarray:
         """A field with what is given at the boundaries, or 0: a field less it is a series of the grid."""
         return 0.0
 
@@ -135,7 +135,7 @@ class SemilinearSystem(System):
     """
 
     @abc.abstractmethod
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """The symbol of L on ``(C, *grid.spectral_shape)`` or what broadcasts to it, complex where L has
         odd derivatives; with one axis more, ``(C, C, *grid.spectral_shape)``, it is a matrix between
         channels per wave.
@@ -146,18 +146,18 @@ class SemilinearSystem(System):
 
     @abc.abstractmethod
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """The dealiased spectrum of N(u) for the spectrum of u, channels first."""
 
-    def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "*shape c"], args: PyTree = None) -> Float[Array, "*shape c"]:
         """L u + N(u) in physical space."""
         u_hat = to_spectral(u, self.grid)
         symbol = jnp.asarray(self.symbol())
         symbol = symbol.astype(u_hat.dtype if jnp.iscomplexobj(symbol) else u_hat.real.dtype)
         return to_physical(apply_symbol(symbol, u_hat) + self.nonlinear(t, u_hat, args), self.grid)
 
-    def symbol(self) -> Any:
+    def symbol(self) -> Array | np.ndarray:
         """`linear_symbol` in float64 NumPy where every parameter is concrete, traced otherwise."""
         if not is_concrete(self):
             return self.linear_symbol()
@@ -192,7 +192,7 @@ class StochasticSystem(System):
         return True
 
     @abc.abstractmethod
-    def diffusion(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+    def diffusion(self, t: Scalar, u: Float[Array, "*shape c"], args: PyTree = None) -> Float[Array, "*shape c"]:
         """g. Where it depends on ``u``, the class says ``additive = False``."""
 
     @property

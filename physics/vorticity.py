@@ -12,7 +12,6 @@ for every divergence-free (u, v), so that neither gradients of w nor w itself ar
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -71,7 +70,7 @@ def advection(w_hat: Complex[Array, "nx waves"], grid: Grid) -> Complex[Array, "
 
 
 def energy_and_enstrophy(
-    w_hat: Complex[Array, "nx waves"], rates: Mapping[str, Any], grid: Grid
+    w_hat: Complex[Array, "nx waves"], rates: Mapping[str, Array], grid: Grid
 ) -> dict[str, dict[str, Float[Array, ""]]]:
     """Budgets of |u|^2/2 and w^2/2 per unit area: the values, and what each named part of dw/dt gives to either.
 

@@ -1,6 +1,7 @@
 """Checksums of large files, block by block, so that a file can be checked without reading all of it."""
 
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ _MOST_BLOCKS = 1024
 _SAMPLED = 16
 
 
-def block_checksums(path: Path) -> dict[str, Any]:
+def block_checksums(path: Path) -> dict[str, int | str]:
     """The CRC-32 of every block of a file, and the size of a block in bytes: 1 MiB, more past 1 GiB."""
     block = _BLOCK * max(1, -(-path.stat().st_size // (_BLOCK * _MOST_BLOCKS)))
     with path.open("rb") as file:
@@ -19,7 +20,7 @@ def block_checksums(path: Path) -> dict[str, Any]:
     return {"block": block, "crc32": " ".join(found)}
 
 
-def is_unchanged(path: Path, checksums: dict[str, Any]) -> bool:
+def is_unchanged(path: Path, checksums: Mapping[str, Any]) -> bool:
     """Whether blocks of a file still have their checksums: all of up to 16, else the first, the last and 14 at random.
 
     Arguments:

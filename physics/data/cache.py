@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -79,12 +79,12 @@ def _release_and_unlink(lock: FileLock, path: Path) -> None:
         lock.release(force=True)
 
 
-def canonical_json(description: Any) -> str:
+def canonical_json(description: object) -> str:
     """The one JSON text of a description: sorted keys, no spaces, shortest exact floats, NaN refused."""
     return json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def content_key(description: Any) -> str:
+def content_key(description: object) -> str:
     """Key of a description: the first 128 bits of the SHA-256 of its canonical JSON, in hexadecimal."""
     return hashlib.sha256(canonical_json(description).encode()).hexdigest()[:32]
 

@@ -28,12 +28,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from physics.data.residual_level import FIELDS, no_residual_level, residual_level, residual_squares
+from physics.data.samplers import Sampler
 from physics.noise import own_noise
 from physics.residuals import defect
 from physics.resolution import unresolved_share, warn_if_unresolved
@@ -88,13 +90,13 @@ class Limits:
 
 
 def certify(
-    sampler: Any,
-    keys: Any,
+    sampler: Sampler,
+    keys: Key[Array, " trajectories"],
     snapshots: Float[np.ndarray, "trajectories time *shape c"],
     times: Float[np.ndarray, " time"],
     *,
     dt: float,
-    solver: Any,
+    solver: diffrax.AbstractSolver | None,
     limits: Limits,
 ) -> dict[str, Any]:
     """Measure everything but the steady share on a few trajectories; applies no limit.

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import diffrax
 import numpy as np
 from jaxtyping import Float
 
@@ -66,7 +67,7 @@ class DatasetSpec:
     spin_up: float | None = None
     stride: float | None = None
     dt: float | None = None
-    solver: Any = None
+    solver: diffrax.AbstractSolver | None = None
     seed: int = 0
     dtype: str = "float32"
     keep_initial: bool = False

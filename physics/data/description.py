@@ -18,7 +18,7 @@ import numpy as np
 _LISTED = 64
 
 
-def describe(thing: Any) -> Any:
+def describe(thing: object) -> Any:
     """The plain JSON form of ``thing``: numbers, strings, lists and dictionaries only.
 
     Raises:

@@ -7,10 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Int, Key
 
+from physics.arguments import Scalar
 from physics.data.certificate import WINDOW
 from physics.data.dataset import SPLITS, DatasetSpec
 from physics.data.planning import Chunk, Plan
+from physics.data.samplers import Sampler
 from physics.noise import own_noise
 from physics.solving.evolution import advance, solve
 from physics.statistics import amplitude_change
@@ -21,7 +24,7 @@ _HEAD_START = 1  # folded into a trajectory's key for its age
 class Drawing:
     """The program that draws and solves one chunk on every device, and what comes out of it."""
 
-    def __init__(self, sampler: Any, spec: DatasetSpec, plan: Plan, devices: list[Any]):
+    def __init__(self, sampler: Sampler, spec: DatasetSpec, plan: Plan, devices: list[Any]):
         self.sampler, self.spec, self.plan, self.devices = sampler, spec, plan, devices
         self._chaotic = sampler.system.chaotic
         save = plan.times[plan.times > 0]
@@ -77,7 +80,7 @@ class Drawing:
 
         return jax.lax.fori_loop(0, self.plan.ages, one_window, u0)
 
-    def keys(self, split: Any, indices: Any) -> Any:
+    def keys(self, split: Scalar, indices: Int[Array, "..."]) -> Key[Array, "..."]:
         """One key per trajectory, whatever chunk or device it is made in."""
         base = jax.random.fold_in(jax.random.key(self.spec.seed), split)
         return jax.vmap(lambda index: jax.random.fold_in(base, index))(indices)
@@ -92,7 +95,7 @@ class Drawing:
                 arrays[f"{split}{name}"] = ((count, *shape.shape[2:]), np.dtype(self.spec.dtype))
         return arrays
 
-    def start(self, group: list[Chunk]) -> Any:
+    def start(self, group: list[Chunk]) -> dict[str, Array]:
         """Set the devices to work on a round of chunks; those left over repeat the last."""
         padded = group + [group[-1]] * (len(self.devices) - len(group))
         splits = np.asarray([chunk.split for chunk in padded], np.uint32)
@@ -101,7 +104,7 @@ class Drawing:
             splits, starts = jax.device_put((splits, starts), self.devices[0])
         return self._program(splits, starts)
 
-    def collect(self, results: Any, group: list[Chunk]) -> Iterator[dict[str, np.ndarray]]:
+    def collect(self, results: dict[str, Array] | None, group: list[Chunk]) -> Iterator[dict[str, np.ndarray]]:
         """The finished arrays of each chunk, by file name without the split; refuses what is not finite."""
         out = jax.device_get(results)
         for row, chunk in enumerate(group):

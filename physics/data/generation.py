@@ -25,21 +25,22 @@ from physics.data.description import describe, versions
 from physics.data.drawing import Drawing
 from physics.data.pilot import Progress
 from physics.data.planning import Plan, chunk_size, chunks_of, planned
+from physics.data.samplers import Sampler
 from physics.data.trajectory_files import TrajectoryFiles
 
 
-def dataset_key(sampler: Any, spec: DatasetSpec) -> str:
+def dataset_key(sampler: Sampler, spec: DatasetSpec) -> str:
     """The cache key of the data that ``generate`` would make: hash of all that they depend on."""
     return content_key(_identity(sampler, spec))
 
 
 def generate(
-    sampler: Any,
+    sampler: Sampler,
     spec: DatasetSpec,
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-    devices: Sequence[Any] | None = None,
+    devices: Sequence[jax.Device] | None = None,
 ) -> Dataset:
     """The data set of a specification, from the cache or made now.
 
@@ -71,7 +72,7 @@ def generate(
 
 
 def _make(
-    files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, key: str, report: Progress, devices: list[Any]
+    files: TrajectoryFiles, sampler: Sampler, spec: DatasetSpec, key: str, report: Progress, devices: list[Any]
 ) -> None:
     started = time.perf_counter()
     system = sampler.system
@@ -112,7 +113,7 @@ def _make(
     files.finish()
 
 
-def _certify(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: Plan, count: int, draw: Any) -> None:
+def _certify(files: TrajectoryFiles, sampler: Sampler, spec: DatasetSpec, plan: Plan, count: int, draw: Any) -> None:
     started = time.perf_counter()
     certificate = certify(
         sampler,
@@ -127,20 +128,20 @@ def _certify(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, plan: Plan
     files.note(certificate=certificate, certificate_seconds=time.perf_counter() - started)
 
 
-def _identity(sampler: Any, spec: DatasetSpec) -> dict[str, Any]:
+def _identity(sampler: Sampler, spec: DatasetSpec) -> dict[str, Any]:
     described = describe(spec)
     described.pop("name")
     return {"format": FORMAT, "sampler": describe(sampler), "spec": described}
 
 
-def _circumstances(sampler: Any, spec: DatasetSpec) -> dict[str, Any]:
+def _circumstances(sampler: Sampler, spec: DatasetSpec) -> dict[str, Any]:
     return {**versions(), "chunk": chunk_size(sampler, spec)}
 
 
 def _description(
     files: TrajectoryFiles,
     draw: Drawing,
-    sampler: Any,
+    sampler: Sampler,
     spec: DatasetSpec,
     plan: Plan,
     key: str,

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from physics.data.certificate import WINDOW, CertificateRefusedError
 from physics.data.dataset import SPLITS, DatasetSpec
+from physics.data.samplers import Sampler
 from physics.grid import Grid
 from physics.noise import own_noise
 from physics.solving.evolution import advance
@@ -35,7 +36,7 @@ _POINTS = 8
 _FAINT = 1e-6
 
 
-def follow_pilot(sampler: Any, spec: DatasetSpec, dt: float, report: Progress) -> dict[str, Any]:
+def follow_pilot(sampler: Sampler, spec: DatasetSpec, dt: float, report: Progress) -> dict[str, Any]:
     """Settling and decorrelation time of an ensemble, in time units, and what they were measured on.
 
     Raises:

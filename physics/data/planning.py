@@ -19,6 +19,7 @@ import numpy as np
 from physics.data.certificate import WINDOW
 from physics.data.dataset import DatasetSpec
 from physics.data.pilot import Progress, follow_pilot
+from physics.data.samplers import Sampler
 from physics.data.trajectory_files import TrajectoryFiles
 from physics.system import StochasticSystem
 
@@ -62,7 +63,7 @@ class Chunk(NamedTuple):
     length: int
 
 
-def planned(files: TrajectoryFiles, sampler: Any, spec: DatasetSpec, report: Progress) -> Plan:
+def planned(files: TrajectoryFiles, sampler: Sampler, spec: DatasetSpec, report: Progress) -> Plan:
     """Fill in what the specification leaves open; a pilot's findings are kept with the half-made files.
 
     Raises:
@@ -102,7 +103,7 @@ def _whole_steps(name: str, span: float, dt: float) -> int:
     return steps
 
 
-def chunk_size(sampler: Any, spec: DatasetSpec) -> int:
+def chunk_size(sampler: Sampler, spec: DatasetSpec) -> int:
     """Return how many trajectories one device solves together."""
     largest = max(spec.trajectories)
     if spec.chunk is not None:

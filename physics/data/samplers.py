@@ -8,7 +8,7 @@ import abc
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -16,6 +16,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from physics.system import System
+
+
+@runtime_checkable
+class Distribution(Protocol):
+    """The distribution of one parameter, as `Uniform` and `LogUniform`."""
+
+    def sample(self, key: Key[Array, ""]) -> Array:
+        """One value, an array without axes."""
+
+
+@runtime_checkable
+class RandomField(Protocol):
+    """The distribution of initial fields, as `physics.GaussianField`."""
+
+    def sample(self, key: Key[Array, ""]) -> Array:
+        """One field, ``(*grid.shape, C)``."""
 
 
 class Draw(NamedTuple):
@@ -86,11 +102,11 @@ class FixedSystem(Sampler):
     """
 
     system: System
-    initial: Any = None
+    initial: RandomField | None = None
 
     def draw(self, key: Key[Array, ""]) -> Draw:
         """The system and one initial field."""
-        return Draw(self.system, _initial_field(self, self.system, key), {})
+        return Draw(self.system, _initial_field(self.initial, self.system, key), {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +123,8 @@ class VaryingParameters(Sampler):
     """
 
     system: System
-    ranges: Mapping[str, Any]
-    initial: Any = None
+    ranges: Mapping[str, Distribution]
+    initial: RandomField | None = None
 
     def __post_init__(self):
         known = {field.name for field in dataclasses.fields(self.system) if not field.metadata.get("static", False)}
@@ -123,9 +139,9 @@ class VaryingParameters(Sampler):
         keys = jax.random.split(for_parameters, len(names))
         values = {name: self.ranges[name].sample(one) for name, one in zip(names, keys)}
         system = eqx.tree_at(lambda s: [getattr(s, name) for name in names], self.system, list(values.values()))
-        return Draw(system, _initial_field(self, system, for_field), values)
+        return Draw(system, _initial_field(self.initial, system, for_field), values)
 
 
-def _initial_field(sampler: Any, system: System, key: Key[Array, ""]) -> Float[Array, "*shape c"]:
-    field = system.sample_initial(key) if sampler.initial is None else sampler.initial.sample(key)
+def _initial_field(initial: RandomField | None, system: System, key: Key[Array, ""]) -> Float[Array, "*shape c"]:
+    field = system.sample_initial(key) if initial is None else initial.sample(key)
     return jnp.reshape(field, system.field_shape)

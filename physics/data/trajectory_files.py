@@ -39,7 +39,7 @@ class TrajectoryFiles:
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
             self.note(circumstances=circumstances)
 
-    def note(self, **facts: Any) -> None:
+    def note(self, **facts: object) -> None:
         """Remember JSON facts across interruptions."""
         self.notes.update(facts)
         write_atomically(self.directory / _PROGRESS, json.dumps(self.notes))

@@ -1,11 +1,14 @@
 """ERK43: a robust fourth-order exponential Runge-Kutta pair, for adaptive steps on very stiff systems."""
 
 from collections.abc import Callable
-from typing import Any
 
-from jaxtyping import Array
+import diffrax
+import numpy as np
+from jaxtyping import Array, PyTree
 
+from physics.arguments import Scalar
 from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.integrators.phi import PhiFunctions
 from physics.spectral import apply_symbol
 
 
@@ -23,11 +26,11 @@ class ERK43(AbstractExponentialSolver):
     conditions of L.
     """
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """Four."""
         return 4
 
-    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: PhiFunctions, h: Scalar) -> tuple[Array | np.ndarray, ...]:
         """The three exponentials, the weights of the stages and the final weights."""
         exp_1, w1_1, w2_1 = phi(1 / 6, 2)
         exp_2, w1_2, w2_2, w3_2 = phi(0.5, 3)
@@ -53,7 +56,7 @@ class ERK43(AbstractExponentialSolver):
         return exp, exp_1, exp_2, *(h * weight for weight in weights)
 
     def stages(
-        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+        self, nonlinear: Callable[[float, Array], Array], h: Array, u_hat: Array, n_u: Array, values: tuple[Array, ...]
     ) -> Stages:
         """The five stages and the embedded error."""
         growth, exp_1, exp_2, q1, q2, a32, a42, a43, q, a52, a53, a54, b2, b3, b4, b5 = values

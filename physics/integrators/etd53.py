@@ -1,11 +1,14 @@
 """ETD53: fifth-order exponential time differencing with an error estimate, for adaptive steps."""
 
 from collections.abc import Callable
-from typing import Any
 
-from jaxtyping import Array
+import diffrax
+import numpy as np
+from jaxtyping import Array, PyTree
 
+from physics.arguments import Scalar
 from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.integrators.phi import PhiFunctions
 from physics.spectral import apply_symbol
 
 
@@ -25,15 +28,15 @@ class ETD53(AbstractExponentialSolver):
     Where h L is large on waves with energy, the order seen is 4.1 to 4.5 (Kuramoto-Sivashinsky, 32 points).
     """
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """Five."""
         return 5
 
-    def error_order(self, terms: Any) -> int:
+    def error_order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """Four, that of the estimate."""
         return 4
 
-    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: PhiFunctions, h: Scalar) -> tuple[Array | np.ndarray, ...]:
         """The four exponentials, the weights of the stages and the final weights."""
         exp_1, p1_1, p2_1 = phi(0.25, 2)
         exp_2, p1_2, p2_2 = phi(0.5, 2)
@@ -63,7 +66,7 @@ class ETD53(AbstractExponentialSolver):
         )
 
     def stages(
-        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+        self, nonlinear: Callable[[float, Array], Array], h: Array, u_hat: Array, n_u: Array, values: tuple[Array, ...]
     ) -> Stages:
         """The six stages and the embedded error."""
         growth, exp_1, exp_2, exp_3, q1, r1, q2, r2, q3, r3, a1, a2, a3, a5, b1, b3, b4, b5, b6 = values

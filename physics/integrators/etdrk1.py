@@ -1,11 +1,14 @@
 """ETDRK1: exponential time differencing of first order, the exponential Euler method."""
 
 from collections.abc import Callable
-from typing import Any
 
-from jaxtyping import Array
+import diffrax
+import numpy as np
+from jaxtyping import Array, PyTree
 
+from physics.arguments import Scalar
 from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.integrators.phi import PhiFunctions
 from physics.spectral import apply_symbol
 
 
@@ -18,21 +21,21 @@ class ETDRK1(AbstractExponentialSolver):
     is the first of the next step.
     """
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """One."""
         return 1
 
-    def error_order(self, terms: Any) -> int:
+    def error_order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """Two, that of the local error."""
         return 2
 
-    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: PhiFunctions, h: Scalar) -> tuple[Array | np.ndarray, ...]:
         """e^z, h phi_1, h phi_2."""
         exp, phi1, phi2 = phi(1.0, 2)
         return exp, h * phi1, h * phi2
 
     def stages(
-        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+        self, nonlinear: Callable[[float, Array], Array], h: Array, u_hat: Array, n_u: Array, values: tuple[Array, ...]
     ) -> Stages:
         """One stage and the second-order correction it lacks."""
         growth, p1, p2 = values

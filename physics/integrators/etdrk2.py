@@ -1,11 +1,14 @@
 """ETDRK2: the second-order exponential time-differencing Runge-Kutta method of Cox and Matthews."""
 
 from collections.abc import Callable
-from typing import Any
 
-from jaxtyping import Array
+import diffrax
+import numpy as np
+from jaxtyping import Array, PyTree
 
+from physics.arguments import Scalar
 from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.integrators.phi import PhiFunctions
 from physics.spectral import apply_symbol
 
 
@@ -18,17 +21,17 @@ class ETDRK2(AbstractExponentialSolver):
     with z = h L. The first-order a is the embedded solution, so the error estimate is free.
     """
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """Two."""
         return 2
 
-    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: PhiFunctions, h: Scalar) -> tuple[Array | np.ndarray, ...]:
         """e^z, h phi_1, h phi_2."""
         exp, phi1, phi2 = phi(1.0, 2)
         return exp, h * phi1, h * phi2
 
     def stages(
-        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+        self, nonlinear: Callable[[float, Array], Array], h: Array, u_hat: Array, n_u: Array, values: tuple[Array, ...]
     ) -> Stages:
         """Both stages and the embedded error."""
         growth, p1, p2 = values

@@ -1,11 +1,14 @@
 """ETDRK3: the third-order exponential time-differencing Runge-Kutta method of Cox and Matthews."""
 
 from collections.abc import Callable
-from typing import Any
 
-from jaxtyping import Array
+import diffrax
+import numpy as np
+from jaxtyping import Array, PyTree
 
+from physics.arguments import Scalar
 from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.integrators.phi import PhiFunctions
 from physics.spectral import apply_symbol
 
 
@@ -22,18 +25,18 @@ class ETDRK3(AbstractExponentialSolver):
     error estimate h (4 phi_3 - phi_2) (N_u - 2 N_a + N_b) is free.
     """
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """Three."""
         return 3
 
-    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: PhiFunctions, h: Scalar) -> tuple[Array | np.ndarray, ...]:
         """e^z, e^{z/2}, the weights of both stages, the final weight of N_a's companion and the error's."""
         exp_half, phi1_half = phi(0.5, 1)
         exp, phi1, phi2, phi3 = phi(1.0, 3)
         return exp, exp_half, 0.5 * h * phi1_half, h * phi1, 2 * h * phi2, h * (4 * phi3 - phi2)
 
     def stages(
-        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+        self, nonlinear: Callable[[float, Array], Array], h: Array, u_hat: Array, n_u: Array, values: tuple[Array, ...]
     ) -> Stages:
         """The three stages and the embedded error."""
         growth, exp_half, q, p1, p2, f3 = values

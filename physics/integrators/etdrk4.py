@@ -1,11 +1,14 @@
 """ETDRK4: the fourth-order exponential time-differencing Runge-Kutta method of Cox and Matthews."""
 
 from collections.abc import Callable
-from typing import Any
 
-from jaxtyping import Array
+import diffrax
+import numpy as np
+from jaxtyping import Array, PyTree
 
+from physics.arguments import Scalar
 from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.integrators.phi import PhiFunctions
 from physics.spectral import apply_symbol
 
 
@@ -23,11 +26,11 @@ class ETDRK4(AbstractExponentialSolver):
     evaluation that is the first of the next step; a fixed-step scan never uses it and the compiler drops it.
     """
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """Four."""
         return 4
 
-    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: PhiFunctions, h: Scalar) -> tuple[Array | np.ndarray, ...]:
         """e^z, e^{z/2}, the half-step weight and the three final weights."""
         exp_half, phi1_half = phi(0.5, 1)
         exp, phi1, phi2, phi3 = phi(1.0, 3)
@@ -41,7 +44,7 @@ class ETDRK4(AbstractExponentialSolver):
         )
 
     def stages(
-        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+        self, nonlinear: Callable[[float, Array], Array], h: Array, u_hat: Array, n_u: Array, values: tuple[Array, ...]
     ) -> Stages:
         """The four stages and the embedded error."""
         growth, exp_half, q, f1, f2, f3 = values

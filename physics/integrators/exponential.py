@@ -16,11 +16,12 @@ import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, PyTree
 
-from physics.arguments import is_concrete
+from physics.arguments import Scalar, is_concrete
 from physics.integrators.dense_output import ExponentialInterpolation, Segment
-from physics.integrators.phi import phi_functions, phi_functions_of_matrices
+from physics.integrators.phi import PhiFunctions, phi_functions, phi_functions_of_matrices
 from physics.spectral import apply_symbol, to_physical, to_spectral
 from physics.system import SemilinearSystem, System
 
@@ -38,17 +39,17 @@ class SemilinearTerm(diffrax.AbstractTerm):
     system: SemilinearSystem
     spectral: bool = eqx.field(static=True, default=False)
 
-    def vf(self, t: Any, y: Array, args: Any) -> Array:
+    def vf(self, t: Scalar, y: Array, args: PyTree) -> Array:
         """dy/dt for the physical field or the spectrum."""
         if not self.spectral:
             return self.system.vector_field(t, y, args)
         return apply_symbol(jnp.asarray(self.system.symbol()).astype(y.dtype), y) + self.system.nonlinear(t, y, args)
 
-    def contr(self, t0: Any, t1: Any, **kwargs: Any) -> Any:
+    def contr(self, t0: Scalar, t1: Scalar, **kwargs: object) -> Scalar:
         """The step in time."""
         return t1 - t0
 
-    def prod(self, vf: Array, control: Any) -> Array:
+    def prod(self, vf: Array, control: Scalar) -> Array:
         """Vector field times step."""
         return vf * control
 
@@ -61,7 +62,7 @@ class SemilinearTerm(diffrax.AbstractTerm):
         return u_hat if self.spectral else to_physical(u_hat, self.system.grid)
 
 
-def semilinear(system: System, solver: Any) -> SemilinearSystem:
+def semilinear(system: System, solver: diffrax.AbstractSolver) -> SemilinearSystem:
     """The system itself, or a ``ValueError`` if it is not semilinear, as the exponential ``solver`` needs it."""
     if not isinstance(system, SemilinearSystem):
         raise ValueError(
@@ -86,8 +87,8 @@ class Stages(NamedTuple):
 class Coefficients(NamedTuple):
     """The functions of h L for one step of length ``step``, which is None where it can never change."""
 
-    step: Any
-    values: tuple[Any, ...]
+    step: Array | None
+    values: tuple[Array, ...]
 
 
 class Memory(NamedTuple):
@@ -133,19 +134,19 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
     interpolation_cls: ClassVar[Callable[..., ExponentialInterpolation]] = ExponentialInterpolation
 
     @abc.abstractmethod
-    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: PhiFunctions, h: Scalar) -> tuple[Array | np.ndarray, ...]:
         """The method's coefficients, e^{h L} first; ``phi(c, k)`` are phi_0 ... phi_k of c h L."""
 
     @abc.abstractmethod
     def stages(
-        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+        self, nonlinear: Callable[[float, Array], Array], h: Array, u_hat: Array, n_u: Array, values: tuple[Array, ...]
     ) -> Stages:
         """One step from the spectrum ``u_hat`` with N(u) = ``n_u``; ``nonlinear(c, v_hat)`` is N(v) at t + c h.
 
         The first of the ``values`` is e^{h L} - 1.
         """
 
-    def coefficients(self, system: SemilinearSystem, h: Any, dtype: Any) -> Coefficients:
+    def coefficients(self, system: SemilinearSystem, h: Scalar, dtype: DTypeLike) -> Coefficients:
         """Coefficients for the constant step ``h``, cast to the precision of fields of ``dtype``.
 
         In float64 on the host where ``h`` and all parameters are concrete, else traced in the field's
@@ -175,7 +176,7 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
         """What rounding has left out of the spectrum at the start of a solve: zero, or None where it is not kept."""
         return jnp.zeros_like(u_hat) if self.compensated and jnp.finfo(u_hat.dtype).bits < 64 else None
 
-    def init(self, terms: Any, t0: Any, t1: Any, y0: Array, args: Any) -> Memory:
+    def init(self, terms: PyTree[diffrax.AbstractTerm], t0: Scalar, t1: Scalar, y0: Array, args: PyTree) -> Memory:
         """The coefficients of the first step, no rest yet, the spectrum and its nonlinear term."""
         h, t = jnp.asarray(terms.contr(t0, t1)), getattr(terms, "direction", 1) * t0
         term = getattr(terms, "term", terms)
@@ -185,14 +186,14 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
 
     def step(
         self,
-        terms: Any,
-        t0: Any,
-        t1: Any,
+        terms: PyTree[diffrax.AbstractTerm],
+        t0: Scalar,
+        t1: Scalar,
         y0: Array,
-        args: Any,
+        args: PyTree,
         solver_state: Memory,
-        made_jump: Any,
-    ) -> tuple[Array, Array, dict[str, Segment], Any, Any]:
+        made_jump: bool | Bool[Array | np.ndarray, ""],
+    ) -> tuple[Array, Array, dict[str, Segment], Memory, diffrax.RESULTS]:
         """One step from ``t0`` to ``t1``."""
         # Under diffeqsolve the term comes wrapped; backwards in time the wrapper turns the sign of h and t.
         h, t = terms.contr(t0, t1), getattr(terms, "direction", 1) * t0
@@ -225,13 +226,15 @@ class AbstractExponentialSolver(diffrax.AbstractAdaptiveSolver):
         dense = Segment(
             jnp.asarray(term.system.symbol()), h, u_hat, n_u, n_middle, n_new, new, term.system.grid, term.spectral
         )
-        return term.state(new), term.state(estimate), {"segment": dense}, solver_state, diffrax.RESULTS.successful
+        # A type checker sees the text of the member, not the member of the `equinox.Enumeration`.
+        successful: Any = diffrax.RESULTS.successful
+        return term.state(new), term.state(estimate), {"segment": dense}, solver_state, successful
 
-    def func(self, terms: Any, t0: Any, y0: Array, args: Any) -> Array:
+    def func(self, terms: PyTree[diffrax.AbstractTerm], t0: Scalar, y0: Array, args: PyTree) -> Array:
         """The vector field."""
         return terms.vf(t0, y0, args)
 
 
-def is_exponential(solver: Any) -> bool:
+def is_exponential(solver: object) -> bool:
     """Whether a solver is one of this project's exponential integrators."""
     return isinstance(solver, AbstractExponentialSolver)

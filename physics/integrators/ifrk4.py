@@ -1,11 +1,14 @@
 """IFRK4: the classical Runge-Kutta method behind an integrating factor, for comparison."""
 
 from collections.abc import Callable
-from typing import Any
 
-from jaxtyping import Array
+import diffrax
+import numpy as np
+from jaxtyping import Array, PyTree
 
+from physics.arguments import Scalar
 from physics.integrators.exponential import AbstractExponentialSolver, Stages
+from physics.integrators.phi import PhiFunctions
 from physics.spectral import apply_symbol
 
 
@@ -25,16 +28,16 @@ class IFRK4(AbstractExponentialSolver):
     is the one to use.
     """
 
-    def order(self, terms: Any) -> int:
+    def order(self, terms: PyTree[diffrax.AbstractTerm]) -> int:
         """Four."""
         return 4
 
-    def evaluate(self, phi: Callable[[float, int], tuple[Any, ...]], h: Any) -> tuple[Any, ...]:
+    def evaluate(self, phi: PhiFunctions, h: Scalar) -> tuple[Array | np.ndarray, ...]:
         """e^z and e^{z/2}."""
         return *phi(1.0, 0), *phi(0.5, 0)
 
     def stages(
-        self, nonlinear: Callable[[float, Array], Array], h: Any, u_hat: Array, n_u: Array, values: tuple[Any, ...]
+        self, nonlinear: Callable[[float, Array], Array], h: Array, u_hat: Array, n_u: Array, values: tuple[Array, ...]
     ) -> Stages:
         """The four stages and the embedded error."""
         growth, exp_half = values

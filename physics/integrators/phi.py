@@ -13,13 +13,18 @@ phi_k(2 z) = 2^-k [e^z phi_k(z) + sum_{1 <= j <= k} phi_j(z) / (k - j)!] (Skafle
 Numer. Math. 59).
 """
 
+from collections.abc import Callable
 from math import factorial
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
+
+PhiFunctions: TypeAlias = Callable[[float, int], tuple[Array | np.ndarray, ...]]
+"""``phi(c, k)`` gives phi_0 ... phi_k of c h L."""
 
 _SERIES_RADIUS = 2.0
 
@@ -28,7 +33,7 @@ _SERIES_NORM = 0.5
 _MOST_DOUBLINGS = 40
 
 
-def phi_functions(z: Any, highest: int) -> tuple[Any, ...]:
+def phi_functions(z: Array | np.ndarray, highest: int) -> tuple[Array | np.ndarray, ...]:
     """phi_0 ... phi_highest of an array; NumPy in, NumPy out, JAX in, JAX out, real stays real.
 
     Relative to its largest value each function is right to a few units in the last place of ``z``'s
@@ -55,7 +60,7 @@ def phi_functions(z: Any, highest: int) -> tuple[Any, ...]:
     return tuple(xp.where(near, a, b) for a, b in zip(series, direct))
 
 
-def phi_functions_of_matrices(z: Any, highest: int) -> tuple[Any, ...]:
+def phi_functions_of_matrices(z: Array | np.ndarray, highest: int) -> tuple[Array | np.ndarray, ...]:
     """phi_0 ... phi_highest of matrices ``(C, C, *waves)``; NumPy in, NumPy out, JAX in, JAX out, real stays real.
 
     Right to about |z| units in the last place, which is as far as z itself is known, and e^z at best to one of 1.

@@ -1,7 +1,5 @@
 """Adaptive steps by `diffrax.diffeqsolve`, stepping onto the save times or interpolating between the steps."""
 
-from typing import Any
-
 import diffrax
 import equinox as eqx
 import jax
@@ -9,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from physics.arguments import check_step
+from physics.arguments import Scalar, check_step
 from physics.integrators.exponential import SemilinearTerm, is_exponential, semilinear
 from physics.solving.meshes import away_from_meshes
 from physics.system import System
@@ -30,10 +28,10 @@ def adaptive_steps(
     system: System,
     u0: Array,
     instants: np.ndarray,
-    dt: Any,
-    solver: Any,
-    adjoint: Any,
-    controller: Any,
+    dt: Scalar,
+    solver: diffrax.AbstractSolver | None,
+    adjoint: diffrax.AbstractAdjoint | str | int | None,
+    controller: diffrax.AbstractStepSizeController,
     max_steps: int,
     dense: bool,
     t0: float,
@@ -76,13 +74,13 @@ def adaptive_steps(
 @eqx.filter_jit
 def _run_adaptive(
     system: System,
-    solver: Any,
+    solver: diffrax.AbstractSolver,
     u0: Array,
     t0: Array,
     instants: tuple[float, ...],
     first: float,
-    adjoint: Any,
-    controller: Any,
+    adjoint: diffrax.AbstractAdjoint,
+    controller: diffrax.AbstractStepSizeController,
     max_steps: int,
     dense: bool,
 ) -> Array:
@@ -107,7 +105,15 @@ _PILOT_STEPS = 16
 
 
 @eqx.filter_jit
-def typical_steps(system: System, u0: Array, t0: float, end: float, dt: Any, solver: Any, controller: Any) -> Array:
+def typical_steps(
+    system: System,
+    u0: Array,
+    t0: float,
+    end: float,
+    dt: Scalar,
+    solver: diffrax.AbstractSolver | None,
+    controller: diffrax.AbstractStepSizeController,
+) -> Array:
     """The mean length of the accepted ones of the first 16 adaptive steps from ``t0`` towards the time ``end``."""
     solver = system.default_adaptive_solver if solver is None else solver
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
@@ -127,7 +133,7 @@ def typical_steps(system: System, u0: Array, t0: float, end: float, dt: Any, sol
     return (solution.ts[-1] - t0) / jnp.maximum(solution.stats["num_accepted_steps"], 1)
 
 
-def _term(system: System, solver: Any) -> diffrax.AbstractTerm:
+def _term(system: System, solver: diffrax.AbstractSolver) -> diffrax.AbstractTerm:
     return (
         SemilinearTerm(semilinear(system, solver)) if is_exponential(solver) else diffrax.ODETerm(system.vector_field)
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import diffrax
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from physics.solving.evolution import advance
 from physics.system import System
@@ -28,7 +29,7 @@ def plan_adjoint(
     solver: diffrax.AbstractSolver | None,
     steps: int,
     batch: int,
-    dtype: Any,
+    dtype: DTypeLike,
     memory_bytes: int,
 ) -> AdjointPlan:
     """The fastest ``adjoint`` with which a gradient through ``steps`` fixed steps fits into ``memory_bytes``.
@@ -85,7 +86,7 @@ def _segmented(measured: Callable[[str | int, int], int], adjoint: str | int, st
     return int(measured(_SEGMENT, _SEGMENT**2) + state * (stored - 2 * _SEGMENT))
 
 
-def _memory(system: System, solver: Any, steps: int, batch: int, dtype: Any, adjoint: str | int) -> int:
+def _memory(system: System, solver: Any, steps: int, batch: int, dtype: DTypeLike, adjoint: str | int) -> int:
     """What XLA allocates for the gradient beside its argument and result."""
 
     def loss(fields: Any) -> Any:

@@ -305,6 +305,7 @@ def _stepper(
 
             if noise is None:
                 return stepped(u_hat)
+            assert isinstance(system, StochasticSystem)
             before, after = (to_spectral(kick, system.grid) for kick in kicks(system, noise, i, t, dt, u0))
             u_hat, rest_after = stepped(u_hat + before)
             return u_hat + after, rest_after
@@ -315,6 +316,7 @@ def _stepper(
     def term(i: Any) -> diffrax.AbstractTerm:
         if noise is None:
             return diffrax.ODETerm(system.vector_field)
+        assert isinstance(system, StochasticSystem)
         return stochastic_terms(system, noise, i, dt, u0.dtype)
 
     if getattr(solver, "scan_kind", "lax") is None:

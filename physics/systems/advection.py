@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
 from physics.system import SemilinearSystem, Symmetries
@@ -33,7 +33,7 @@ class Advection(SemilinearSystem):
     """
 
     grid: Grid = eqx.field(static=True)
-    velocity: Float[Array, "..."] | tuple[Any, ...] | float = eqx.field(converter=_velocity, default=1.0)
+    velocity: Float[Array, "..."] | tuple[float | Array, ...] | float = eqx.field(converter=_velocity, default=1.0)
     name: ClassVar[str] = "advection"
     channels: ClassVar[tuple[str, ...]] = ("u",)
     example_grid: ClassVar[Grid] = Grid((64,), (2 * np.pi,))
@@ -55,12 +55,12 @@ class Advection(SemilinearSystem):
             return list(velocity)
         return [velocity] * self.grid.ndim
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-i c . k."""
         return -1j * sum(c * k for c, k in zip(self._components(), self.grid.odd_wavenumbers))[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """Nothing."""
         return jnp.zeros_like(u_hat)

@@ -1,13 +1,13 @@
 """The Allen-Cahn equation: two phases without a conservation law, and interfaces that shrink by their curvature."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import dealias, laplacian, polynomial
@@ -43,12 +43,12 @@ class AllenCahn(SemilinearSystem):
         check_axes("AllenCahn", self.grid.ndim)
         check_parameter("interface_width", self.interface_width, sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """1 - eps^2 k^2."""
         return 1.0 - self.interface_width**2 * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Inexact[Array, " c *spectrum"], args: PyTree = None
     ) -> Inexact[Array, " c *spectrum"]:
         """-u^3."""
         return polynomial(lambda u: -(u**3), u_hat, self.grid, 3)

@@ -1,13 +1,14 @@
 """The barotropic vorticity equation on a beta plane: the oldest weather model, Rossby waves and zonal jets."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import to_spectral
@@ -42,7 +43,7 @@ class BarotropicVorticity(SemilinearSystem):
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
     # Without forcing there is nothing to settle to.
-    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 1.0, "stride": 0.5}
+    default_dataset: ClassVar[Mapping[str, object]] = {"spin_up": 1.0, "stride": 0.5}
     example_grid: ClassVar[Grid] = Grid((96, 96), (2 * np.pi, 2 * np.pi))
 
     def __check_init__(self):
@@ -52,14 +53,14 @@ class BarotropicVorticity(SemilinearSystem):
         check_parameter("viscosity", self.viscosity, sign="non_negative")
         check_parameter("drag", self.drag, sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """i beta kx / |k|^2 - nu |k|^2 - drag."""
         k2 = self.grid.wavenumber_squared
         waves = 1j * self.grid.odd_wavenumbers[0] * inverse_wavenumber_squared(self.grid)
         return (self.beta * waves - self.viscosity * k2 - self.drag)[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """-(u w_x + v w_y)."""
         return advection(u_hat[0], self.grid)[None]
@@ -68,7 +69,11 @@ class BarotropicVorticity(SemilinearSystem):
         """The divergence-free velocity (u, v), eastward and northward, of a vorticity field."""
         return velocity(w, self.grid)
 
-    def rossby_frequency(self, k: Any, l: Any) -> Any:  # noqa: E741
+    def rossby_frequency(
+        self,
+        k: float | Array | np.ndarray,
+        l: float | Array | np.ndarray,  # noqa: E741
+    ) -> float | Array | np.ndarray:
         """omega = -beta k / (k^2 + l^2) of the wave exp(i (k x + l y - omega t)); negative: crests move west."""
         return -self.beta * k / (k**2 + l**2)
 

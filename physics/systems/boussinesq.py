@@ -1,13 +1,15 @@
 """Smoke rising from a chimney: the plane Boussinesq equations with a source, an obstacle and an absorbing layer."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import inverse_transform, times, times_i, to_spectral, transform
@@ -59,7 +61,7 @@ class SmokePlume(SemilinearSystem):
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
     # The chimney's edge is as wide as 1.3 spacings, so that twice the points change it.
-    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 4.0, "stride": 1.0, "grid_error": 2e-2}
+    default_dataset: ClassVar[Mapping[str, object]] = {"spin_up": 4.0, "stride": 1.0, "grid_error": 2e-2}
     example_grid: ClassVar[Grid] = Grid((64, 96), (4.0, 6.0))
 
     def __check_init__(self):
@@ -70,7 +72,7 @@ class SmokePlume(SemilinearSystem):
         for name in ("viscosity", "diffusivity", "source", "resistance", "absorption"):
             check_parameter(name, getattr(self, name), sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """Viscosity and diffusion, lift, and the rise through stratified air: a matrix per wave."""
         shape = (2, 2, *self.grid.spectral_shape)
         viscous, diffusive, lift, rise = (np.zeros(shape, complex) for _ in range(4))
@@ -81,7 +83,7 @@ class SmokePlume(SemilinearSystem):
         return diagonal + self.buoyancy * lift + self.stratification * rise
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """Advection of both, drag, absorption and source: ten transforms."""
         parts = self._nonlinear_parts(u_hat)
@@ -104,7 +106,7 @@ class SmokePlume(SemilinearSystem):
             "gain": times(jnp.asarray(keep, real), gain),
         }
 
-    def _shapes(self, dtype: Any) -> tuple[Array, Array, Array]:
+    def _shapes(self, dtype: DTypeLike) -> tuple[Array, Array, Array]:
         """The absorbing layer, the chimney's shaft and its mouth, between 0 and 1 on the points."""
         x, y = (2 * np.pi * position / length for position, length in zip(self.grid.mesh(), self.grid.extent))
 

@@ -1,13 +1,13 @@
 """The viscous Burgers equation: steepening against diffusion."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
 from physics.spectral import derivative, derivative_of_square
@@ -41,12 +41,12 @@ class Burgers(SemilinearSystem):
             raise ValueError(f"Burgers needs a grid with 1 axis, not {self.grid.ndim}: Grid((128,), (6.2832,)).")
         check_parameter("viscosity", self.viscosity, sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-nu k^2."""
         return -self.viscosity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """-(u^2 / 2)_x."""
         return derivative_of_square(u_hat, self.grid, -0.5)

@@ -1,13 +1,13 @@
 """The viscous Burgers equation in the plane: velocity that advects itself into sheets."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
 from physics.spectral import dealias, gradient, laplacian, polynomial, times_i
@@ -41,12 +41,12 @@ class Burgers2D(SemilinearSystem):
             raise ValueError(f"Burgers2D needs 2 axes, not {self.grid.ndim}: Grid((64, 64), (6.28, 6.28)).")
         check_parameter("viscosity", self.viscosity, sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-nu k^2."""
         return -self.viscosity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """-(u u_x + v u_y, u v_x + v v_y) = -((u^2 + v^2) / 2)_x + v w, -((u^2 + v^2) / 2)_y - u w, w = v_x - u_y."""
         x, y = (jnp.asarray(k, u_hat.real.dtype) for k in self.grid.odd_wavenumbers)

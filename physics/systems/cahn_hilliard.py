@@ -1,13 +1,13 @@
 """The Cahn-Hilliard equation: two phases that separate and coarsen while neither is lost."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import dealias, laplacian, polynomial
@@ -45,13 +45,13 @@ class CahnHilliard(SemilinearSystem):
         # With a width of 0 the shortest waves would grow without bound.
         check_parameter("interface_width", self.interface_width, sign="positive")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """k^2 - eps^2 k^4."""
         k2 = self.grid.wavenumber_squared[None]
         return k2 - self.interface_width**2 * k2**2
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Inexact[Array, " c *spectrum"], args: PyTree = None
     ) -> Inexact[Array, " c *spectrum"]:
         """laplacian(u^3)."""
         minus_k2 = jnp.asarray(-self.grid.wavenumber_squared, u_hat.real.dtype)

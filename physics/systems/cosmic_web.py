@@ -1,14 +1,15 @@
 """Cosmological structure: cold matter that gathers under its own gravity in an expanding plane, by particle-mesh."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import inverse_transform, to_physical, to_spectral, transform
@@ -56,7 +57,7 @@ class CosmicWeb(System):
     chaotic: ClassVar[bool] = False
     dissipative: ClassVar[bool] = True
     # Up to where the first particles meet; knots are as sharp as the grid lets them be.
-    default_dataset: ClassVar[dict[str, Any]] = {"stride": 0.1}
+    default_dataset: ClassVar[Mapping[str, object]] = {"stride": 0.1}
     example_grid: ClassVar[Grid] = Grid((64, 64), (1.0, 1.0))
 
     def __check_init__(self):
@@ -66,7 +67,7 @@ class CosmicWeb(System):
         check_parameter("index", self.index, sign="any")
         check_parameter("contrast", self.contrast, sign="non_negative")
 
-    def vector_field(self, t: Any, u: Float[Array, "nx ny 4"], args: Any = None) -> Float[Array, "nx ny 4"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "nx ny 4"], args: PyTree = None) -> Float[Array, "nx ny 4"]:
         """Velocity and acceleration of every particle."""
         d, p = jnp.split(u, 2, axis=-1)
         pull = jax.grad(self._potential_energy)(d) * self.grid.size
@@ -104,7 +105,7 @@ class CosmicWeb(System):
         return self._deposit(jnp.asarray(u)[..., :2]) - 1
 
     @property
-    def growth_rate(self) -> Any:
+    def growth_rate(self) -> float | Array:
         """g = (sqrt(1 + 24 f) - 1) / 4: small delta grows as exp(g t)."""
         return ((1 + 24 * self.clustering) ** 0.5 - 1) / 4
 

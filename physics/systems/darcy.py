@@ -66,7 +66,7 @@ class Darcy(EllipticSystem):
         self.preconditioner = preconditioner
 
     @property
-    def coefficient(self) -> Any:
+    def coefficient(self) -> Array:
         """The permeability, without the channel."""
         return jnp.asarray(self.permeability)[..., 0]
 

@@ -1,14 +1,14 @@
 """Noise in a potential with two wells: rare transitions at a rate that is known."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, check_point, parameter
+from physics.arguments import Scalar, check_parameter, check_point, parameter
 from physics.grid import Grid
 from physics.system import StochasticSystem
 
@@ -44,11 +44,11 @@ class DoubleWell(StochasticSystem):
         check_parameter("barrier", self.barrier, sign="non_negative")
         check_parameter("noise", self.noise, sign="positive")
 
-    def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """-V'(x)."""
         return -4 * self.barrier * u * (u**2 - 1)
 
-    def diffusion(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def diffusion(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """The same noise wherever x is."""
         return self.noise * jnp.ones_like(u)
 

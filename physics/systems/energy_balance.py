@@ -1,14 +1,15 @@
 """The climate as an energy balance by latitude, with ice that reflects sunlight and weather as noise."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter, parameters_of_step
+from physics.arguments import Scalar, check_parameter, parameter, parameters_of_step
 from physics.grid import Grid
 from physics.system import StochasticSystem
 
@@ -51,7 +52,7 @@ class EnergyBalance(StochasticSystem):
     name: ClassVar[str] = "energy_balance"
     channels: ClassVar[tuple[str, ...]] = ("temperature",)
     dissipative: ClassVar[bool] = True
-    default_dataset: ClassVar[dict[str, Any]] = {"stride": 4.0, "dt": 0.01}
+    default_dataset: ClassVar[Mapping[str, object]] = {"stride": 4.0, "dt": 0.01}
     boundaries: ClassVar[tuple[str, ...]] = ("neumann",)
     units: ClassVar[str] = "degrees Celsius; years"
 
@@ -68,7 +69,7 @@ class EnergyBalance(StochasticSystem):
         for name in ("emission", "ice_temperature"):
             check_parameter(name, getattr(self, name), sign="any")
 
-    def vector_field(self, t: Any, u: Float[Array, "n c"], args: Any = None) -> Float[Array, "n c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "n c"], args: PyTree = None) -> Float[Array, "n c"]:
         """Absorbed sunlight less emitted heat, and the exchange between neighbouring bands."""
         x, width = self._sine_of_latitude(), self.grid.spacing[0]
         faces = x[:-1] + width / 2
@@ -82,7 +83,7 @@ class EnergyBalance(StochasticSystem):
         balance = absorbed - self.emission - self.feedback * u[:, 0] + jnp.diff(flux) / width
         return jnp.asarray(balance)[:, None] / self.heat_capacity
 
-    def diffusion(self, t: Any, u: Float[Array, "n c"], args: Any = None) -> Float[Array, "n c"]:
+    def diffusion(self, t: Scalar, u: Float[Array, "n c"], args: PyTree = None) -> Float[Array, "n c"]:
         """The same noise everywhere."""
         return self.noise * np.sqrt(self.grid.size) * jnp.ones_like(u)
 

@@ -1,13 +1,13 @@
 """The Fisher-KPP equation: a population that grows, spreads, and invades at a speed of its own."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import RandomBumps
 from physics.spectral import dealias, polynomial
@@ -46,12 +46,12 @@ class FisherKPP(SemilinearSystem):
         check_parameter("diffusivity", self.diffusivity, sign="non_negative")
         check_parameter("growth", self.growth, sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """r - D k^2."""
         return self.growth - self.diffusivity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Inexact[Array, " c *spectrum"], args: PyTree = None
     ) -> Inexact[Array, " c *spectrum"]:
         """-r u^2."""
         return -self.growth * polynomial(jnp.square, u_hat, self.grid, 2)

@@ -1,13 +1,13 @@
 """The Gray-Scott equations: two chemicals, one of which eats the other, and spots that divide."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import RandomBumps
 from physics.spectral import dealias, polynomial
@@ -49,7 +49,7 @@ class GrayScott(SemilinearSystem):
         for name in ("feed", "kill", "diffusivity_u", "diffusivity_v"):
             check_parameter(name, getattr(self, name), sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-D_u k^2 - F and -D_v k^2 - F - k."""
         k2, zero = self.grid.wavenumber_squared, np.zeros((2, *[1] * self.grid.ndim))
         zero[1] = 1.0
@@ -57,7 +57,7 @@ class GrayScott(SemilinearSystem):
         return diffusion - self.feed - self.kill * zero
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Inexact[Array, " c *spectrum"], args: PyTree = None
     ) -> Inexact[Array, " c *spectrum"]:
         """-u v^2 + F and u v^2."""
         reaction = polynomial(lambda w: w[:1] * w[1:] ** 2, u_hat, self.grid, 3)

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.finite_volumes import BoundaryValues, check_boundary_values
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
@@ -55,12 +55,12 @@ class Heat(SemilinearSystem):
                 f"axes {given}: faces that meet at an edge would prescribe two temperatures there."
             )
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-kappa k^2."""
         return -self.diffusivity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Inexact[Array, " c *spectrum"], args: PyTree = None
     ) -> Inexact[Array, " c *spectrum"]:
         """Nothing, or kappa laplacian(w) - L w for the polynomial w with the boundary values."""
         if self.boundary_values is None:
@@ -86,7 +86,7 @@ class Heat(SemilinearSystem):
                 curvature = curvature + (high + low) / length
         return lift, curvature
 
-    def boundary_lift(self) -> Any:
+    def boundary_lift(self) -> float | Array | np.ndarray:
         """The polynomial with the boundary values, ``(*grid.shape, 1)``, or 0."""
         return self._lift()[0]
 

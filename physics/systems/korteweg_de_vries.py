@@ -1,12 +1,13 @@
 """The Korteweg-de Vries equation: waves that outrun their dispersion."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
+from physics.arguments import Scalar
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
 from physics.spectral import dealias, derivative, derivative_of_square
@@ -37,13 +38,13 @@ class KortewegDeVries(SemilinearSystem):
         if self.grid.ndim != 1:
             raise ValueError(f"KortewegDeVries needs a grid with 1 axis, not {self.grid.ndim}: Grid((128,), (40.0,)).")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-(ik)^3 = i k^3."""
         (k,) = self.grid.odd_wavenumbers
         return (1j * k**3)[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """-(3 u^2)_x."""
         return derivative_of_square(u_hat, self.grid, -3.0)

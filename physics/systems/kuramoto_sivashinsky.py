@@ -1,12 +1,13 @@
 """The Kuramoto-Sivashinsky equation: the simplest chaos in space and time."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
+from physics.arguments import Scalar
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
 from physics.spectral import derivative, derivative_of_square
@@ -41,13 +42,13 @@ class KuramotoSivashinsky(SemilinearSystem):
                 f"KuramotoSivashinsky needs a grid with 1 axis, not {self.grid.ndim}: Grid((64,), (22.0,))."
             )
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """k^2 - k^4."""
         (k,) = self.grid.wavenumbers
         return (k**2 - k**4)[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """-(u^2 / 2)_x."""
         return derivative_of_square(u_hat, self.grid, -0.5)

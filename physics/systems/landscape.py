@@ -1,14 +1,15 @@
 """Landscape evolution: uplift against rivers that cut in and soil that creeps downhill."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter, parameters_of_step
+from physics.arguments import Scalar, check_parameter, parameter, parameters_of_step
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.system import Reflection, Symmetries, System
@@ -53,7 +54,7 @@ class Landscape(System):
     dissipative: ClassVar[bool] = True
     boundaries: ClassVar[tuple[str, ...]] = ("periodic", "dirichlet")
     # Rivers are upwind, of first order, and one cell wide.
-    default_dataset: ClassVar[dict[str, Any]] = {"grid_error": 0.1, "certified": 4}
+    default_dataset: ClassVar[Mapping[str, object]] = {"grid_error": 0.1, "certified": 4}
     example_grid: ClassVar[Grid] = Grid((32, 32), (1.0, 1.0), ("periodic", "dirichlet"))
 
     def __check_init__(self):
@@ -66,7 +67,7 @@ class Landscape(System):
         for name in ("uplift", "erodibility", "area_exponent", "diffusivity"):
             check_parameter(name, getattr(self, name), sign="non_negative")
 
-    def vector_field(self, t: Any, u: Float[Array, "nx ny 1"], args: Any = None) -> Float[Array, "nx ny 1"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "nx ny 1"], args: PyTree = None) -> Float[Array, "nx ny 1"]:
         """Uplift, incision and creep."""
         h = u[..., 0]
         return (self.uplift - self._incision(h) - self._creep(h))[..., None]

@@ -1,14 +1,14 @@
 """Lorenz's three equations of convection: chaos without space, through ordinary diffrax solvers."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, check_point, parameter
+from physics.arguments import Scalar, check_parameter, check_point, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -41,7 +41,7 @@ class Lorenz63(System):
         for name in ("sigma", "rho", "beta"):
             check_parameter(name, getattr(self, name), sign="non_negative")
 
-    def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """The three right-hand sides."""
         x, y, z = u
         return jnp.stack([self.sigma * (y - x), x * (self.rho - z) - y, x * y - self.beta * z])

@@ -1,14 +1,15 @@
 """Lorenz's toy of the weather: waves around a latitude circle, forced, advected and damped."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -37,13 +38,13 @@ class Lorenz96(System):
     dissipative: ClassVar[bool] = True
     refinable: ClassVar[bool] = False
     # Compared over one Lyapunov time.
-    default_dataset: ClassVar[dict[str, Any]] = {"horizon": 0.6}
+    default_dataset: ClassVar[Mapping[str, object]] = {"horizon": 0.6}
 
     def __check_init__(self):
         check_ring(self)
         check_parameter("forcing", self.forcing, sign="any")
 
-    def vector_field(self, t: Any, u: Float[Array, "k c"], args: Any = None) -> Float[Array, "k c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "k c"], args: PyTree = None) -> Float[Array, "k c"]:
         """Advection, friction and forcing."""
         return ring_advection(u[:, 0], 1)[:, None] - u + self.forcing
 
@@ -67,7 +68,7 @@ def ring_advection(x: Float[Array, " sites"], direction: int) -> Float[Array, " 
     return (jnp.roll(x, -direction) - jnp.roll(x, 2 * direction)) * jnp.roll(x, direction)
 
 
-def check_ring(system: Any) -> None:
+def check_ring(system: System) -> None:
     """Raise ``ValueError`` unless the system's grid has one axis."""
     if system.grid.ndim != 1:
         raise ValueError(

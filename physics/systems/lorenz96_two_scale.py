@@ -1,14 +1,15 @@
 """Lorenz's toy of the weather with convection: slow waves, each coupled to a sector of fast ones."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.system import System
 from physics.systems.lorenz96 import check_ring, ring_advection
@@ -41,7 +42,7 @@ class Lorenz96TwoScale(System):
     dissipative: ClassVar[bool] = True
     refinable: ClassVar[bool] = False
     # Fast errors grow within hundredths of a time unit.
-    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 10.0, "stride": 0.2, "horizon": 0.05}
+    default_dataset: ClassVar[Mapping[str, object]] = {"spin_up": 10.0, "stride": 0.2, "horizon": 0.05}
 
     def __check_init__(self):
         check_ring(self)
@@ -57,7 +58,7 @@ class Lorenz96TwoScale(System):
         """``x``, ``y1``, ..., ``yJ``."""
         return ("x", *(f"y{j}" for j in range(1, self.fast_sites + 1)))
 
-    def vector_field(self, t: Any, u: Float[Array, "k c"], args: Any = None) -> Float[Array, "k c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "k c"], args: PyTree = None) -> Float[Array, "k c"]:
         """Both scales, the slow one first."""
         x, y = u[:, 0], u[:, 1:]
         c, b = self.time_ratio, self.amplitude_ratio

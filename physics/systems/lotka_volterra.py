@@ -1,14 +1,14 @@
 """Predator and prey: cycles whose averages do not depend on how wide they are."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, check_point, parameter
+from physics.arguments import Scalar, check_parameter, check_point, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -42,7 +42,7 @@ class LotkaVolterra(System):
         for name in ("growth", "predation", "conversion", "death"):
             check_parameter(name, getattr(self, name), sign="positive")
 
-    def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """The two right-hand sides."""
         prey, predator = u
         eaten = prey * predator

@@ -1,14 +1,16 @@
 """Two-dimensional incompressible flow: the Navier-Stokes equations in vorticity form, decaying or forced."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, is_zero, parameter
+from physics.arguments import Scalar, check_parameter, is_zero, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import to_spectral
@@ -46,7 +48,7 @@ class NavierStokes2D(SemilinearSystem):
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
     # Given, since a pilot ensemble in the plane takes longer than the data.
-    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 20.0, "stride": 1.0}
+    default_dataset: ClassVar[Mapping[str, object]] = {"spin_up": 20.0, "stride": 1.0}
     example_grid: ClassVar[Grid] = Grid((96, 96), (2 * np.pi, 2 * np.pi))
 
     @classmethod
@@ -66,12 +68,12 @@ class NavierStokes2D(SemilinearSystem):
                 f"use 1 to {(self.grid.shape[1] - 1) // 3}."
             )
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-nu |k|^2 - drag."""
         return (-self.viscosity * self.grid.wavenumber_squared - self.drag)[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """-(u w_x + v w_y) + curl F."""
         rate = advection(u_hat[0], self.grid)
@@ -81,7 +83,7 @@ class NavierStokes2D(SemilinearSystem):
         """The divergence-free velocity (u, v) of a vorticity field."""
         return velocity(w, self.grid)
 
-    def _force_spectrum(self, dtype: Any) -> Any:
+    def _force_spectrum(self, dtype: DTypeLike) -> Any:
         """The transform of curl F = -forcing q cos(q y), which is real.
 
         An array, though only one wave is forced: it joins the loop over all waves, which adding to one entry would

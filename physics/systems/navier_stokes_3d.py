@@ -1,13 +1,14 @@
 """Three-dimensional incompressible flow: the Navier-Stokes equations for the velocity, decaying."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import gradient, inverse_transform, laplacian, times, times_i, to_physical, to_spectral, transform
@@ -43,7 +44,7 @@ class NavierStokes3D(SemilinearSystem):
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
     # Without forcing there is nothing to settle to; twice these points change the velocity by 1% after 0.5.
-    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 0.4, "stride": 0.2, "horizon": 0.2, "certified": 4}
+    default_dataset: ClassVar[Mapping[str, object]] = {"spin_up": 0.4, "stride": 0.2, "horizon": 0.2, "certified": 4}
     example_grid: ClassVar[Grid] = Grid((32, 32, 32), (2 * np.pi, 2 * np.pi, 2 * np.pi))
 
     def __check_init__(self):
@@ -53,12 +54,12 @@ class NavierStokes3D(SemilinearSystem):
             )
         check_parameter("viscosity", self.viscosity, sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-nu |k|^2."""
         return -self.viscosity * self.grid.wavenumber_squared[None]
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """The divergence-free part of -(u . grad) u."""
         keep = self.grid.dealias_mask

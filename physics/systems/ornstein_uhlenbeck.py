@@ -1,14 +1,14 @@
 """The Ornstein-Uhlenbeck process: the one stochastic system whose every statistic is known."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, check_point, parameter
+from physics.arguments import Scalar, check_parameter, check_point, parameter
 from physics.grid import Grid
 from physics.system import StochasticSystem
 
@@ -41,11 +41,11 @@ class OrnsteinUhlenbeck(StochasticSystem):
         check_parameter("rate", self.rate, sign="positive")
         check_parameter("noise", self.noise, sign="non_negative")
 
-    def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """The pull towards the mean."""
         return -self.rate * (u - self.mean)
 
-    def diffusion(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def diffusion(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """The same noise wherever x is."""
         return self.noise * jnp.ones_like(u)
 

@@ -1,14 +1,14 @@
 """The pendulum: the simplest nonlinear oscillation, with an exact period."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, check_point, is_concrete, parameter
+from physics.arguments import Scalar, check_parameter, check_point, is_concrete, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -43,7 +43,7 @@ class Pendulum(System):
         for name in ("gravity", "damping"):
             check_parameter(name, getattr(self, name), sign="non_negative")
 
-    def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """The two right-hand sides."""
         angle, rate = u
         return jnp.stack([rate, -self.gravity / self.length * jnp.sin(angle) - self.damping * rate])

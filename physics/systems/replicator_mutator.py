@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, check_point, is_concrete, parameter
+from physics.arguments import Scalar, check_parameter, check_point, is_concrete, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -58,7 +58,7 @@ class ReplicatorMutator(System):
         """``x1``, ..., ``xn``."""
         return tuple(f"x{i}" for i in range(1, self.payoff.shape[-1] + 1))
 
-    def vector_field(self, t: Any, u: Float[Array, " n"], args: Any = None) -> Float[Array, " n"]:
+    def vector_field(self, t: Scalar, u: Float[Array, " n"], args: PyTree = None) -> Float[Array, " n"]:
         """Births, spread over the types by mutation, less what keeps the total at 1."""
         births = u * (jnp.asarray(self.payoff, u.dtype) @ u)
         total = jnp.sum(births)

@@ -1,6 +1,7 @@
 """Robertson's chemical kinetics: the standard stiff problem."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import diffrax
 import equinox as eqx
@@ -8,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, check_point, parameter
+from physics.arguments import Scalar, check_parameter, check_point, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -44,14 +45,14 @@ class Robertson(System):
     channels: ClassVar[tuple[str, ...]] = ("a", "b", "c")
     dissipative: ClassVar[bool] = True
     units: ClassVar[str] = "shares of the substance; s"
-    default_dataset: ClassVar[dict[str, Any]] = {"dtype": "float64", "spin_up": 5.0, "step_error": 1e-6}
+    default_dataset: ClassVar[Mapping[str, object]] = {"dtype": "float64", "spin_up": 5.0, "step_error": 1e-6}
 
     def __check_init__(self):
         check_point(self)
         for name in ("slow", "fast", "back"):
             check_parameter(name, getattr(self, name), sign="non_negative")
 
-    def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """The three right-hand sides."""
         a, b, c = u
         forth, back, fast = self.slow * a, self.back * b * c, self.fast * b**2

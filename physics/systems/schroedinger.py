@@ -1,13 +1,13 @@
 """The nonlinear Schroedinger equation: wave packets that hold themselves together, or push themselves apart."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import BandLimitedField
 from physics.spectral import dealias, derivative, laplacian, polynomial
@@ -43,14 +43,14 @@ class NonlinearSchroedinger(SemilinearSystem):
         check_axes("NonlinearSchroedinger", self.grid.ndim)
         check_parameter("nonlinearity", self.nonlinearity, sign="any")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """-i k^2 / 2 on psi: the rotation [[0, k^2 / 2], [-k^2 / 2, 0]] of its real and imaginary part."""
         symbol = np.zeros((2, 2, *self.grid.spectral_shape))
         symbol[0, 1], symbol[1, 0] = 0.5 * self.grid.wavenumber_squared, -0.5 * self.grid.wavenumber_squared
         return symbol
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Inexact[Array, " c *spectrum"], args: PyTree = None
     ) -> Inexact[Array, " c *spectrum"]:
         """i g |psi|^2 psi."""
 

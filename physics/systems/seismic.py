@@ -1,14 +1,14 @@
 """Waves through a medium whose speed varies from place to place: refraction, reflection, travel times."""
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, is_concrete, parameters_of_step
+from physics.arguments import Scalar, check_axes, is_concrete, parameters_of_step
 from physics.grid import Grid
 from physics.random_fields import RandomBumps
 from physics.spectral import gradient, inverse_transform, resample, times_i, to_physical, to_spectral, transform
@@ -57,7 +57,7 @@ class SeismicWave(System):
         if is_concrete(self.speed) and not (np.all(np.isfinite(self.speed)) and np.min(self.speed) > 0):
             raise ValueError("speed must be finite and positive at every point: nothing travels at 0 or below.")
 
-    def vector_field(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, "*shape c"], args: PyTree = None) -> Float[Array, "*shape c"]:
         """(v, div(c^2 grad u))."""
         spectrum = to_spectral(u[..., :1], self.grid)
         waves = [jnp.asarray(k, u.dtype) for k in self.grid.odd_wavenumbers]

@@ -1,13 +1,14 @@
 """Rotating shallow water: vortices in balance with the height of the surface, and the waves that restore it."""
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, is_zero, parameter
+from physics.arguments import Scalar, check_parameter, is_zero, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import derivative, inverse_transform_pair, laplacian, times, times_i, transform
@@ -44,7 +45,7 @@ class ShallowWater(SemilinearSystem):
     chaotic: ClassVar[bool] = True
     dissipative: ClassVar[bool] = True
     # Without forcing there is nothing to settle to.
-    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 1.0, "stride": 0.5}
+    default_dataset: ClassVar[Mapping[str, object]] = {"spin_up": 1.0, "stride": 0.5}
     example_grid: ClassVar[Grid] = Grid((96, 96), (2 * np.pi, 2 * np.pi))
 
     def __check_init__(self):
@@ -55,7 +56,7 @@ class ShallowWater(SemilinearSystem):
         for name in ("gravity", "viscosity"):
             check_parameter(name, getattr(self, name), sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """Rotation, pressure, divergence and viscosity: a matrix between the channels for every wave."""
         kx, ky = (np.broadcast_to(k, self.grid.spectral_shape) for k in self.grid.odd_wavenumbers)
         rotation, pressure, divergence = (np.zeros((3, 3, *self.grid.spectral_shape), complex) for _ in range(3))
@@ -67,7 +68,7 @@ class ShallowWater(SemilinearSystem):
         return coupling + self.viscosity * damping
 
     def nonlinear(
-        self, t: Any, u_hat: Complex[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Complex[Array, " c *spectrum"], args: PyTree = None
     ) -> Complex[Array, " c *spectrum"]:
         """(zeta v - b_x, -zeta u - b_y, -div(eta u)) with zeta = v_x - u_y and b = (u^2 + v^2) / 2: nine transforms."""
         mask = self.grid.dealias_mask

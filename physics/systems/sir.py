@@ -1,14 +1,14 @@
 """An epidemic: susceptible, infected, recovered."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from physics.arguments import check_parameter, check_point, parameter
+from physics.arguments import Scalar, check_parameter, check_point, parameter
 from physics.grid import Grid
 from physics.system import System
 
@@ -41,7 +41,7 @@ class SIR(System):
         check_parameter("contact", self.contact, sign="positive")
         check_parameter("recovery", self.recovery, sign="non_negative")
 
-    def vector_field(self, t: Any, u: Float[Array, " c"], args: Any = None) -> Float[Array, " c"]:
+    def vector_field(self, t: Scalar, u: Float[Array, " c"], args: PyTree = None) -> Float[Array, " c"]:
         """The three right-hand sides."""
         susceptible, infected, _ = u
         falling_ill, recovering = self.contact * susceptible * infected, self.recovery * infected

@@ -1,14 +1,15 @@
 """Two-dimensional turbulence stirred by noise: the Navier-Stokes equations with a random force, white in time."""
 
 import dataclasses
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
-from physics.arguments import check_parameter, parameter
+from physics.arguments import Scalar, check_parameter, parameter
 from physics.grid import Grid
 from physics.spectral import resample, to_physical, to_spectral
 from physics.system import StochasticSystem, System
@@ -40,7 +41,7 @@ class StochasticNavierStokes2D(NavierStokes2D, StochasticSystem):
     coarser: Grid | None = eqx.field(static=True, default=None)
     name: ClassVar[str] = "stochastic_navier_stokes_2d"
 
-    default_dataset: ClassVar[dict[str, Any]] = {"spin_up": 5.0, "stride": 0.5}
+    default_dataset: ClassVar[Mapping[str, object]] = {"spin_up": 5.0, "stride": 0.5}
 
     @classmethod
     def example(cls) -> System:
@@ -55,7 +56,7 @@ class StochasticNavierStokes2D(NavierStokes2D, StochasticSystem):
                 f"noise_mode {self.noise_mode} is not resolved by {self.grid.shape} points: use 1 to {most}."
             )
 
-    def diffusion(self, t: Any, u: Float[Array, "*shape c"], args: Any = None) -> Float[Array, "*shape c"]:
+    def diffusion(self, t: Scalar, u: Float[Array, "*shape c"], args: PyTree = None) -> Float[Array, "*shape c"]:
         """The root of the energy that is given per unit of time."""
         return jnp.sqrt(jnp.asarray(self.injection, u.dtype)) * jnp.ones_like(u)
 

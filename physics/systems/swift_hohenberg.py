@@ -1,13 +1,13 @@
 """The Swift-Hohenberg equation: rolls and hexagons of one length, the model of pattern formation."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import dealias, laplacian, polynomial
@@ -44,12 +44,12 @@ class SwiftHohenberg(SemilinearSystem):
         check_parameter("control", self.control, sign="any")
         check_parameter("quadratic", self.quadratic, sign="any")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """r - (1 - k^2)^2."""
         return self.control - (1.0 - self.grid.wavenumber_squared[None]) ** 2
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Inexact[Array, " c *spectrum"], args: PyTree = None
     ) -> Inexact[Array, " c *spectrum"]:
         """g u^2 - u^3."""
         return polynomial(lambda u: self.quadratic * u**2 - u**3, u_hat, self.grid, 3)

@@ -1,13 +1,13 @@
 """The wave equation in first-order form: displacement and velocity that pass one energy to and fro."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
-from physics.arguments import check_axes, check_parameter, parameter
+from physics.arguments import Scalar, check_axes, check_parameter, parameter
 from physics.grid import Grid
 from physics.random_fields import RandomBumps
 from physics.spectral import laplacian
@@ -40,14 +40,14 @@ class Wave(SemilinearSystem):
         check_axes("Wave", self.grid.ndim)
         check_parameter("speed", self.speed, sign="non_negative")
 
-    def linear_symbol(self) -> Any:
+    def linear_symbol(self) -> Array | np.ndarray:
         """[[0, 1], [-c^2 k^2, 0]]."""
         motion, restoring = np.zeros((2, 2, 2, *self.grid.spectral_shape))
         motion[0, 1], restoring[1, 0] = 1.0, -self.grid.wavenumber_squared
         return motion + self.speed**2 * restoring
 
     def nonlinear(
-        self, t: Any, u_hat: Inexact[Array, " c *spectrum"], args: Any = None
+        self, t: Scalar, u_hat: Inexact[Array, " c *spectrum"], args: PyTree = None
     ) -> Inexact[Array, " c *spectrum"]:
         """Nothing."""
         return jnp.zeros_like(u_hat)

@@ -21,7 +21,7 @@ from physics import (
     SemilinearTerm,
     advance,
 )
-from physics.integrators.exponential import carried
+from physics.integrators.exponential import compensated_sum
 
 _SOLVERS = (ETDRK1, ETDRK2, ETDRK3, ETDRK4, ETD53, ERK43, IFRK4)
 
@@ -43,7 +43,7 @@ def test_a_compiled_sum_and_its_rest_are_the_exact_sum():
     parts = random.normal(size=2000).astype(np.float32)
     u_hat = parts.view(np.complex64)
     change = (parts * random.uniform(-0.01, 0.01, 2000)).astype(np.float32).view(np.complex64)
-    new, rest = jax.jit(carried)(u_hat, change, jnp.zeros_like(u_hat))
+    new, rest = jax.jit(compensated_sum)(u_hat, change, jnp.zeros_like(u_hat))
     assert np.array_equal(new, u_hat + change) and np.abs(rest).max() > 0
     exact = u_hat.astype(complex) + change
     assert np.abs(np.asarray(new, complex) + np.asarray(rest) - exact).max() < 1e-14
