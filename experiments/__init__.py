@@ -18,6 +18,8 @@ WRITTEN_IN = {
 __all__ = sorted(WRITTEN_IN)
 
 # The same names for type checkers and editors; tests/test_packaging.py compares the two.
+
+# The same names for type checkers and editors; tests/test_packaging.py compares the two.
 if TYPE_CHECKING:
     from experiments.config import ExperimentConfig as ExperimentConfig
     from experiments.export import Fields as Fields

@@ -216,7 +216,9 @@ def _write_zarr(fields: Fields, path: Path) -> None:
 
     path.mkdir()
     beside = " ".join(name for name in fields.coordinates if name not in fields.dims)
-    arrays = [(name, np.asarray(v), (fields.coordinate_dimension(name),)) for name, v in fields.coordinates.items()]
+    arrays: list[tuple[str, np.ndarray, tuple[str, ...]]] = [
+        (name, np.asarray(v), (fields.coordinate_dimension(name),)) for name, v in fields.coordinates.items()
+    ]
     arrays += [(name, values, fields.dims[:-1]) for name, values in fields.variables()]
     metadata: dict[str, Any] = {
         ".zgroup": {"zarr_format": 2},

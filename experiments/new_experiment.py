@@ -112,7 +112,7 @@ class _Facts:
         spec = default_dataset(example)[1]
         stochastic = isinstance(example, StochasticSystem)
         # Certified on a few trajectories; the worst of many needs half the step where noise drives them.
-        dt = _rounded(spec.dt / (2 if stochastic else 1))
+        dt = _rounded((spec.dt or example.recommended_dt) / (2 if stochastic else 1))
         # A chaotic system forgets its initial field; another one is looked at while it moves.
         spin_up = spec.spin_up if spec.spin_up is not None else 400 * dt
         kind = type(example)

@@ -29,6 +29,11 @@ from rich.text import Text
 
 Update = Callable[[int, int, "str | Mapping[str, Any]"], None]
 
+
+def _say_nothing(done: int, total: int, what: str | Mapping[str, Any] = "") -> None:
+    pass
+
+
 _SHOWN = (
     ("generator_loss", "G"),
     ("discriminator_loss", "D"),
@@ -137,7 +142,7 @@ class Progress:
     def task(self, label: str) -> Update:
         """Start a task; call the result with ``(done, total, what)`` as often as you like."""
         if self._silent:
-            return lambda done, total, what="": None
+            return _say_nothing
         return self._bar(label) if self._bars else self._plain(label)
 
     def data(self, label: str = "data") -> Update:

@@ -59,21 +59,23 @@ WRITTEN_IN = {
 __all__ = sorted(WRITTEN_IN)
 
 # The same names for type checkers and editors; tests/test_packaging.py compares the two.
+
+# The same names for type checkers and editors; tests/test_packaging.py compares the two.
 if TYPE_CHECKING:
     from gan.adversarial import adversarial_game as adversarial_game
-    from gan.augmentation import Reflection as Reflection
-    from gan.augmentation import Symmetries as Symmetries
+    from gan.augmentation import ArrayReflection as ArrayReflection
+    from gan.augmentation import ArraySymmetries as ArraySymmetries
     from gan.baselines.table import fit_baselines as fit_baselines
-    from gan.config import CarryConfig as CarryConfig
     from gan.config import GameConfig as GameConfig
     from gan.config import NetworkConfig as NetworkConfig
     from gan.config import OptimizerConfig as OptimizerConfig
     from gan.config import Recipe as Recipe
+    from gan.config import SolverLayerConfig as SolverLayerConfig
     from gan.config import TrainingConfig as TrainingConfig
     from gan.game import Batch as Batch
-    from gan.game import Draw as Draw
+    from gan.game import DiscriminatorLoss as DiscriminatorLoss
     from gan.game import Game as Game
-    from gan.game import Judgement as Judgement
+    from gan.game import GeneratedBatch as GeneratedBatch
     from gan.game import Player as Player
     from gan.game import Players as Players
     from gan.guard import guarded as guarded

@@ -77,8 +77,8 @@ def has_symmetries(symmetries: Any) -> bool:
 
 
 def transform_batch(
-    samples: Float[Array, "batch *shape"], keys: Array, symmetries: Any, ndim: int
-) -> Float[Array, "batch *shape"]:
+    samples: Float[Array, " batch *shape"], keys: Array, symmetries: Any, ndim: int
+) -> Float[Array, " batch *shape"]:
     """Move every sample by its own random symmetry, one key each."""
     if not has_symmetries(symmetries):
         return samples

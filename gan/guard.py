@@ -27,7 +27,7 @@ SolverLayer = Callable[[Any, Any, Any], tuple[Any, Any]]
 PerSample = Callable[[Any, Any], Any]
 
 
-def _lanes(mask: Bool[Array, " batch"], ndim: int) -> Bool[Array, "batch *ones"]:
+def _lanes(mask: Bool[Array, " batch"], ndim: int) -> Bool[Array, " batch *ones"]:
     return mask.reshape(mask.shape + (1,) * (ndim - 1))
 
 
@@ -76,8 +76,8 @@ def guarded(solver_layer: SolverLayer, normalizer: Normalizer, limit: float) -> 
     run.defvjp(forward, backward)
 
     def advanced(
-        samples: Float[Array, "batch *shape"], condition: Any, tau: Any
-    ) -> tuple[Float[Array, "batch *shape"], Bool[Array, " batch"]]:
+        samples: Float[Array, " batch *shape"], condition: Any, tau: Any
+    ) -> tuple[Float[Array, " batch *shape"], Bool[Array, " batch"]]:
         return run(samples, condition, jnp.asarray(tau, samples.dtype))
 
     return advanced

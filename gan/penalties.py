@@ -8,12 +8,18 @@ the batch (devices average it). Samples that the solver could not advance arrive
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Schedule = Callable[[Float[Array, ""]], Any]
+
+@runtime_checkable
+class Schedule(Protocol):
+    """Progress of the training in [0, 1] -> factor of a weight."""
+
+    def __call__(self, progress: Array, /) -> Any:
+        """Return the factor."""
 
 
 class Penalty(NamedTuple):
@@ -52,7 +58,7 @@ class LinearRamp(NamedTuple):
 
 
 def transport_cost(
-    samples: Float[Array, "batch *shape"], latent: Float[Array, "batch *shape"], weight: Float[Array, " batch"]
+    samples: Float[Array, " batch *shape"], latent: Float[Array, " batch *shape"], weight: Float[Array, " batch"]
 ) -> Float[Array, ""]:
     """Return E w |G(z) - z|^2 per number, of normalised samples and latents of their shape.
 
@@ -65,7 +71,7 @@ def transport_cost(
 
 def fair_ensemble_score(
     draws: Float[Array, "draws batch *shape"],
-    truth: Float[Array, "batch *shape"],
+    truth: Float[Array, " batch *shape"],
     weight: Float[Array, "draws batch"],
 ) -> Float[Array, ""]:
     """Return the fair continuous ranked probability score of m draws per condition, averaged over points.

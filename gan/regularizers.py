@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 
 from gan.normalizer import Normalizer
 
-Critic = Callable[[Float[Array, "batch *shape"]], Float[Array, " batch"]]
+Critic = Callable[[Float[Array, " batch *shape"]], Float[Array, " batch"]]
 
 
 SCALE_SAMPLES = 1024
@@ -65,8 +65,8 @@ def neighbour_scale(fields: np.ndarray, normalizer: Normalizer) -> float:
 
 
 def logits_and_gradient(
-    critic: Critic, samples: Float[Array, "batch *shape"]
-) -> tuple[Float[Array, " batch"], Float[Array, "batch *shape"]]:
+    critic: Critic, samples: Float[Array, " batch *shape"]
+) -> tuple[Float[Array, " batch"], Float[Array, " batch *shape"]]:
     """Return D(x) and grad_x D(x) of every sample with one forward and one backward pass.
 
     Exact as long as the critic treats samples one by one (no batch statistics).
@@ -76,27 +76,27 @@ def logits_and_gradient(
     return logits, gradient
 
 
-def squared_norm(gradient: Float[Array, "batch *shape"]) -> Float[Array, " batch"]:
+def squared_norm(gradient: Float[Array, " batch *shape"]) -> Float[Array, " batch"]:
     """Return the squared Euclidean norm of each sample's gradient."""
     return jnp.sum(jnp.square(gradient), axis=tuple(range(1, gradient.ndim)))
 
 
 def zero_centred(
-    gradient: Float[Array, "batch *shape"], gamma: Any, weight: Float[Array, " batch"]
+    gradient: Float[Array, " batch *shape"], gamma: Any, weight: Float[Array, " batch"]
 ) -> Float[Array, ""]:
     """Return gamma/2 E w |grad|^2: R1 for gradients at data, R2 for gradients at samples."""
     return 0.5 * gamma * jnp.mean(weight * squared_norm(gradient))
 
 
 def between(
-    real: Float[Array, "batch *shape"], fake: Float[Array, "batch *shape"], share: Float[Array, " batch"]
-) -> Float[Array, "batch *shape"]:
+    real: Float[Array, " batch *shape"], fake: Float[Array, " batch *shape"], share: Float[Array, " batch"]
+) -> Float[Array, " batch *shape"]:
     """Return the points ``share * real + (1 - share) * fake`` at which WGAN-GP looks."""
     share = share.reshape(share.shape + (1,) * (real.ndim - 1))
     return share * real + (1.0 - share) * fake
 
 
-def one_centred(gradient: Float[Array, "batch *shape"], weight: Float[Array, " batch"]) -> Float[Array, ""]:
+def one_centred(gradient: Float[Array, " batch *shape"], weight: Float[Array, " batch"]) -> Float[Array, ""]:
     """Return E w (|grad| - 1)^2. The norm is smoothed at zero, where its own gradient would not be finite."""
     norm = jnp.sqrt(squared_norm(gradient) + 1e-12)
     return jnp.mean(weight * (norm - 1.0) ** 2)

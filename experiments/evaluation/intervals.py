@@ -11,7 +11,7 @@ from experiments.evaluation.results import Interval
 CENTRAL = (0.025, 0.975)
 
 
-def central(drawn: Float[np.ndarray, "draws *rest"]) -> Float[np.ndarray, "2 *rest"]:
+def central(drawn: Float[np.ndarray, " draws *rest"]) -> Float[np.ndarray, " 2 *rest"]:
     """The ends between which one more draw falls with a probability of 95%, whatever its distribution.
 
     One more of B exchangeable draws lies below the r-th smallest with probability r / (B + 1) (Weibull's plotting

@@ -368,8 +368,9 @@ def path(
     """
     moments = [stored]
     if equation.later is None:
-        advanced = equation.refine is not None and layer_time > 0
-        return [*moments, equation.refine(stored, layer_time)] if advanced else moments
+        if equation.refine is not None and layer_time > 0:
+            moments.append(equation.refine(stored, layer_time))
+        return moments
     while len(moments) <= PATH_STEPS:
         moments.append(np.asarray(equation.later(moments[-1])))
     return moments

@@ -11,6 +11,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ def _npz(path: Path) -> Iterator[Variable]:
         with np.load(path, allow_pickle=False) as archive:
             return np.asarray(archive[name])
 
+    def rows_of(name: str, rows: slice) -> np.ndarray:
+        return member(name)[rows]
+
     attributes: dict[str, Any] = {}
     with zipfile.ZipFile(path) as archive:
         names = [one.removesuffix(".npy") for one in archive.namelist() if one.endswith(".npy")]
@@ -82,7 +86,7 @@ def _npz(path: Path) -> Iterator[Variable]:
             shape,
             dtype,
             attrs,
-            lambda rows, name=name: member(name)[rows],
+            partial(rows_of, name),
         )
 
 
@@ -124,7 +128,7 @@ def _netcdf3(path: Path) -> Iterator[Variable]:
             for name, one in file.variables.items()
         ]
     for name, dims, shape, dtype, attrs in found:
-        yield Variable(name, dims, shape, dtype, attrs, lambda rows, name=name: block(name, rows))
+        yield Variable(name, dims, shape, dtype, attrs, partial(block, name))
 
 
 def _netcdf3_attributes(variable: Any) -> dict[str, Any]:
@@ -156,7 +160,7 @@ def _hdf5(path: Path) -> Iterator[Variable]:
                 one.shape,
                 one.dtype,
                 attrs,
-                lambda rows, name=name: block(name, rows),
+                partial(block, name),
             )
         )
 
@@ -215,7 +219,7 @@ def _zarr(path: Path) -> Iterator[Variable]:
             shape,
             np.dtype(kind),
             attrs,
-            lambda rows, place=place, driver=driver: block(place, driver, rows),
+            partial(block, place, driver),
         )
 
 
@@ -243,7 +247,7 @@ def _csv(path: Path) -> Iterator[Variable]:
             values = np.array([float(one) if one.strip().lower() not in _EMPTY else np.nan for one in column])
         except ValueError:
             values = np.array([one.strip() for one in column])
-        yield Variable(name, (dim,), values.shape, values.dtype, {}, lambda rows, values=values: values[rows])
+        yield Variable(name, (dim,), values.shape, values.dtype, {}, values.__getitem__)
 
 
 _EMPTY = ("", "nan", "na", "n/a", "null", "none")

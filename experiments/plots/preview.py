@@ -29,11 +29,11 @@ def preview(figures: Arrays, comparison: Comparison, path: Path, dpi: int = 160)
     with style():
         figure = Figure(figsize=(10.0, 5.6), layout="constrained")
         if {"evolution/solver", "evolution/generator"} <= figures.keys() and len(coordinates_of(figures)) == 1:
-            above, below = figure.subfigures(2, 1, height_ratios=(1, 1.12), hspace=0.04)
+            above, below = figure.subfigures(2, 1, height_ratios=(1, 1.12), hspace=0.04, squeeze=False)[:, 0]
             _evolution(above, figures, comparison)
             _row(below, figures, comparison)
         elif "forecast/truth" in figures and np.ndim(figures["forecast/coordinates"]) == 1:
-            above, below = figure.subfigures(2, 1, height_ratios=(1, 1), hspace=0.04)
+            above, below = figure.subfigures(2, 1, height_ratios=(1, 1), hspace=0.04, squeeze=False)[:, 0]
             _forecast(above, figures, comparison)
             _row(below, figures, comparison)
         else:

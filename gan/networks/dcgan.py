@@ -140,7 +140,7 @@ class TransposedGenerator(nnx.Module):
 
     def __call__(
         self,
-        latent: Float[Array, "batch *latent"],
+        latent: Float[Array, " batch *latent"],
         vector: Float[Array, "batch vector"] | None,
         field: Float[Array, "batch *coarse k"] | None,
         training: Training | None = None,

@@ -127,9 +127,9 @@ class Networks:
         self,
         params: Any,
         network_state: Any,
-        latent: Float[Array, "batch *latent"],
+        latent: Float[Array, " batch *latent"],
         condition: Conditions | None = None,
-    ) -> Float[Array, "batch *shape"]:
+    ) -> Float[Array, " batch *shape"]:
         """Return the generator's output in physical units, before any solver."""
         return self.generate_with_state(params, network_state, latent, condition, None)[0]
 
@@ -137,10 +137,10 @@ class Networks:
         self,
         params: Any,
         network_state: Any,
-        latent: Float[Array, "batch *latent"],
+        latent: Float[Array, " batch *latent"],
         condition: Conditions | None,
         training: Training | None,
-    ) -> tuple[Float[Array, "batch *shape"], Any]:
+    ) -> tuple[Float[Array, " batch *shape"], Any]:
         """Return the generator's output and the state of the next step."""
         if self.spec.trajectory and len(self.latent) > 1:
             latent = fold_time(latent)
@@ -151,7 +151,7 @@ class Networks:
             x = unfold_time(x, self.spec.times)
         return self._physical(x), network_state
 
-    def _physical(self, x: Float[Array, "batch *made"]) -> Float[Array, "batch *shape"]:
+    def _physical(self, x: Float[Array, " batch *made"]) -> Float[Array, " batch *shape"]:
         ndim = len(self.spec.grid)
         if self.constraint != "none":
             # The constraint is blind to the mean, so nothing holds it: it could drift until the bound saturates
@@ -171,7 +171,7 @@ class Networks:
         self,
         params: Any,
         network_state: Any,
-        samples: Float[Array, "batch *shape"],
+        samples: Float[Array, " batch *shape"],
         condition: Conditions | None = None,
     ) -> Float[Array, " batch"]:
         """Return the discriminator's logits of **normalised** samples."""
@@ -181,7 +181,7 @@ class Networks:
         self,
         params: Any,
         network_state: Any,
-        samples: Float[Array, "batch *shape"],
+        samples: Float[Array, " batch *shape"],
         condition: Conditions | None,
         training: Training | None,
     ) -> tuple[Float[Array, " batch"], Any]:
@@ -201,8 +201,8 @@ def _pass(
         return output, network_state
     following = dict(network_state)
     if "variables" in network_state:
-        _, _, state = nnx.split(module, nnx.Param, ...)
-        following["variables"] = jax.lax.stop_gradient(nnx.to_pure_dict(state))
+        _, _, *others = nnx.split(module, nnx.Param, ...)
+        following["variables"] = jax.lax.stop_gradient(nnx.to_pure_dict(others[0]))
     if "spectral" in network_state:
         following["spectral"] = spectral.advanced(params, network_state["spectral"])
     return output, following
@@ -248,7 +248,8 @@ def _check_conditions(spec: SampleSpec) -> None:
 
 
 def _split(module: nnx.Module, normalized: bool, rng: np.random.Generator) -> tuple[Any, Player]:
-    graph, trained, state = nnx.split(module, nnx.Param, ...)
+    split: tuple[Any, ...] = nnx.split(module, nnx.Param, ...)
+    graph, trained, state = split
     params, network_state = nnx.to_pure_dict(trained), {}
     if state:
         network_state["variables"] = nnx.to_pure_dict(state)

@@ -239,9 +239,9 @@ class Checkpoints:
                 damaged[step] = error
         if damaged and found is None:
             raise damaged[max(damaged)]
-        for step, error in damaged.items():
+        for step, reason in damaged.items():
             shutil.rmtree(self._folder / str(step))
-            note(f"{error} It is removed.")
+            note(f"{reason} It is removed.")
         return found
 
     def wait(self) -> None:

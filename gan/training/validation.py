@@ -25,7 +25,7 @@ POOLED = 2**17
 """Values of one quantity that are compared at most: more cost time and lower a floor that is small already."""
 
 
-def sliced_wasserstein(first: Float[np.ndarray, "n *shape"], second: Float[np.ndarray, "..."], seed: int = 0) -> float:
+def sliced_wasserstein(first: Float[np.ndarray, " n *shape"], second: Float[np.ndarray, "..."], seed: int = 0) -> float:
     """Return the sliced Wasserstein-1 distance of two sets of equal size, in the unit of the fields.
 
     Mean over `DIRECTIONS` random unit directions of the Wasserstein-1 distance of the projections (Bonneel et al.

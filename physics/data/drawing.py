@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Integer, Key
 
 from physics.arguments import Scalar
 from physics.data.certificate import WINDOW
@@ -80,7 +80,7 @@ class Drawing:
 
         return jax.lax.fori_loop(0, self.plan.ages, one_window, u0)
 
-    def keys(self, split: Scalar, indices: Int[Array, "..."]) -> Key[Array, "..."]:
+    def keys(self, split: Scalar, indices: Integer[Array, "..."]) -> Key[Array, "..."]:
         """One key per trajectory, whatever chunk or device it is made in."""
         base = jax.random.fold_in(jax.random.key(self.spec.seed), split)
         return jax.vmap(lambda index: jax.random.fold_in(base, index))(indices)

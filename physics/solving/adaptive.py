@@ -28,7 +28,7 @@ def adaptive_steps(
     system: System,
     u0: Array,
     instants: np.ndarray,
-    dt: Scalar,
+    dt: Scalar | None,
     solver: diffrax.AbstractSolver | None,
     adjoint: diffrax.AbstractAdjoint | str | int | None,
     controller: diffrax.AbstractStepSizeController,
@@ -110,7 +110,7 @@ def typical_steps(
     u0: Array,
     t0: float,
     end: float,
-    dt: Scalar,
+    dt: Scalar | None,
     solver: diffrax.AbstractSolver | None,
     controller: diffrax.AbstractStepSizeController,
 ) -> Array:

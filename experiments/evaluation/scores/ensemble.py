@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 
 
 def crps(
-    ensemble: Float[Array | np.ndarray, "members *event"],
+    ensemble: Float[Array | np.ndarray, " members *event"],
     truth: Float[Array | np.ndarray, "*event"],
     *,
     fair: bool = True,
@@ -72,7 +72,7 @@ def energy_score(
 
 
 def spread_skill_ratio(
-    ensemble: Float[Array | np.ndarray, "members *event"], truth: Float[Array | np.ndarray, "*event"]
+    ensemble: Float[Array | np.ndarray, " members *event"], truth: Float[Array | np.ndarray, "*event"]
 ) -> Float[Array, ""]:
     """Spread over skill, 1 for a reliable ensemble of any size; below 1 it is too sure of itself. Non-dimensional.
 
@@ -94,10 +94,10 @@ def spread_skill_ratio(
 
 
 def rank_histogram(
-    ensemble: Float[Array | np.ndarray, "members *event"],
+    ensemble: Float[Array | np.ndarray, " members *event"],
     truth: Float[Array | np.ndarray, "*event"],
     key: Key[Array, ""],
-) -> Int[Array, "ranks"]:
+) -> Int[Array, " ranks"]:
     """How often the truth has each rank among the members, ``(members + 1,)`` counts; flat for a reliable ensemble.
 
     Hamill 2001, Mon. Weather Rev. 129, 550. Ties are broken at random.
@@ -114,7 +114,7 @@ def rank_histogram(
 
 
 def rank_flatness(
-    counts: Float[Array | np.ndarray, "ranks"] | Int[Array | np.ndarray, "ranks"],
+    counts: Float[Array | np.ndarray, " ranks"] | Int[Array | np.ndarray, " ranks"],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Pearson's chi-square of a rank histogram per degree of freedom, and its p-value under flatness.
 
@@ -129,7 +129,7 @@ def rank_flatness(
 
 
 def coverage(
-    ensemble: Float[Array | np.ndarray, "members *event"],
+    ensemble: Float[Array | np.ndarray, " members *event"],
     truth: Float[Array | np.ndarray, "*event"],
     level: float = 0.9,
 ) -> Float[Array, ""]:

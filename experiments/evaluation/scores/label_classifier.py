@@ -25,7 +25,7 @@ class Classifier(NamedTuple):
     mean: float
     std: float
 
-    def probabilities(self, samples: Float[np.ndarray, "n *shape"], chunk: int = 8192) -> Float[np.ndarray, "n k"]:
+    def probabilities(self, samples: Float[np.ndarray, " n *shape"], chunk: int = 8192) -> Float[np.ndarray, "n k"]:
         """Return the probability of every class, in chunks of one shape."""
         flat = (np.asarray(samples, np.float32).reshape(len(samples), -1) - self.mean) / self.std
         parts = []
@@ -47,7 +47,7 @@ def _softmax(layers: Layers, x: Array) -> Array:
 
 
 def train_classifier(
-    samples: Float[np.ndarray, "n *shape"],
+    samples: Float[np.ndarray, " n *shape"],
     labels: Int[np.ndarray, " n"],
     *,
     width: int = 128,
