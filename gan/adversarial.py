@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from gan import regularizers
 from gan.adaptive_augmentation import adapted, augmentation
-from gan.augmentation import transform_batch
+from gan.augmentation import SymmetriesLike, transform_batch
 from gan.config import GameConfig, SolverLayerConfig
 from gan.conflict import RULES, balanced
 from gan.game import Batch, DiscriminatorLoss, Game, GeneratedBatch
@@ -53,11 +53,15 @@ class Sampled(NamedTuple):
     samples: Array
     valid: Array
     latent: Array
-    state: Any
+    state: PyTree
 
 
 def sampler(
-    networks: Networks, solver_layer: SolverLayer | None, config: SolverLayerConfig, symmetries: Any, symmetrize: bool
+    networks: Networks,
+    solver_layer: SolverLayer | None,
+    config: SolverLayerConfig,
+    symmetries: SymmetriesLike | None,
+    symmetrize: bool,
 ) -> Callable[..., Sampled]:
     """Return the whole generator: (params, state, one key per sample, condition, tau, training) -> Sampled.
 
@@ -71,8 +75,8 @@ def sampler(
     ndim = len(networks.spec.grid)
 
     def sample(
-        params: Any,
-        network_state: Any,
+        params: PyTree,
+        network_state: PyTree,
         keys: Array,
         condition: dict[str, Any],
         tau: Any,
@@ -99,7 +103,7 @@ def adversarial_game(
     solver_layer_config: SolverLayerConfig,
     *,
     solver_layer: SolverLayer | None = None,
-    symmetries: Any = None,
+    symmetries: SymmetriesLike | None = None,
     penalties: Mapping[str, Penalty] | None = None,
     gamma_scale: float | None = None,
     axis_name: str | None = None,
@@ -157,7 +161,7 @@ def adversarial_game(
     def fall(progress: Float[Array, ""]) -> Float[Array, ""]:
         return game.penalty_final ** jnp.clip(progress / game.penalty_until, 0.0, 1.0)
 
-    def draw(params: Any, network_state: Any, batch: Batch, key: Array) -> tuple[GeneratedBatch, Any]:
+    def draw(params: PyTree, network_state: PyTree, batch: Batch, key: Array) -> tuple[GeneratedBatch, Any]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch.place)
         pairs = jax.vmap(lambda k: jax.random.split(k, draws + 1))(keys)
         real = transform_batch(batch.real, pairs[:, 0], symmetries, len(spec.grid))
@@ -176,7 +180,7 @@ def adversarial_game(
         keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, i), side))(place)
         return Training(keys, axis_name)
 
-    def shown(network_state: Any, seen: GeneratedBatch, key: Array) -> tuple[Array, Array]:
+    def shown(network_state: PyTree, seen: GeneratedBatch, key: Array) -> tuple[Array, Array]:
         """Data and samples as the discriminator sees them: normalised, and augmented where that is asked for."""
         real, fake = normalize(seen.real), normalize(seen.samples[0])
         if augment is None:
@@ -184,7 +188,9 @@ def adversarial_game(
         keys = [training_pass(key, seen.place, side).keys for side in (AUGMENTED_REAL, AUGMENTED_FAKE)]
         return augment(real, keys[0], network_state["augment"]), augment(fake, keys[1], network_state["augment"])
 
-    def discriminator_loss(params: Any, network_state: Any, seen: GeneratedBatch, key: Array) -> DiscriminatorLoss:
+    def discriminator_loss(
+        params: PyTree, network_state: PyTree, seen: GeneratedBatch, key: Array
+    ) -> DiscriminatorLoss:
         real, fake = shown(network_state, seen, key)
         weight = seen.valid[0].astype(fake.dtype)
         count = real.shape[0]
@@ -230,7 +236,7 @@ def adversarial_game(
             after = {**after, "augment": adapted(network_state["augment"], metrics["accuracy"], count, game, axis_name)}
         return DiscriminatorLoss(adversarial, own, metrics, after)
 
-    def generator_loss(params: Any, network_state: Any, seen: GeneratedBatch, key: Array) -> Array:
+    def generator_loss(params: PyTree, network_state: PyTree, seen: GeneratedBatch, key: Array) -> Array:
         real, fake = shown(network_state, seen, key)
         real_side, fake_side = (training_pass(key, seen.place, side) for side in (REAL, FAKE))
         fake_logits, _ = networks.classify_with_state(params, network_state, fake, seen.condition, fake_side)

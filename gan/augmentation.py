@@ -8,12 +8,38 @@ probability 1/2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+
+@runtime_checkable
+class ReflectionLike(Protocol):
+    """A mirror image along the grid axis ``axis``, with one sign per channel; any object with these attributes."""
+
+    @property
+    def axis(self) -> int:
+        """The grid axis."""
+
+    @property
+    def signs(self) -> tuple[float, ...]:
+        """The sign that each channel takes."""
+
+
+@runtime_checkable
+class SymmetriesLike(Protocol):
+    """Symmetries of the data's distribution, such as `ArraySymmetries`; any object with these attributes."""
+
+    @property
+    def shift_axes(self) -> tuple[int, ...]:
+        """Grid axes along which any shift is a symmetry."""
+
+    @property
+    def reflections(self) -> Sequence[ReflectionLike]:
+        """Mirror images that are symmetries."""
 
 
 class ArrayReflection(NamedTuple):
@@ -24,16 +50,13 @@ class ArrayReflection(NamedTuple):
 
 
 class ArraySymmetries(NamedTuple):
-    """Shifts along grid axes and reflections under which the data's law does not change.
-
-    Any object with these two attributes serves as well.
-    """
+    """Shifts along grid axes and reflections under which the data's distribution does not change."""
 
     shift_axes: tuple[int, ...] = ()
     reflections: tuple[ArrayReflection, ...] = ()
 
 
-def check(symmetries: Any, grid: tuple[int, ...], channels: int) -> None:
+def check(symmetries: SymmetriesLike, grid: tuple[int, ...], channels: int) -> None:
     """Refuse symmetries that do not fit the samples.
 
     Raises:
@@ -57,7 +80,9 @@ def reflect(field: Float[Array, "*lead c"], axis: int, signs: Iterable[float]) -
     return mirrored * jnp.asarray(tuple(signs), field.dtype)
 
 
-def transform(sample: Float[Array, "*shape c"], key: Array, symmetries: Any, ndim: int) -> Float[Array, "*shape c"]:
+def transform(
+    sample: Float[Array, "*shape c"], key: Array, symmetries: SymmetriesLike, ndim: int
+) -> Float[Array, "*shape c"]:
     """Move one sample by a random symmetry; its grid axes are the ``ndim`` before the channels."""
     first = sample.ndim - 1 - ndim
     count = len(symmetries.shift_axes) + len(symmetries.reflections)
@@ -71,13 +96,13 @@ def transform(sample: Float[Array, "*shape c"], key: Array, symmetries: Any, ndi
     return sample
 
 
-def has_symmetries(symmetries: Any) -> bool:
+def has_symmetries(symmetries: SymmetriesLike | None) -> TypeGuard[SymmetriesLike]:
     """Whether there is anything but the identity among them."""
     return symmetries is not None and bool(symmetries.shift_axes or symmetries.reflections)
 
 
 def transform_batch(
-    samples: Float[Array, " batch *shape"], keys: Array, symmetries: Any, ndim: int
+    samples: Float[Array, " batch *shape"], keys: Array, symmetries: SymmetriesLike | None, ndim: int
 ) -> Float[Array, " batch *shape"]:
     """Move every sample by its own random symmetry, one key each."""
     if not has_symmetries(symmetries):

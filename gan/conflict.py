@@ -16,23 +16,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 Gradients = Mapping[str, Any]
 TINY = 1e-20
 
 
-def summed(gradients: Gradients) -> Any:
+def summed(gradients: Gradients) -> PyTree:
     """Return the sum of the terms' gradients."""
     return jax.tree.map(lambda *parts: sum(parts), *gradients.values())
 
 
-def product(first: Any, second: Any) -> Float[Array, ""]:
+def product(first: PyTree, second: PyTree) -> Float[Array, ""]:
     """Return the inner product of two pytrees of one structure."""
     return sum((jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second))), jnp.zeros(()))
 
 
-def norm(tree: Any) -> Float[Array, ""]:
+def norm(tree: PyTree) -> Float[Array, ""]:
     """Return the Euclidean norm of a pytree; its derivative at zero is zero, for update schemes that differentiate the
     field."""
     square = product(tree, tree)
@@ -49,7 +49,7 @@ def balanced(gradients: Gradients, shares: Mapping[str, Any], reference: str = "
     """
     whole = norm(gradients[reference])
 
-    def scaled(name: str, gradient: Any) -> Any:
+    def scaled(name: str, gradient: PyTree) -> Any:
         if name not in shares:
             return gradient
         # A denominator of TINY would have a derivative beyond float32 where the term is off.
@@ -60,7 +60,7 @@ def balanced(gradients: Gradients, shares: Mapping[str, Any], reference: str = "
     return {name: scaled(name, gradient) for name, gradient in gradients.items()}
 
 
-def conflict_free(gradients: Gradients) -> Any:
+def conflict_free(gradients: Gradients) -> PyTree:
     """Return ConFIG's update direction; a term without a gradient has no say, and one term alone keeps its own."""
     terms = list(gradients.values())
     norms = jnp.stack([norm(term) for term in terms])

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from gan.baselines.fitting import Baseline, Fit
 from gan.networks.mlp import DenseChain, flatten
@@ -33,7 +33,7 @@ def _encoder(fit: Fit, outputs: int) -> tuple[Any, Any]:
     graph, params = nnx.split(DenseChain((inputs, config.width, config.width, outputs), rng), nnx.Param)
     names = sorted(fit.conditions)
 
-    def encode(params: Any, real: Array, condition: dict[str, Array]) -> Array:
+    def encode(params: PyTree, real: Array, condition: dict[str, Array]) -> Array:
         given = [fit.conditions[name].normalize(condition[name]) for name in names]
         return nnx.merge(graph, params)(flatten(real, *given))
 
@@ -45,10 +45,10 @@ def autoencoder(fit: Fit) -> Baseline:
     networks, decoder, network_state = fit.network({}, fit.recipe.training.seed)
     encode, encoder = _encoder(fit, math.prod(networks.latent))
 
-    def decode(params: Any, codes: Array, condition: dict[str, Array]) -> Array:
+    def decode(params: PyTree, codes: Array, condition: dict[str, Array]) -> Array:
         return networks.generate(params["decoder"], network_state, codes.reshape((-1, *networks.latent)), condition)
 
-    def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
+    def loss(params: PyTree, real: Array, condition: dict[str, Array], key: Array) -> Array:
         codes = encode(params["encoder"], real, condition)
         again = decode(params, codes, condition)
         # The codes' size is free without a price on it.
@@ -78,10 +78,10 @@ def variational_autoencoder(fit: Fit) -> Baseline:
     size, channels = math.prod(networks.latent), fit.problem.spec.channels
     encode, encoder = _encoder(fit, 2 * size)
 
-    def decode(params: Any, codes: Array, condition: dict[str, Array]) -> Array:
+    def decode(params: PyTree, codes: Array, condition: dict[str, Array]) -> Array:
         return networks.generate(params["decoder"], network_state, codes.reshape((-1, *networks.latent)), condition)
 
-    def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
+    def loss(params: PyTree, real: Array, condition: dict[str, Array], key: Array) -> Array:
         mean, log_std = jnp.split(encode(params["encoder"], real, condition), 2, axis=-1)
         log_std = jnp.clip(log_std, -8.0, 4.0)
         codes = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)

@@ -7,11 +7,9 @@ expectation where every number of the draws has the law of the data's, whatever 
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from gan.baselines.fitting import Baseline, Fit
 from gan.penalties import fair_ensemble_score
@@ -28,10 +26,10 @@ def ensemble_score(fit: Fit) -> Baseline:
     networks, start, network_state = fit.network({}, fit.recipe.training.seed)
     draws = fit.recipe.game.ensemble_draws
 
-    def generate(params: Any, latents: Array, condition: dict[str, Array]) -> Array:
+    def generate(params: PyTree, latents: Array, condition: dict[str, Array]) -> Array:
         return networks.generate(params, network_state, latents, condition)
 
-    def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
+    def loss(params: PyTree, real: Array, condition: dict[str, Array], key: Array) -> Array:
         latents = jax.random.normal(key, (draws * len(real), *networks.latent))
         repeated = {name: jnp.concatenate([value] * draws) for name, value in condition.items()}
         made = generate(params, latents, repeated).reshape(draws, *real.shape)

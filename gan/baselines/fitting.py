@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from gan import normalizer
 from gan.augmentation import transform_batch
@@ -75,7 +75,7 @@ class Fit:
         self.normalizer = normalizer.fit(problem.train, held=problem.held)
         self.conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
 
-    def network(self, more: Mapping[str, tuple[int, ...]], seed: int) -> tuple[Networks, Any, Any]:
+    def network(self, more: Mapping[str, tuple[int, ...]], seed: int) -> tuple[Networks, PyTree, PyTree]:
         """Build the generator's network for normalised samples, with further conditions by name.
 
         Returns:
@@ -88,7 +88,7 @@ class Fit:
         networks, players = build(self.recipe.network, spec, unchanged, normalizers, seed=seed)
         return networks, players.generator.params, players.generator.state
 
-    def minimise(self, loss: Loss, params: Any, what: str) -> tuple[Any, float]:
+    def minimise(self, loss: Loss, params: PyTree, what: str) -> tuple[PyTree, float]:
         """Minimise a loss by Adam with a cosine decay; return the averaged parameters and the seconds it took."""
         training, problem = self.recipe.training, self.problem
         transform = optax.adam(optax.cosine_decay_schedule(RATE, training.steps))

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from gan.baselines.fitting import Baseline, Fit
 
@@ -23,12 +23,12 @@ def flow_matching(fit: Fit) -> dict[str, Baseline]:
     shape = fit.problem.spec.shape
     networks, start, network_state = fit.network({"noised": shape, "time": (1,)}, fit.recipe.training.seed)
 
-    def velocity(params: Any, x: Array, time: Array, condition: dict[str, Array]) -> Array:
+    def velocity(params: PyTree, x: Array, time: Array, condition: dict[str, Array]) -> Array:
         # Time from -1 to 1, as large as the other inputs; the latent is not needed.
         given = {**condition, "noised": x, "time": 2.0 * time[:, None] - 1.0}
         return networks.generate(params, network_state, jnp.zeros((len(x), *networks.latent)), given)
 
-    def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
+    def loss(params: PyTree, real: Array, condition: dict[str, Array], key: Array) -> Array:
         noise_key, time_key = jax.random.split(key)
         noise, time = jax.random.normal(noise_key, real.shape), jax.random.uniform(time_key, (len(real),))
         t = time.reshape((-1,) + (1,) * (real.ndim - 1))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from gan.baselines.fitting import Baseline, Fit
 
@@ -20,10 +18,10 @@ def regression(fit: Fit) -> Baseline:
         raise ValueError("Regression needs a condition: leave it out for an unconditional problem.")
     networks, start, network_state = fit.network({}, fit.recipe.training.seed)
 
-    def predict(params: Any, count: int, condition: dict[str, Array]) -> Array:
+    def predict(params: PyTree, count: int, condition: dict[str, Array]) -> Array:
         return networks.generate(params, network_state, jnp.zeros((count, *networks.latent)), condition)
 
-    def loss(params: Any, real: Array, condition: dict[str, Array], key: Array) -> Array:
+    def loss(params: PyTree, real: Array, condition: dict[str, Array], key: Array) -> Array:
         return jnp.mean((predict(params, len(real), condition) - real) ** 2)
 
     params, seconds = fit.minimise(loss, start, "regression")

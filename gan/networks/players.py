@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from gan.config import NetworkConfig
 from gan.game import Player, Players
@@ -125,8 +125,8 @@ class Networks:
 
     def generate(
         self,
-        params: Any,
-        network_state: Any,
+        params: PyTree,
+        network_state: PyTree,
         latent: Float[Array, " batch *latent"],
         condition: Conditions | None = None,
     ) -> Float[Array, " batch *shape"]:
@@ -135,12 +135,12 @@ class Networks:
 
     def generate_with_state(
         self,
-        params: Any,
-        network_state: Any,
+        params: PyTree,
+        network_state: PyTree,
         latent: Float[Array, " batch *latent"],
         condition: Conditions | None,
         training: Training | None,
-    ) -> tuple[Float[Array, " batch *shape"], Any]:
+    ) -> tuple[Float[Array, " batch *shape"], PyTree]:
         """Return the generator's output and the state of the next step."""
         if self.spec.trajectory and len(self.latent) > 1:
             latent = fold_time(latent)
@@ -169,8 +169,8 @@ class Networks:
 
     def classify(
         self,
-        params: Any,
-        network_state: Any,
+        params: PyTree,
+        network_state: PyTree,
         samples: Float[Array, " batch *shape"],
         condition: Conditions | None = None,
     ) -> Float[Array, " batch"]:
@@ -179,12 +179,12 @@ class Networks:
 
     def classify_with_state(
         self,
-        params: Any,
-        network_state: Any,
+        params: PyTree,
+        network_state: PyTree,
         samples: Float[Array, " batch *shape"],
         condition: Conditions | None,
         training: Training | None,
-    ) -> tuple[Float[Array, " batch"], Any]:
+    ) -> tuple[Float[Array, " batch"], PyTree]:
         """Return the logits of normalised samples and the state of the next step."""
         x = fold_time(samples) if self.spec.trajectory else samples
         return _pass(self.discriminator_graph, params, network_state, (x, *self._inputs(condition)), training)
@@ -208,7 +208,7 @@ def _pass(
     return output, following
 
 
-def average_state(params: Any, average: Any, network_state: Any, share: Float[Array, ""]) -> Any:
+def average_state(params: PyTree, average: PyTree, network_state: PyTree, share: Float[Array, ""]) -> PyTree:
     """Return the state that belongs to averaged parameters, after one more step.
 
     Statistics of the network are averaged as its parameters are; the vectors of spectral normalisation follow the

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 KERNEL = "kernel"
 TINY = 1e-12
@@ -40,7 +40,7 @@ def matrix(kernel: Float[Array, "*taps inputs outputs"]) -> Float[Array, "rows o
     return kernel.reshape((-1, kernel.shape[-1]))
 
 
-def first_vectors(params: Any) -> Vectors:
+def first_vectors(params: PyTree) -> Vectors:
     """Return the left and right singular vectors of every kernel's largest singular value, by numpy's SVD."""
     vectors: Vectors = {}
     for name, kernel in _kernels(params).items():
@@ -53,7 +53,7 @@ def first_vectors(params: Any) -> Vectors:
     return vectors
 
 
-def without_zeros(params: Any, rng: np.random.Generator) -> Any:
+def without_zeros(params: PyTree, rng: np.random.Generator) -> PyTree:
     """Redraw kernels that are zero (the fix-up start): they have no direction that could be normalised."""
 
     def redraw(kernel: Any) -> Any:
@@ -65,7 +65,7 @@ def without_zeros(params: Any, rng: np.random.Generator) -> Any:
     return jax.tree.map(redraw, params)
 
 
-def normalized(params: Any, vectors: Vectors) -> Any:
+def normalized(params: PyTree, vectors: Vectors) -> PyTree:
     """Return the parameters with every kernel divided by ``u' W v``."""
 
     def divide(path: Any, leaf: Any) -> Any:
@@ -79,7 +79,7 @@ def normalized(params: Any, vectors: Vectors) -> Any:
     return jax.tree_util.tree_map_with_path(divide, params)
 
 
-def advanced(params: Any, vectors: Vectors) -> Vectors:
+def advanced(params: PyTree, vectors: Vectors) -> Vectors:
     """Return the vectors after one power iteration on the kernels as they are."""
     moved: Vectors = {}
     for name, kernel in _kernels(params).items():

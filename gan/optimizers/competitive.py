@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from gan.game import Batch, Game, Players
 from gan.optimizers.gradients import (
@@ -72,8 +72,8 @@ class LocalGame(NamedTuple):
         axis_name: mapped axis over which products are averaged.
     """
 
-    generator_loss: Callable[[Any, Any], Array]
-    discriminator_loss: Callable[[Any, Any], Array]
+    generator_loss: Callable[[PyTree, PyTree], Array]
+    discriminator_loss: Callable[[PyTree, PyTree], Array]
     point: Pair
     gradients: Pair
     sizes: Pair
@@ -204,7 +204,7 @@ class Competitive:
         return optax.clip_by_global_norm(self.clip).update(gradient, optax.EmptyState())[0]
 
 
-def adversarial_losses(game: Game, players: Players, part: Batch, key: Array) -> tuple[Any, Any]:
+def adversarial_losses(game: Game, players: Players, part: Batch, key: Array) -> tuple[PyTree, PyTree]:
     """Return both players' adversarial terms as functions of (x, y), with the draws of :func:`vector_field`."""
     draw_key, discriminator_key = jax.random.split(key)
     network_state = players.discriminator.state

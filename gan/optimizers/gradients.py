@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from gan.game import Batch, Game, GeneratedBatch, Player, Players, slice_batch
 
@@ -24,8 +24,8 @@ Scalars = dict[str, Array]
 class Pair(NamedTuple):
     """One pytree for each player: parameters, gradients or steps."""
 
-    generator: Any
-    discriminator: Any
+    generator: PyTree
+    discriminator: PyTree
 
 
 class GradientField(NamedTuple):
@@ -42,7 +42,7 @@ class GradientField(NamedTuple):
     metrics: Scalars
 
 
-def mean_over_devices(tree: Any, axis_name: str | None) -> Any:
+def mean_over_devices(tree: PyTree, axis_name: str | None) -> PyTree:
     """Average a pytree over the devices of a mapped axis; unchanged without one."""
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
@@ -103,7 +103,7 @@ def only_slice(batch: Batch, scheme: str) -> Batch:
 
 def pulled_back_terms(
     game: Game, players: Players, batch: Batch, key: Array, axis_name: str | None
-) -> tuple[dict[str, Any], Scalars, GeneratedBatch, Any]:
+) -> tuple[dict[str, PyTree], Scalars, GeneratedBatch, PyTree]:
     """Return the gradient of every term of the generator's loss by itself, averaged over devices.
 
     One pass of the generator and its solver serves all terms; each term costs one pull-back.
@@ -114,7 +114,7 @@ def pulled_back_terms(
     generator, discriminator = players
     draw_key, discriminator_key = jax.random.split(key)
 
-    def generate(params: Any) -> tuple[Any, tuple[GeneratedBatch, Any]]:
+    def generate(params: PyTree) -> tuple[Any, tuple[GeneratedBatch, Any]]:
         draw, network_state = game.draw(params, generator.state, batch, draw_key)
         return draw.samples, (draw, network_state)
 
@@ -133,7 +133,7 @@ def pulled_back_terms(
 
 def generator_gradient(
     game: Game, players: Players, batch: Batch, key: Array, axis_name: str | None
-) -> tuple[Any, Scalars, GeneratedBatch, Any]:
+) -> tuple[PyTree, Scalars, GeneratedBatch, PyTree]:
     """Return the gradient of the generator's whole loss, scalars to log, the draw and the new state."""
     gradients, values, draw, network_state = pulled_back_terms(game, players, batch, key, axis_name)
     total = game.combine(gradients, batch.progress)
@@ -147,10 +147,10 @@ def generator_gradient(
 
 def discriminator_gradient(
     game: Game, discriminator: Player, draw: GeneratedBatch, discriminator_key: Array, axis_name: str | None
-) -> tuple[Any, Scalars, Any]:
+) -> tuple[PyTree, Scalars, PyTree]:
     """Return the gradient of the discriminator's whole loss, scalars to log and the new state."""
 
-    def loss(params: Any) -> tuple[Array, Any]:
+    def loss(params: PyTree) -> tuple[Array, Any]:
         evaluated = game.discriminator_loss(params, discriminator.state, draw, discriminator_key)
         return evaluated.adversarial + evaluated.own, evaluated
 

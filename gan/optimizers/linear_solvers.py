@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 Map = Callable[[Any], Any]
 
@@ -26,12 +26,12 @@ Map = Callable[[Any], Any]
 class Solution(NamedTuple):
     """What a solver found: a pytree like the right-hand side, iterations made, relative residual reached."""
 
-    value: Any
+    value: PyTree
     iterations: Int[Array, ""]
     residual: Float[Array, ""]
 
 
-def repeat(body: Map, state: Any, going: Map, budget: int, unrolled: bool) -> Any:
+def repeat(body: Map, state: PyTree, going: Map, budget: int, unrolled: bool) -> PyTree:
     """Apply ``body`` while ``going(state)``, at most ``budget`` times, which ``going`` must see to in a loop."""
     if not unrolled:
         return jax.lax.while_loop(going, body, state)
@@ -42,8 +42,8 @@ def repeat(body: Map, state: Any, going: Map, budget: int, unrolled: bool) -> An
 
 
 def conjugate_gradients(
-    product: Map, transposed: Map, right: Any, guess: Any, budget: int, tolerance: float, unrolled: bool = False
-) -> tuple[Solution, Any]:
+    product: Map, transposed: Map, right: PyTree, guess: PyTree, budget: int, tolerance: float, unrolled: bool = False
+) -> tuple[Solution, PyTree]:
     """Solve ``(I + B B^T) x = right`` by conjugate gradients (Hestenes and Stiefel 1952).
 
     Args:
@@ -86,7 +86,7 @@ def conjugate_gradients(
     return Solution(x, count, _relative(squared, size)), image
 
 
-def gmres(matrix: Map, right: Any, guess: Any, budget: int, tolerance: float, unrolled: bool = False) -> Solution:
+def gmres(matrix: Map, right: PyTree, guess: PyTree, budget: int, tolerance: float, unrolled: bool = False) -> Solution:
     """Solve ``matrix(x) = right`` by GMRES without restarts (Saad and Schultz 1986, algorithm 3).
 
     ``matrix`` is a regular linear map; other arguments as in :func:`conjugate_gradients`. Memory: ``budget + 1``

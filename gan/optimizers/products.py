@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.extend import core
+from jaxtyping import PyTree
 
 from gan.optimizers.gradients import mean_over_devices
 
@@ -28,12 +29,14 @@ class Products(NamedTuple):
         convolves: whether a convolution is among what is repeated.
     """
 
-    forward: Callable[[Any], Any]
-    transposed: Callable[[Any], Any]
+    forward: Callable[[PyTree], PyTree]
+    transposed: Callable[[PyTree], PyTree]
     convolves: bool
 
 
-def products(gradient: Callable[[Any], Any], point: Any, axis_name: str | None, half: bool = False) -> Products:
+def products(
+    gradient: Callable[[PyTree], PyTree], point: PyTree, axis_name: str | None, half: bool = False
+) -> Products:
     """Linearise a gradient at a point.
 
     Args:
@@ -70,7 +73,7 @@ def inner_jaxprs(equation: Any) -> list[Any]:
     return [getattr(leaf, "jaxpr", leaf) for leaf in leaves if isinstance(leaf, core.Jaxpr | core.ClosedJaxpr)]
 
 
-def in_bfloat16(function: Callable[[Any], Any], example: Any) -> Callable[[Any], Any]:
+def in_bfloat16(function: Callable[[PyTree], PyTree], example: PyTree) -> Callable[[PyTree], PyTree]:
     """Return the function with the operands of its matrix products and convolutions rounded to bfloat16.
 
     Their results, and everything else, stay in the precision that they had. Loops inside (a solver's steps) are left

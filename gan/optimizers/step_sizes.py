@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, PyTree
 
 from gan.config import OptimizerConfig
 from gan.optimizers.transforms import second_moment_memory, step_size
@@ -27,7 +27,7 @@ class SquaredGradients(NamedTuple):
     """Updates made and, if adaptive, the memory of squared gradients (else empty)."""
 
     updates: Int[Array, ""]
-    squares: Any
+    squares: PyTree
 
 
 class DiagonalSteps(NamedTuple):
@@ -38,17 +38,17 @@ class DiagonalSteps(NamedTuple):
         measure: (gradient, memory) -> (scheduled step size, step size of every parameter, new memory).
     """
 
-    init: Callable[[Any], SquaredGradients]
-    measure: Callable[[Any, SquaredGradients], tuple[Array, Any, SquaredGradients]]
+    init: Callable[[PyTree], SquaredGradients]
+    measure: Callable[[PyTree, SquaredGradients], tuple[Array, PyTree, SquaredGradients]]
 
 
 def constant_steps(rate: optax.Schedule) -> DiagonalSteps:
     """Return the same scheduled step size for every parameter."""
 
-    def init(params: Any) -> SquaredGradients:
+    def init(params: PyTree) -> SquaredGradients:
         return SquaredGradients(jnp.zeros((), jnp.int32), ())
 
-    def measure(gradient: Any, memory: SquaredGradients) -> tuple[Array, Any, SquaredGradients]:
+    def measure(gradient: PyTree, memory: SquaredGradients) -> tuple[Array, Any, SquaredGradients]:
         size = jnp.asarray(rate(memory.updates))
         return size, optax.tree.full_like(gradient, size), SquaredGradients(memory.updates + 1, ())
 
@@ -58,10 +58,10 @@ def constant_steps(rate: optax.Schedule) -> DiagonalSteps:
 def adaptive_steps(rate: optax.Schedule, beta: optax.Schedule) -> DiagonalSteps:
     """Return step sizes divided by the root mean square of each parameter's past gradients."""
 
-    def init(params: Any) -> SquaredGradients:
+    def init(params: PyTree) -> SquaredGradients:
         return SquaredGradients(jnp.zeros((), jnp.int32), optax.tree.zeros_like(params))
 
-    def measure(gradient: Any, memory: SquaredGradients) -> tuple[Array, Any, SquaredGradients]:
+    def measure(gradient: PyTree, memory: SquaredGradients) -> tuple[Array, Any, SquaredGradients]:
         size, share = jnp.asarray(rate(memory.updates)), beta(memory.updates)
         squares = optax.tree.update_moment_per_elem_norm(gradient, memory.squares, share, 2)
         top = size * jnp.sqrt(1.0 - share ** (memory.updates + 1))

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from gan.config import OptimizerConfig
 
@@ -74,7 +74,7 @@ def clipped_weights(transform: optax.GradientTransformation, limit: float) -> op
     if limit <= 0:
         return transform
 
-    def clip(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+    def clip(updates: Any, state: PyTree, params: PyTree = None) -> tuple[Any, Any]:
         return jax.tree.map(lambda p, u: jnp.clip(p + u, -limit, limit) - p, params, updates), state
 
     return optax.chain(transform, optax.GradientTransformation(lambda params: optax.EmptyState(), clip))

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as policies
 
 from gan.training.checksums import damage, write_checksums
@@ -119,7 +120,7 @@ class Checkpoints:
         self._manager: ocp.CheckpointManager | None = None
         self._saving = 0
 
-    def save(self, step: int, state: Any, metrics: dict[str, float]) -> None:
+    def save(self, step: int, state: PyTree, metrics: dict[str, float]) -> None:
         """Write the state of a step in the background.
 
         Raises:
@@ -198,7 +199,7 @@ class Checkpoints:
         newest = f"the newest whole one is of step {max(whole)}" if whole else "there is no other that is whole"
         return f"The checkpoint of step {step} in {self._folder} is damaged ({found}); {newest}."
 
-    def restore(self, step: int, like: Any) -> Any:
+    def restore(self, step: int, like: PyTree) -> PyTree:
         """Read the state of a step into the shapes and types of ``like``, replicated on its devices.
 
         Raises:
@@ -217,7 +218,7 @@ class Checkpoints:
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise DamagedCheckpointError(self._damaged(step, f"it cannot be read: {said}")) from error
 
-    def restore_newest(self, like: Any, note: Callable[[str], Any]) -> tuple[int, Any] | None:
+    def restore_newest(self, like: PyTree, note: Callable[[str], Any]) -> tuple[int, PyTree] | None:
         """Read the newest state that is whole, and remove every damaged checkpoint; None where there is none at all.
 
         Args:

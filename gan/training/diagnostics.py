@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from gan.conflict import norm, product
 from gan.game import Batch, Game, Player, Players
@@ -29,14 +28,14 @@ from gan.optimizers.gradients import Pair, parameters, vector_field
 TINY = 1e-30
 
 
-def rotation(update: Any, change: Any) -> Float[Array, ""]:
+def rotation(update: PyTree, change: PyTree) -> Float[Array, ""]:
     """Return the share of the field's change that lies across the update."""
     along = product(update, change) / jnp.maximum(product(update, update), TINY)
     across = jax.tree.map(lambda c, d: c - along * d, change, update)
     return norm(across) / jnp.maximum(norm(change), TINY)
 
 
-def layer_norms(gradient: Any, player: str) -> dict[str, Float[Array, ""]]:
+def layer_norms(gradient: PyTree, player: str) -> dict[str, Float[Array, ""]]:
     """Return the root mean square of every parameter array's gradient by its path, and the extremes over kernels."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(gradient)
     names = ("/".join(str(getattr(key, "key", key)) for key in path) for path, _ in leaves)

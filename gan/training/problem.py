@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gan.augmentation import SymmetriesLike
 from gan.augmentation import check as check_symmetries
 from gan.networks.players import SampleSpec
 from gan.penalties import Penalty
@@ -44,7 +45,7 @@ class Problem:
     validation: np.ndarray | None = None
     validation_condition: Arrays | None = None
     trajectory: bool = False
-    symmetries: Any = None
+    symmetries: SymmetriesLike | None = None
     solver_layer: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None
     penalties: Mapping[str, Penalty] = dataclasses.field(default_factory=dict)
     padding: str | tuple[str, ...] = "circular"

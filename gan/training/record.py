@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from gan.training.alarms import ALARMS
 
@@ -47,7 +48,7 @@ def _is_record(line: Any) -> bool:
     return all(type(value) in (int, float) for name, value in line.items() if name != ALARMS)
 
 
-def write_frame(path: Path, samples: np.ndarray, params: Any) -> None:
+def write_frame(path: Path, samples: np.ndarray, params: PyTree) -> None:
     """Write samples and the generator's parameters, each by its place in the tree, as an .npz file."""
     path.parent.mkdir(exist_ok=True)
     leaves, _ = jax.tree_util.tree_flatten_with_path(params)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from gan.adversarial import solver_layer_time
 from gan.config import Recipe
@@ -35,7 +35,7 @@ class TrainingState(NamedTuple):
     """
 
     players: Players
-    optimizer: Any
+    optimizer: PyTree
     average: Player
     key: Array
     step: Int[Array, ""]
@@ -154,7 +154,7 @@ def parallel(step: Callable[..., Any], how: str, devices: Sequence[jax.Device]) 
             donate_argnums=(0,),
         )
 
-    def single(state: Any, real: Any, condition: Any) -> Any:
+    def single(state: PyTree, real: Any, condition: Any) -> Any:
         return step(state, real[0], jax.tree.map(lambda x: x[0], condition))
 
     if how == "jit":

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from gan.adaptive_augmentation import with_probability
 from gan.adversarial import Sampled, sampler
+from gan.augmentation import SymmetriesLike
 from gan.config import Recipe
 from gan.game import Player
 from gan.networks.players import Networks, SampleSpec, build
@@ -55,7 +56,7 @@ class Trained:
         generator: Player,
         *,
         solver_layer: Callable[..., Any] | None = None,
-        symmetries: Any = None,
+        symmetries: SymmetriesLike | None = None,
         step: int = 0,
         validation: float | None = None,
     ):
@@ -80,7 +81,7 @@ class Trained:
         return jax.jit(_by_index(draw, self.recipe.training.precision))
 
     @property
-    def params(self) -> Any:
+    def params(self) -> PyTree:
         """Parameters of the generator, averaged over the training."""
         return self.generator.params
 
@@ -192,7 +193,9 @@ class Trained:
 
 
 def _by_index(draw: Callable[..., Sampled], precision: str) -> Callable[..., tuple[Array, Array]]:
-    def run(params: Any, network_state: Any, key: Array, index: Array, condition: Any, tau: Any) -> tuple[Array, Array]:
+    def run(
+        params: PyTree, network_state: PyTree, key: Array, index: Array, condition: Any, tau: Any
+    ) -> tuple[Array, Array]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(index))
         with jax.default_matmul_precision(precision):
             made = draw(params, network_state, keys, condition, tau)
@@ -221,7 +224,7 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
     def normalizer(values: dict[str, list[float]]) -> Normalizer:
         return Normalizer(np.asarray(values["mean"], np.float32), np.asarray(values["std"], np.float32))
 
-    def tuples(value: Any) -> Any:
+    def tuples(value: PyTree) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
     sample = {name: tuples(value) for name, value in description["sample"].items()}
@@ -256,7 +259,7 @@ def load(
     directory: str | Path,
     *,
     solver_layer: Callable[..., Any] | None = None,
-    symmetries: Any = None,
+    symmetries: SymmetriesLike | None = None,
     which: str = "last",
 ) -> Trained:
     """Load a trained generator from the folder of its training.
