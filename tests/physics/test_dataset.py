@@ -361,5 +361,11 @@ def test_a_specification_that_does_not_fit_the_system_is_told_in_one_sentence(tm
         VaryingParameters(burgers.system, {"grid": LogUniform(0.1, 1.0)})
     with pytest.raises(ValueError, match=r"needs 0 < low < high"):
         LogUniform(0.0, 1.0)
+
+    @dataclass(frozen=True)
+    class Local:
+        def sample(self, key):
+            return SYSTEM.sample_initial(key)
+
     with pytest.raises(ValueError, match=r"written inside a function"):
-        dataset_key(FixedSystem(SYSTEM, initial=lambda key: key), SPEC)
+        dataset_key(FixedSystem(SYSTEM, initial=Local()), SPEC)
