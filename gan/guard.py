@@ -4,7 +4,7 @@
 refused by ``solver_layer`` itself, not finite, or larger than a limit, it is replaced by the data's mean field,
 its weight in every loss is zero, and the gradient that would flow back through the solver is replaced by
 zeros on both sides of it: before, because a product with an infinite derivative is not a number even when
-the factor is zero; and after. A lane whose value is finite but whose gradient is not loses its gradient in
+the factor is zero; and after. A sample whose value is finite but whose gradient is not loses its gradient in
 the same way.
 
 A physics penalty that asks a solver meets the same fields, the worst of them at the first steps:
@@ -27,7 +27,7 @@ SolverLayer = Callable[[Any, Any, Any], tuple[Any, Any]]
 PerSample = Callable[[Any, Any], Any]
 
 
-def _lanes(mask: Bool[Array, " batch"], ndim: int) -> Bool[Array, " batch *ones"]:
+def _per_sample(mask: Bool[Array, " batch"], ndim: int) -> Bool[Array, " batch *ones"]:
     return mask.reshape(mask.shape + (1,) * (ndim - 1))
 
 
@@ -52,7 +52,7 @@ def guarded(solver_layer: SolverLayer, normalizer: Normalizer, limit: float) -> 
         return jnp.logical_and(valid, within)
 
     def replace(samples: Array, valid: Array) -> Array:
-        return jnp.where(_lanes(valid, samples.ndim), samples, jnp.asarray(mean, samples.dtype))
+        return jnp.where(_per_sample(valid, samples.ndim), samples, jnp.asarray(mean, samples.dtype))
 
     @jax.custom_vjp
     def run(samples: Array, condition: Any, tau: Array) -> tuple[Array, Array]:
@@ -68,10 +68,10 @@ def guarded(solver_layer: SolverLayer, normalizer: Normalizer, limit: float) -> 
     def backward(residuals: Any, cotangents: tuple[Array, Any]) -> tuple[Array, None, None]:
         pull, valid = residuals
         cotangent = cotangents[0]
-        lanes = _lanes(valid, cotangent.ndim)
-        (gradient,) = pull(jnp.where(lanes, cotangent, 0.0))
+        usable = _per_sample(valid, cotangent.ndim)
+        (gradient,) = pull(jnp.where(usable, cotangent, 0.0))
         finite = jnp.all(jnp.isfinite(gradient), axis=tuple(range(1, gradient.ndim)))
-        return jnp.where(_lanes(valid & finite, gradient.ndim), gradient, 0.0), None, None
+        return jnp.where(_per_sample(valid & finite, gradient.ndim), gradient, 0.0), None, None
 
     run.defvjp(forward, backward)
 
@@ -110,7 +110,7 @@ def guarded_penalty(function: PerSample, limit: float) -> Callable[[Any, Any], A
         pull, valid = residuals
         (gradient,) = pull(jnp.where(valid, cotangent / valid.size, 0.0))
         finite = jnp.all(jnp.isfinite(gradient), axis=tuple(range(1, gradient.ndim)))
-        return jnp.where(_lanes(valid & finite, gradient.ndim), gradient, 0.0), None
+        return jnp.where(_per_sample(valid & finite, gradient.ndim), gradient, 0.0), None
 
     run.defvjp(forward, backward)
     return run

@@ -36,7 +36,7 @@ def test_a_lane_that_is_not_a_number_leaves_the_others_gradient_unchanged():
 
 
 def test_without_the_guard_that_lane_would_poison_shared_parameters():
-    """What the guard is for: one scale for all lanes gets a gradient that is not a number without it."""
+    """What the guard is for: one scale for all samples gets a gradient that is not a number without it."""
     bad = samples_with(0.2, -1.0, 0.6)
 
     def masked(s):
