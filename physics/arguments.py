@@ -111,7 +111,7 @@ def check_step(dt: Scalar) -> None:
         raise ValueError(f"dt must be one positive, finite step, not {dt}: time runs forwards here.")
 
 
-def check_steps(steps: Scalar, least: int) -> None:
+def check_steps(steps: Any, least: int) -> None:
     """Raise ``ValueError`` unless ``steps`` is a concrete whole number, ``least`` or more."""
     if not is_concrete(steps):
         raise ValueError("steps must be concrete, it decides what is compiled: give a Python integer.")

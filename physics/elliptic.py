@@ -61,12 +61,12 @@ class EllipticSystem(SteadySystem):
             )
 
     @property
-    def coefficient(self) -> float | Array | np.ndarray:
+    def coefficient(self) -> float | int | Array | np.ndarray:
         """a: cell values ``(*grid.shape)``, or a number."""
         return 1.0
 
     @property
-    def square_wavenumber(self) -> float | Array | np.ndarray:
+    def square_wavenumber(self) -> float | int | Array | np.ndarray:
         """k^2: cell values ``(*grid.shape)``, or a number."""
         return 0.0
 

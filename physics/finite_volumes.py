@@ -10,7 +10,6 @@ With a = 1 the operator is diagonal in the series of `physics.spectral`, whateve
 are those of `laplacian_symbol`.
 """
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ from physics.arguments import is_concrete, parameter
 from physics.grid import Grid
 from physics.spectral import inverse_transform, transform
 
-BoundaryValues: TypeAlias = tuple[tuple[float | Array | np.ndarray, float | Array | np.ndarray] | None, ...]
+BoundaryValues: TypeAlias = tuple[tuple[float | int | Array | np.ndarray, float | int | Array | np.ndarray] | None, ...]
 
 
 def face_means(a: Float[Array, "*shape"], grid: Grid) -> tuple[Array, ...]:
@@ -42,7 +41,7 @@ def face_means(a: Float[Array, "*shape"], grid: Grid) -> tuple[Array, ...]:
 
 
 def minus_divergence(
-    u: Float[Array, "*shape"], faces: tuple[float | Array | np.ndarray, ...], grid: Grid
+    u: Float[Array, "*shape"], faces: tuple[float | int | Array | np.ndarray, ...], grid: Grid
 ) -> Float[Array, "*shape"]:
     """-div(a grad u) with zero boundary values and slopes: symmetric, and positive on all but constants.
 
@@ -59,7 +58,7 @@ def minus_divergence(
     return total
 
 
-def boundary_source(values: BoundaryValues, a: float | Array | np.ndarray, grid: Grid) -> Array | float:
+def boundary_source(values: BoundaryValues, a: float | int | Array | np.ndarray, grid: Grid) -> Array | float:
     """What values and fluxes given at the boundaries add to the source of -div(a grad u) = f.
 
     **Arguments:**
@@ -92,7 +91,7 @@ def divide_by_symbol(r: Float[Array, "*shape"], symbol: Array | np.ndarray, grid
     return inverse_transform(transform(r[None], grid) * inverse, grid)[0]
 
 
-def check_boundary_values(given: Sequence[Sequence[ArrayLike] | None] | None, grid: Grid) -> BoundaryValues:
+def check_boundary_values(given: Any, grid: Grid) -> BoundaryValues:
     """``given`` with plain numbers as exact floats, checked against the grid.
 
     Raises ``ValueError`` where it does not hold one entry per axis, a pair at every axis that has any, nothing on

@@ -36,7 +36,7 @@ class NormalizedSystem(System):
         """Those of the system."""
         return self.system.channels
 
-    def boundary_lift(self) -> float | Array | np.ndarray:
+    def boundary_lift(self) -> float | int | Array | np.ndarray:
         """That of the system, normalised: 0 for the system is another constant here."""
         return (self.system.boundary_lift() - self.mean) / self.deviation
 

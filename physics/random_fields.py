@@ -66,7 +66,7 @@ class GaussianField(eqx.Module):
         self.grid, self.spectrum, self.channels = grid, spectrum, channels
 
     @property
-    def variance(self) -> float | Array | np.ndarray:
+    def variance(self) -> float | int | Array | np.ndarray:
         """The variance at every point."""
         return (self.spectrum * self.grid.parseval_weights).sum() / self.grid.size
 

@@ -119,7 +119,7 @@ def inverse_transform_pair(
     return both.real, both.imag
 
 
-def apply_symbol(symbol: float | Array | np.ndarray, u_hat: Array) -> Array:
+def apply_symbol(symbol: float | int | Array | np.ndarray, u_hat: Array) -> Array:
     """A function of a linear operator, given on waves, applied to a spectrum ``(C, *waves)``.
 
     ``symbol`` is one number per channel and wave, ``(C, *waves)`` or what broadcasts to it, or one axis more: a
@@ -130,7 +130,7 @@ def apply_symbol(symbol: float | Array | np.ndarray, u_hat: Array) -> Array:
     return product.sum(1) if jnp.ndim(symbol) > u_hat.ndim else product
 
 
-def times(a: float | Array | np.ndarray, z: Array) -> Array:
+def times(a: float | int | Array | np.ndarray, z: Array) -> Array:
     """a z, without the products with zero that a real ``a`` would bring along as a complex number.
 
     The compiler takes a real constant out of a loop of steps as a complex one, which is twice the memory to read.

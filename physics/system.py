@@ -92,7 +92,7 @@ class System(eqx.Module):
         """The same system with ``factor`` times the points on every axis, where it is `refinable`."""
         return dataclasses.replace(self, grid=self.grid.refined(factor))
 
-    def boundary_lift(self) -> float | Array | np.ndarray:
+    def boundary_lift(self) -> float | int | Array | np.ndarray:
         """A field with what is given at the boundaries, or 0: a field less it is a series of the grid."""
         return 0.0
 

@@ -71,9 +71,9 @@ class BarotropicVorticity(SemilinearSystem):
 
     def rossby_frequency(
         self,
-        k: float | Array | np.ndarray,
-        l: float | Array | np.ndarray,  # noqa: E741
-    ) -> float | Array | np.ndarray:
+        k: float | int | Array | np.ndarray,
+        l: float | int | Array | np.ndarray,  # noqa: E741
+    ) -> float | int | Array | np.ndarray:
         """omega = -beta k / (k^2 + l^2) of the wave exp(i (k x + l y - omega t)); negative: crests move west."""
         return -self.beta * k / (k**2 + l**2)
 

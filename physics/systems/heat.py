@@ -86,7 +86,7 @@ class Heat(SemilinearSystem):
                 curvature = curvature + (high + low) / length
         return lift, curvature
 
-    def boundary_lift(self) -> float | Array | np.ndarray:
+    def boundary_lift(self) -> float | int | Array | np.ndarray:
         """The polynomial with the boundary values, ``(*grid.shape, 1)``, or 0."""
         return self._lift()[0]
 

@@ -63,7 +63,7 @@ class Helmholtz(EllipticSystem):
         return False
 
     @property
-    def square_wavenumber(self) -> float | Array | np.ndarray:
+    def square_wavenumber(self) -> float | int | Array | np.ndarray:
         """k^2, without the channel."""
         square = jnp.square(self.wavenumber)
         return square[..., 0] if square.ndim else square
