@@ -45,10 +45,11 @@ import matplotlib.pyplot as plt
 from experiments import catalog
 from experiments.config import ExperimentConfig
 from experiments.evaluation.distances import ReferenceSet
-from experiments.evaluation.snapshot import Sizes, finite_fields
+from experiments.evaluation.snapshot import finite_fields
+from experiments.evaluation.snapshot_inputs import Sizes
 from experiments.files import write_json, write_text
 from experiments.options import to_mapping
-from experiments.tasks.snapshot import refiner
+from experiments.tasks.advance import refiner
 from gan import train
 from gan.training.divergence import Diverged
 

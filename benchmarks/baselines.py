@@ -22,7 +22,8 @@ import jax
 import numpy as np
 
 from experiments import runs
-from experiments.evaluation.results import BaselineRow, Baselines, Comparison, Distances
+from experiments.evaluation.entries import BaselineRow
+from experiments.evaluation.results import Baselines, Comparison, Distances
 from experiments.files import write_json, write_text
 from experiments.wording import words
 

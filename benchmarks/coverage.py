@@ -40,8 +40,8 @@ from scipy import stats
 from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
+from experiments.evaluation.entries import Interval
 from experiments.evaluation.posterior_reference import PosteriorReference, Sizes
-from experiments.evaluation.results import Interval
 from experiments.evaluation.scores import diversity, memorization
 from experiments.evaluation.two_sample.classifiers import Scores, auc_interval
 from experiments.files import write_json

@@ -36,7 +36,8 @@ from publish import PUBLISHED
 from experiments import pipeline, runs
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
-from experiments.evaluation.results import Comparison, Tests, to_plain
+from experiments.evaluation.results import Comparison, Tests
+from experiments.evaluation.results_file import to_plain
 from experiments.files import write_json
 from experiments.options import to_mapping
 from experiments.progress import Progress

@@ -28,12 +28,14 @@ import jax
 import numpy as np
 
 from experiments.evaluation.gaussian_fields import gaussian_fields
-from experiments.evaluation.snapshot import FOLLOWED, Sizes, path
+from experiments.evaluation.snapshot import FOLLOWED
+from experiments.evaluation.snapshot_inputs import Sizes, path
 from experiments.evaluation.two_sample.battery import Battery
 from experiments.evaluation.two_sample.classifiers import auc
 from experiments.evaluation.two_sample.relabelling import p_value
 from experiments.files import write_json, write_text
-from experiments.tasks.snapshot import equation, refiner
+from experiments.tasks.advance import refiner
+from experiments.tasks.equation import equation
 from experiments.wording import listed
 
 ROOT = Path(__file__).resolve().parents[1]

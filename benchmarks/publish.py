@@ -20,17 +20,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from experiments.errors import UserError
-from experiments.evaluation.results import (
-    Baselines,
-    Comparison,
-    Cost,
-    Distances,
-    Modes,
-    Refinement,
-    Scores,
-    Test,
-    Tests,
-)
+from experiments.evaluation.entries import Test
+from experiments.evaluation.results import Baselines, Comparison, Cost, Distances, Modes, Refinement, Scores, Tests
 from experiments.evaluation.verdict import setting
 from experiments.files import write_text
 from experiments.wording import duration, listed, words
@@ -89,7 +80,7 @@ def published(row: Row, folder: Path = PUBLISHED) -> list[Published]:
     path = folder / f"{row.experiment}-{row.preset}-sealed.json"
     if not path.exists():
         return []
-    from experiments.evaluation.results import from_plain
+    from experiments.evaluation.results_file import from_plain
 
     found = []
     for run in json.loads(path.read_text())["runs"]:

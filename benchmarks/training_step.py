@@ -349,7 +349,7 @@ def memory(name: str) -> tuple[int, int]:
 
 def demo_step(devices: int, steps: int = 25) -> float:
     """Return the median seconds of a training step of the Kuramoto-Sivashinsky demo on as many devices."""
-    from experiments.tasks.snapshot import solver_layer
+    from experiments.tasks.advance import solver_layer
 
     experiment = catalog.load("kuramoto_sivashinsky")
     config = experiment.presets["demo"]

@@ -44,7 +44,8 @@ from experiments.evaluation.snapshot import finite_fields
 from experiments.evaluation.two_sample.battery import Battery
 from experiments.evaluation.two_sample.classifiers import auc, auc_interval
 from experiments.files import write_json, write_text
-from experiments.tasks.snapshot import comparison_sizes, equation, refiner
+from experiments.tasks.advance import refiner
+from experiments.tasks.equation import comparison_sizes, equation
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = PUBLISHED / SOLVER_STUDY

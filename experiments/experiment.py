@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from experiments.catalog import Summary
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.options import settings
+from experiments.reporting import Report
 from experiments.tasks.task import Task
 from gan.settings import show
 
@@ -36,9 +37,7 @@ class Study(Protocol):
         """Refuse what could not run, by a ``UserError``."""
         ...
 
-    def run(
-        self, config: ExperimentConfig, report: Callable[[int, int, Any], None]
-    ) -> tuple[Comparison, dict[str, np.ndarray]]:
+    def run(self, config: ExperimentConfig, report: Report) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Return what was found, and the arrays behind the pictures."""
         ...
 

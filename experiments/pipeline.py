@@ -19,7 +19,7 @@ from experiments import export, files
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.estimate import check_cost
-from experiments.evaluation import results
+from experiments.evaluation import results_file
 from experiments.evaluation.results import Comparison
 from experiments.experiment import Experiment, Study
 from experiments.export import Fields
@@ -201,7 +201,7 @@ def _study(study: Study, config: ExperimentConfig, folder: RunFolder, progress: 
     """Run a study, which has neither data nor a training, and write the outcome."""
     comparison, figures = study.run(config, progress.compare())
     files.write_arrays(folder.figures_file, figures)
-    results.write(comparison, folder.comparison_file)
+    results_file.write(comparison, folder.comparison_file)
     return comparison
 
 
@@ -238,5 +238,5 @@ def _compare(
     export.write(shown, folder.samples_file)
     files.write_arrays(folder.figures_file, figures)
     # Last, so that a folder with a comparison has everything the report reads.
-    results.write(comparison, folder.comparison_file)
+    results_file.write(comparison, folder.comparison_file)
     return comparison

@@ -60,7 +60,7 @@ def pages(publish, tmp_path):
 
 def sealed_file(folder, comparison, name="kuramoto_sivashinsky-demo-sealed.json", seeds=(11, 12)):
     """Write a result file that holds the same comparison at every seed."""
-    from experiments.evaluation.results import to_plain
+    from experiments.evaluation.results_file import to_plain
     from experiments.files import write_json
 
     row = {"training_seconds": 300.0, "comparison": to_plain(comparison)}
@@ -70,15 +70,15 @@ def sealed_file(folder, comparison, name="kuramoto_sivashinsky-demo-sealed.json"
 
 def comparison(advantage=0.5, p_value=2e-4, sealed=True):
     """A comparison whose generator costs 1 / advantage times as much as the cheapest solver."""
-    from experiments.evaluation import results
+    from experiments.evaluation import entries, results
 
-    test = results.Test("c", "area", 0.613, (0.601, 0.625), (0.49, 0.51), p_value)
+    test = entries.Test("c", "area", 0.613, (0.601, 0.625), (0.49, 0.51), p_value)
     tests = results.Tests("held-out solver fields", p_value, 0.05, 4999, 64, 64, "classifier", {"classifier": test})
 
     def timing(seconds):
-        return results.Timing(seconds, seconds, seconds, 1)
+        return entries.Timing(seconds, seconds, seconds, 1)
 
-    row = results.SolverRow({"setting": "reference"}, timing(advantage * 1e-3), True, {})
+    row = entries.SolverRow({"setting": "reference"}, timing(advantage * 1e-3), True, {})
     cost = results.Cost("as good", timing(1e-3), None, row, (), 10.0, 100.0)
     return results.Comparison("t", "v", 64, (tests, cost), 100, 7, sealed)
 

@@ -24,7 +24,8 @@ from experiments import pictures
 from experiments.config import ExperimentConfig, SamplesConfig
 from experiments.errors import UserError
 from experiments.experiment import Experiment
-from experiments.tasks.modes import COMPARE, SMOKE_COMPARE, SMOKE_TRAINING, Modes, ModesConfig, Report
+from experiments.reporting import Report
+from experiments.tasks.modes import COMPARE, SMOKE_COMPARE, SMOKE_TRAINING, Modes, ModesConfig
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
 from gan.settings import setting
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from experiments.evaluation.cost import in_turn
-from experiments.evaluation.results import BaselineRow
+from experiments.evaluation.entries import BaselineRow
 
 Sample = Callable[..., np.ndarray]
 """``(key, n, condition) -> (n, *shape)`` in physical units."""

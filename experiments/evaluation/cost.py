@@ -20,9 +20,9 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from experiments.evaluation.results import Plain, SolverRow, Timing
+from experiments.evaluation.entries import Plain, SolverRow, Timing
+from experiments.reporting import Report, silent
 
-Progress = Callable[[int, int, str], None]
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -91,7 +91,7 @@ def search(
     *,
     count: int,
     repeats: int,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> tuple[tuple[SolverRow, ...], Timing]:
     """Find the cheapest candidate that is as good as the generator.
 
@@ -112,7 +112,7 @@ def search(
     Returns:
         One row per candidate, in the given order, and the generator's cost per sample over all rounds.
     """
-    say = progress or (lambda done, total, what: None)
+    say = progress or silent
     rows: dict[int, SolverRow] = {}
     for i, candidate in enumerate(candidates):
         say(i, len(candidates), "timing solver settings")

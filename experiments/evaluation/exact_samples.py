@@ -19,22 +19,14 @@ from jaxtyping import Float
 
 from experiments.config import CompareConfig
 from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
-from experiments.evaluation.cost import Progress, in_turn
+from experiments.evaluation.cost import in_turn
 from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
+from experiments.evaluation.entries import BaselineRow, Score, SolverRow
 from experiments.evaluation.intervals import central
-from experiments.evaluation.results import (
-    BaselineRow,
-    Baselines,
-    Cost,
-    Distances,
-    Modes,
-    Score,
-    Scores,
-    Section,
-    SolverRow,
-)
+from experiments.evaluation.results import Baselines, Cost, Distances, Modes, Scores, Section
 from experiments.evaluation.scores import Labels, mode_scores
+from experiments.reporting import Report
 
 NULL_DRAWS = 60
 """Sets of labels or samples that give each score its target and its band."""
@@ -97,7 +89,7 @@ def compare_exact_samples(
     settings: CompareConfig,
     fitted: Mapping[str, Fitted],
     seconds: Mapping[str, float],
-    progress: Progress,
+    progress: Report,
 ) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
     """Hold a generator's samples against a distribution.
 

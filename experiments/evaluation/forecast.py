@@ -12,19 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
-from experiments.evaluation.cost import Assessment, Candidate, Progress, in_turn, search
+from experiments.evaluation.cost import Assessment, Candidate, in_turn, search
+from experiments.evaluation.entries import BaselineRow
 from experiments.evaluation.posterior_reference import PosteriorReference, Sizes
-from experiments.evaluation.results import (
-    BaselineRow,
-    Baselines,
-    Cost,
-    Distances,
-    Forecasts,
-    Region,
-    Regions,
-    Scores,
-    Section,
-)
+from experiments.evaluation.results import Baselines, Cost, Distances, Forecasts, Region, Regions, Scores, Section
+from experiments.reporting import Report
 
 SHOWN = 4
 """Cases in the pictures."""
@@ -93,7 +85,7 @@ def compare_forecast(
     candidates: Callable[[int], Sequence[Candidate]],
     repeats: int,
     spent: Spent,
-    progress: Progress,
+    progress: Report,
 ) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
     """Hold a generator's ensembles against truths and exact posteriors.
 
@@ -173,7 +165,7 @@ def _cost(
     draw: Callable[[], np.ndarray],
     repeats: int,
     spent: Spent,
-    progress: Progress,
+    progress: Report,
 ) -> Cost:
     """Search the cheapest solver whose ensembles come as close to the posterior as the generator's."""
     rival = reference_set.distances(generator)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student
 
-from experiments.evaluation.results import Interval
+from experiments.evaluation.entries import Interval
 
 CENTRAL = (0.025, 0.975)
 

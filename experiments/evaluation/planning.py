@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import norm
 
-from experiments.evaluation.results import Plan, Planning
+from experiments.evaluation.entries import Plan
+from experiments.evaluation.results import Planning
 
 LEVEL, POWER = 0.05, 0.8
 _REACH = float(norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER))

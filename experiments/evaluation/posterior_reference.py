@@ -27,23 +27,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Float
 
 from experiments.evaluation.distances import Frame, holm, resolved_shells
+from experiments.evaluation.ensemble_statistics import (
+    calibration,
+    calibration_parts,
+    energy_distance,
+    fair_score,
+    pairwise_distances,
+    root,
+)
+from experiments.evaluation.entries import Distance, Interval, Score
 from experiments.evaluation.intervals import CENTRAL, central, over_cases
-from experiments.evaluation.results import Distance, Distances, Interval, Score, Scores
-from experiments.evaluation.scores import coverage, rank_flatness, rank_histogram
+from experiments.evaluation.results import Distances, Scores
 
 Ensembles = Float[np.ndarray, "cases members time *grid c"]
 THINNED = 20_000
 """Values of the truth on which ranks, coverage and spread are taken; neighbouring points tell little more."""
-LEAST_COVERED = 19
-"""Members without which there is no central interval of 90%."""
 STANDARD = "standard deviations"
 DISTANCES = {
     "crps_divergence": ("root of the energy distance of the ensembles' values, point by point", STANDARD),
@@ -82,54 +86,6 @@ class Sizes:
 def least_draws(level: float) -> int:
     """Return the number of halvings without which Holm's test over the distances could not reject by rank."""
     return max(50, int(np.ceil(len(DISTANCES) / level)))
-
-
-@jax.jit
-def _apart(x: Float[Array, "cases m values"], y: Float[Array, "cases k values"]) -> tuple[Array, Array]:
-    """Mean absolute and root mean square differences of all rows of x and y, case by case: (cases, m, k)."""
-
-    def one(case: tuple[Array, Array]) -> tuple[Array, Array]:
-        gap = case[0][:, None] - case[1][None]
-        return jnp.abs(gap).mean(axis=-1), jnp.sqrt((gap**2).mean(axis=-1))
-
-    return jax.lax.map(one, (x, y))
-
-
-@jax.jit
-def _by_case(
-    x: Float[Array, "members cases values"], y: Float[Array, "cases values"], keys: Key[Array, " cases"]
-) -> dict[str, Array]:
-    """Return what spread-skill, coverage and ranks are made of, case by case."""
-    members = len(x)
-    return {
-        "variance": x.var(axis=0, ddof=1).mean(axis=-1) * (members + 1) / members,
-        "error": ((x.mean(axis=0) - y) ** 2).mean(axis=-1),
-        "ranks": jax.vmap(rank_histogram, in_axes=(1, 0, 0))(x, y, keys),
-    }
-
-
-def _calibration(parts: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Spread-skill, flatness of the ranks and coverage over the cases in ``parts``, as `_by_case` returns them."""
-    ranks = parts["ranks"].sum(axis=0)
-    found = {
-        "spread_skill": float(np.sqrt(np.mean(parts["variance"]) / np.mean(parts["error"]))),
-        "rank_flatness": float(_flatness(ranks)),
-    }
-    if len(ranks) > LEAST_COVERED:
-        found["coverage_90"] = float(ranks @ _covered(len(ranks) - 1) / ranks.sum())
-    return found
-
-
-@cache
-def _covered(members: int) -> np.ndarray:
-    """How much a truth of every rank counts as covered: the rank alone decides whether it is in the interval."""
-    places = np.arange(members, dtype=np.float32)
-    return np.array([coverage(places, np.asarray(rank - 0.5, np.float32), 0.9) for rank in range(members + 1)])
-
-
-@jax.jit
-def _flatness(ranks: Array) -> Array:
-    return rank_flatness(ranks)[0]
 
 
 class PosteriorReference:
@@ -180,7 +136,7 @@ class PosteriorReference:
         self._frame = Frame(truths.reshape(-1, *truths.shape[2:]), extent=extent, directions=1, frequencies=1)
         self._truth = self._flat(truths[:, None])
         rows = self._flat(reference)
-        apart = _apart(rows, np.concatenate([rows, self._truth], axis=1))
+        apart = pairwise_distances(rows, np.concatenate([rows, self._truth], axis=1))
         self._apart = {kind: np.asarray(one) for kind, one in zip(("crps", "energy"), apart)}
         self._energies = self._energy(reference)
         top = resolved_shells(self._energies.mean(axis=(0, 1), dtype=np.float64), sizes.resolved)
@@ -207,9 +163,9 @@ class PosteriorReference:
         for one, two in halves:
             for kind, matrix in mean.items():
                 blocks = (matrix[np.ix_(a, b)].mean() for a, b in ((one, two), (one, one), (two, two)))
-                null[f"{kind}_divergence"].append(_root(_divergence(*blocks)))
+                null[f"{kind}_divergence"].append(root(energy_distance(*blocks)))
             null["spectrum"].append(self._log_ratio(energies[one].mean(axis=0), energies[two].mean(axis=0)))
-            drawn = _calibration(self._parts(thin[one]))
+            drawn = calibration(self._parts(thin[one]))
             drawn |= {name: self._fair(matrix, one) for name, matrix in means.items()}
             for name, value in drawn.items():
                 scores.setdefault(name, []).append(value)
@@ -223,7 +179,7 @@ class PosteriorReference:
     @staticmethod
     def _fair(matrix: np.ndarray, group: np.ndarray) -> float:
         """Fair score of some members from the mean distances of all pairs, the truth last."""
-        return float(_fair(matrix[group, -1].mean(), matrix[np.ix_(group, group)].sum(), len(group)))
+        return float(fair_score(matrix[group, -1].mean(), matrix[np.ix_(group, group)].sum(), len(group)))
 
     def distances(self, ensembles: Ensembles) -> Distances:
         """Measure every distance between ensembles and the posterior's, with interval and Holm's test."""
@@ -326,7 +282,9 @@ class PosteriorReference:
         return np.ascontiguousarray(np.moveaxis(flat[..., self._thin], 1, 0))
 
     def _parts(self, thin: np.ndarray) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = jax.device_get(_by_case(thin, self._truth[:, 0, self._thin], self._keys))
+        found: dict[str, np.ndarray] = jax.device_get(
+            calibration_parts(thin, self._truth[:, 0, self._thin], self._keys)
+        )
         return found
 
     def _energy(self, ensembles: np.ndarray) -> np.ndarray:
@@ -352,15 +310,15 @@ class _Measured:
         self._reference_set = reference_set
         picked, rows = reference_set._picked, reference_set._flat(ensembles)
         pool = reference_set._flat(reference_set.reference[:, picked])
-        pairs = _apart(rows, np.concatenate([rows, pool, reference_set._truth], axis=1))
+        pairs = pairwise_distances(rows, np.concatenate([rows, pool, reference_set._truth], axis=1))
         members = len(picked)
         self._divergence, self._score = {}, {}
         for kind, score, one in zip(("crps", "energy"), ("crps", "energy_score"), pairs):
             own, cross, truth = np.split(np.asarray(one, np.float64), [members, 2 * members], axis=2)
             theirs = reference_set._apart[kind][:, picked][:, :, picked].mean(axis=(1, 2), dtype=np.float64)
-            apart = _divergence(cross.mean((1, 2)), own.mean((1, 2)), theirs)
+            apart = energy_distance(cross.mean((1, 2)), own.mean((1, 2)), theirs)
             self._divergence[f"{kind}_divergence"] = np.asarray(apart)
-            self._score[score] = np.asarray(_fair(truth.mean(axis=(1, 2)), own.sum(axis=(1, 2)), members))
+            self._score[score] = np.asarray(fair_score(truth.mean(axis=(1, 2)), own.sum(axis=(1, 2)), members))
         self._spectra = (
             reference_set._energy(ensembles).mean(axis=1, dtype=np.float64),
             reference_set._energies[:, picked].mean(axis=1, dtype=np.float64),
@@ -370,7 +328,7 @@ class _Measured:
     def distances(self, chosen: np.ndarray | None) -> dict[str, float]:
         """Every distance over the chosen cases, or over all."""
         take = slice(None) if chosen is None else chosen
-        values = {name: _root(one[take].mean()) for name, one in self._divergence.items()}
+        values = {name: root(one[take].mean()) for name, one in self._divergence.items()}
         mine, theirs = (one[take].mean(axis=0) for one in self._spectra)
         return {**values, "spectrum": self._reference_set._log_ratio(mine, theirs)}
 
@@ -378,20 +336,7 @@ class _Measured:
         """Every score over the chosen cases, or over all."""
         take = slice(None) if chosen is None else chosen
         means = {name: float(one[take].mean()) for name, one in self._score.items()}
-        return means | _calibration({name: one[take] for name, one in self.parts.items()})
-
-
-def _divergence(cross: np.ndarray | float, one: np.ndarray | float, two: np.ndarray | float) -> np.ndarray | float:
-    return 2 * cross - one - two
-
-
-def _fair(to_truth: np.ndarray | float, pairs: np.ndarray | float, members: int) -> np.ndarray | float:
-    """Fair score from the mean distance to the truth and the sum of distances over ordered pairs of members."""
-    return to_truth - pairs / (2 * members * (members - 1))
-
-
-def _root(squared: np.ndarray | float) -> float:
-    return float(np.sqrt(np.maximum(squared, 0.0)))
+        return means | calibration({name: one[take] for name, one in self.parts.items()})
 
 
 def _widened(drawn: np.ndarray, factor: float) -> Interval:

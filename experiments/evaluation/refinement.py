@@ -23,13 +23,14 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.evaluation.distances import ReferenceSet
-from experiments.evaluation.results import Curve, Refinement
+from experiments.evaluation.entries import Curve
+from experiments.evaluation.results import Refinement
 from experiments.evaluation.two_sample.battery import Battery, Outcome
 from experiments.evaluation.two_sample.classifiers import auc, auc_interval
 from experiments.evaluation.two_sample.neighbours import Paths
 from experiments.evaluation.two_sample.relabelling import p_value
+from experiments.reporting import Report
 
-Progress = Callable[[int, int, str], None]
 Refine = Callable[[np.ndarray, float], np.ndarray]
 T = TypeVar("T")
 SEARCHED = 2048
@@ -69,7 +70,7 @@ def refinement_curves(
     refine: Refine,
     times: Sequence[float],
     *,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> Refinement:
     """Every test and distance of every start against solver time.
 

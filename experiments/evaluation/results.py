@@ -1,8 +1,10 @@
-"""What a comparison found, as typed and frozen records, and the one codec between them and ``comparison.json``.
+"""What a comparison found, as typed and frozen records.
 
 A `Comparison` is a title, a verdict and an ordered tuple of *sections*. Each section is a record of one kind: tests,
 distances, scores, refinement, cost, baselines and so on. Whoever makes a comparison chooses its sections; report,
 plots and benchmarks read the sections that are there, by type, and never ask which task made them.
+`experiments.evaluation.entries` has the records of which a section consists, and
+`experiments.evaluation.results_file` reads and writes ``comparison.json``.
 
     >>> comparison.get(Distances).entries["spectrum"].ratio
     >>> for section in comparison.sections: ...
@@ -12,219 +14,25 @@ Every quotient (a ratio to a floor, a break-even) is a property here, so that it
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from experiments.errors import UserError
-from experiments.files import write_json
-
-FORMAT = 3
-"""Version of ``comparison.json``; 1 was written before results had types."""
-
-Interval = tuple[float, float]
-Plain = str | int | float | bool | None
-
-
-@dataclass(frozen=True)
-class Distance:
-    """How far a set of samples is from reference samples, beside what two sets of reference samples come to.
-
-    Attributes:
-        definition: what is measured, in one sentence.
-        unit: of value, floor and null95; "" for numbers without one.
-        value: of the samples.
-        floor, null95: median and 95% quantile between two sets of reference samples of the same size.
-        interval: of the value, 95%, over fresh samples; None where it was not taken.
-        n: size of each set.
-        p_value: of this distance alone.
-        inside: whether the Holm-corrected test over all distances keeps it.
-    """
-
-    definition: str
-    unit: str
-    value: float
-    floor: float
-    null95: float
-    interval: Interval | None
-    n: int
-    p_value: float
-    inside: bool
-
-    @property
-    def ratio(self) -> float:
-        """The value over its floor."""
-        return _quotient(self.value, self.floor)
-
-    @property
-    def ratio_interval(self) -> Interval | None:
-        """The interval over the floor."""
-        if self.interval is None:
-            return None
-        return _quotient(self.interval[0], self.floor), _quotient(self.interval[1], self.floor)
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number with a target, and the band in which the reference's own values lie 95 times in 100.
-
-    ``interval`` is that of the value, 95%, over fresh samples or cases; None where it was not taken.
-    """
-
-    definition: str
-    unit: str
-    value: float
-    target: float | None
-    null: Interval
-    interval: Interval | None = None
-
-    @property
-    def inside(self) -> bool:
-        """Whether the value lies within the band."""
-        return self.null[0] <= self.value <= self.null[1]
-
-
-@dataclass(frozen=True)
-class Test:
-    """One member of the joint test, read alone.
-
-    Attributes:
-        definition: what is tested, in one sentence.
-        unit: of the statistic, for example "area under the ROC curve".
-        statistic: its value.
-        interval: of the statistic, 95%, over fresh samples; None where there is none.
-        null: band that holds 95% of the statistic's values over relabelled sets.
-        p_value: of this test alone.
-        missed: the largest value that the joint test would have missed with a power of 80%; None where there is none.
-    """
-
-    __test__ = False  # not a test of pytest's
-
-    definition: str
-    unit: str
-    statistic: float
-    interval: Interval | None
-    null: Interval
-    p_value: float
-    missed: float | None = None
-
-
-@dataclass(frozen=True)
-class Bound:
-    """An equivalence bound: the largest relative error of a quantity that the test would have missed at 80% power.
-
-    Attributes:
-        quantity: in words, for example "energy of wave 3".
-        found: the relative difference that was found.
-        missed: the largest relative difference that would have been missed.
-    """
-
-    quantity: str
-    found: float
-    missed: float
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds per sample: median, smallest and largest over repeats after a warm-up."""
-
-    seconds: float
-    low: float
-    high: float
-    repeats: int
-
-    def minus(self, other: Timing) -> Timing:
-        """What this costs beyond another, at least 0; the spread is that of both."""
-        each = (self.seconds - other.seconds, self.low - other.high, self.high - other.low)
-        seconds, low, high = (max(0.0, one) for one in each)
-        return Timing(seconds, low, high, min(self.repeats, other.repeats))
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One start advanced by the solver.
-
-    Attributes:
-        label: of the start, in words.
-        time: solver times, those that the samples already contain counted.
-        ratios: by distance, the ratio to the floor at each time.
-        auc, auc_interval: of the classifier on physical features at each time; empty where it was not trained.
-        p_value: of the joint test at each time alone.
-        p_onwards: of the joint test over this time and all later ones.
-        enters: the first time from which the joint test distinguishes the samples from the reference no more; None:
-            never.
-    """
-
-    label: str
-    time: tuple[float, ...]
-    ratios: Mapping[str, tuple[float, ...]]
-    auc: tuple[float, ...]
-    auc_interval: tuple[Interval, ...]
-    p_value: tuple[float, ...]
-    p_onwards: tuple[float, ...]
-    enters: float | None
-
-
-@dataclass(frozen=True)
-class SolverRow:
-    """One setting of the search for the cheapest solver.
-
-    Attributes:
-        setting: what was set, in plain values.
-        timing: per sample; None where it failed.
-        reaches: whether it is at least as good as the generator, as the section says; None where that was not asked,
-            because it costs more than one that is.
-        values: figures of merit by name, for the table (for example "auc", "median ratio").
-        failed: the reason why there are no figures; None where there are.
-        worse: the tests in which it is worse than the generator, as a list in words.
-    """
-
-    setting: Mapping[str, Plain]
-    timing: Timing | None
-    reaches: bool | None
-    values: Mapping[str, float]
-    failed: str | None = None
-    worse: str = ""
-
-
-@dataclass(frozen=True)
-class BaselineRow:
-    """Samples that the generator did not make.
-
-    Attributes:
-        meaning: how they were made, in one sentence.
-        values: the generator's own figures of merit by name.
-        evaluations: network evaluations per sample; None where no network made them.
-        timing: per sample; None where it was not measured.
-        training_seconds: spent once; None where nothing was trained.
-        failed: the reason why there are no values; None where there are.
-    """
-
-    meaning: str
-    values: Mapping[str, float]
-    evaluations: int | None = None
-    timing: Timing | None = None
-    training_seconds: float | None = None
-    failed: str | None = None
-
-
-@dataclass(frozen=True)
-class Orbit:
-    """One orbit of the Dirac game: its optimizer, its linearisation where there is one, and where it went."""
-
-    scheme: str
-    transform: str
-    gamma: float
-    outcome: str | None = None
-    distance: float | None = None
-    factor: float | None = None
-    eigenvalue: tuple[float, float] | None = None
-    radius: float | None = None
-    refused: str | None = None
+from experiments.evaluation.entries import (
+    BaselineRow,
+    Bound,
+    Curve,
+    Distance,
+    Interval,
+    Orbit,
+    Plan,
+    Score,
+    SolverRow,
+    Test,
+    Timing,
+    quotient,
+)
 
 
 @dataclass(frozen=True)
@@ -341,18 +149,14 @@ class Cost:
     @property
     def advantage(self) -> float:
         """Seconds of the cheapest solver over those of the generator; above 1 the generator is cheaper."""
-        return _quotient(_seconds(self.cheapest), self.generator.seconds)
+        return quotient(_seconds(self.cheapest), self.generator.seconds)
 
     @property
     def break_even(self) -> int | None:
         """Samples from which data, training and sampling cost no more than the solver; None: never."""
         gain = _seconds(self.cheapest) - self.generator.seconds
-        samples = _quotient(self.data_seconds + self.training_seconds, gain)
+        samples = quotient(self.data_seconds + self.training_seconds, gain)
         return max(1, math.ceil(samples)) if gain > 0 and math.isfinite(samples) else None
-
-
-def _quotient(above: float, below: float) -> float:
-    return above / below if below else math.nan
 
 
 def _seconds(row: SolverRow) -> float:
@@ -395,29 +199,6 @@ class Worth:
         if low is not None and low > self.trained_on:
             return True
         return False if high is not None and high < self.trained_on else None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a planned study finds of one quantity.
-
-    Attributes:
-        unit: of all numbers but ``worth``.
-        spread: standard deviation between independent fields.
-        bias, bias_interval: of the generated fields' mean against held-out fields, with its 95% interval.
-        worth: independent fields that generated ones are shown to be worth, at least, for this mean.
-        real, generated: the smallest difference that is found, with real fields alone and with generated ones.
-        bound: the same with endless perfect fields in the first group.
-    """
-
-    unit: str
-    spread: float
-    bias: float
-    bias_interval: Interval
-    worth: float
-    real: float
-    generated: float
-    bound: float
 
 
 @dataclass(frozen=True)
@@ -562,131 +343,3 @@ class Comparison:
         if (found := self.get(kind)) is None:
             raise LookupError(f"this comparison has no section {kind.__name__}")
         return found
-
-
-KINDS: dict[str, type] = {
-    kind.__name__.lower(): kind
-    for kind in (
-        Tests,
-        Distances,
-        Scores,
-        Refinement,
-        Cost,
-        Worth,
-        Planning,
-        Baselines,
-        Regions,
-        Orbits,
-        Fields,
-        Statistics,
-        Forecasts,
-        Modes,
-    )
-}
-"""The key of each kind of section in ``comparison.json``."""
-_DERIVED: dict[type, tuple[str, ...]] = {
-    Distance: ("ratio", "ratio_interval"),
-    Score: ("inside",),
-    Tests: ("distinguished",),
-    Cost: ("advantage", "break_even"),
-}
-"""Properties that are written for whoever reads the file, and left out when it is read back."""
-
-
-def write(comparison: Comparison, path: Path) -> None:
-    """Write ``comparison.json``, atomically: the sections stand under the keys of `KINDS`, in their order."""
-    write_json(path, to_plain(comparison))
-
-
-def read(path: Path, remedy: str) -> Comparison:
-    """Read what `write` wrote.
-
-    Args:
-        path: of the file.
-        remedy: how to get a readable one, as the end of a sentence.
-
-    Raises:
-        UserError: the file is missing, is no JSON, is of another format, or lacks a part.
-    """
-    if not path.exists():
-        raise UserError(f"{path.parent} has no {path.name} yet; {remedy}.")
-    try:
-        content = json.loads(path.read_text())
-    except (ValueError, RecursionError):
-        raise UserError(f"{path} is damaged; {remedy}.") from None
-    return from_plain(content, str(path), remedy)
-
-
-def to_plain(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as nested plain values."""
-    content = _converter().unstructure(comparison, Comparison)
-    sections = content.pop("sections")
-    own = {type(section).__name__.lower(): plain for section, plain in zip(comparison.sections, sections)}
-    return {"format": FORMAT, **content, **own}
-
-
-def from_plain(content: Any, source: str, remedy: str) -> Comparison:
-    """Read what `to_plain` returned; ``source`` and ``remedy`` are for the error's sentence.
-
-    Raises:
-        UserError: as `read`.
-    """
-    if not isinstance(content, Mapping) or not all(isinstance(content.get(key, {}), Mapping) for key in KINDS):
-        raise UserError(f"{source} is damaged; {remedy}.")
-    if content.get("format") != FORMAT:
-        raise UserError(
-            f"{source} is of format {content.get('format', 1)!r}, which this version does not read; {remedy}."
-        )
-    import cattrs
-
-    converter = _converter()
-    rest = {key: value for key, value in content.items() if key not in KINDS and key != "format"}
-    try:
-        comparison = converter.structure({**rest, "sections": ()}, Comparison)
-        sections = tuple(converter.structure(content[key], KINDS[key]) for key in content if key in KINDS)
-    except (cattrs.BaseValidationError, TypeError, ValueError, KeyError, AttributeError, ArithmeticError):
-        raise UserError(f"{source} is damaged; {remedy}.") from None
-    return replace(comparison, sections=sections)
-
-
-def _exactly(value: Any, kind: type) -> Any:
-    """Take a value of this very type: neither ``"3"`` nor ``true`` is a number."""
-    if type(value) is not kind:
-        raise TypeError(f"expected {kind.__name__}, found {type(value).__name__}")
-    return value
-
-
-def _number(value: Any, _: type) -> float:
-    """Take a number; a null stands for one that was not finite (`experiments.files.write_json`)."""
-    if value is None:
-        return math.nan
-    if type(value) not in (int, float):
-        raise TypeError(f"expected a number, found {type(value).__name__}")
-    return float(value)
-
-
-@cache
-def _converter() -> Any:
-    """Return the converter between records and plain values."""
-    from cattrs import Converter
-    from cattrs.gen import make_dict_unstructure_fn
-    from cattrs.strategies import configure_union_passthrough
-
-    converter = Converter()
-    for scalar in (bool, int, str):
-        converter.register_structure_hook(scalar, _exactly)
-    converter.register_structure_hook(float, _number)
-    configure_union_passthrough(Plain, converter)
-    # A section is distinguished by the key it stands under; the union itself is never read.
-    converter.register_unstructure_hook(Section, lambda one: converter.unstructure(one, type(one)))
-    converter.register_structure_hook(Section, lambda value, _: value)
-
-    def with_derived(kind: type, names: tuple[str, ...]) -> None:
-        plain: Any = make_dict_unstructure_fn(kind, converter)
-        converter.register_unstructure_hook(
-            kind, lambda one: {**plain(one), **{name: converter.unstructure(getattr(one, name)) for name in names}}
-        )
-
-    for kind, names in _DERIVED.items():
-        with_derived(kind, names)
-    return converter

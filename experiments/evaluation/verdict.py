@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from experiments.evaluation.entries import Curve, Score, SolverRow, Test, Timing
 from experiments.evaluation.results import (
     Cost,
-    Curve,
     Distances,
     Forecasts,
     Modes,
@@ -16,13 +16,9 @@ from experiments.evaluation.results import (
     Planning,
     Refinement,
     Regions,
-    Score,
     Scores,
     Section,
-    SolverRow,
-    Test,
     Tests,
-    Timing,
     Worth,
 )
 from experiments.wording import capital, duration, is_finite, listed, words

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from experiments.evaluation.results import Cost, SolverRow, Timing, Worth
+from experiments.evaluation.entries import SolverRow, Timing
+from experiments.evaluation.results import Cost, Worth
 from experiments.plots.style import GAUSSIAN, GENERATOR, SOLVER, Picture, panels, ratio_ticks, style
 from experiments.wording import capital, is_finite, words
 

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from experiments.evaluation.results import Distances, Interval, Tests
+from experiments.evaluation.entries import Interval
+from experiments.evaluation.results import Distances, Tests
 from experiments.plots.style import BAND, GENERATOR, SOLVER, Picture, panels, ratio_ticks, style
 from experiments.wording import capital, is_finite, words
 

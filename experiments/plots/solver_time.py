@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from experiments.evaluation.results import Comparison, Curve, Refinement
+from experiments.evaluation.entries import Curve
+from experiments.evaluation.results import Comparison, Refinement
 from experiments.plots.style import BAND, OTHER_STARTS, SOLVER, STARTS, Picture, labelled, panels, ratio_ticks, style
 from experiments.wording import capital, is_finite, words
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 
 from experiments import plots
-from experiments.evaluation.results import Baselines, Cost, Plain, SolverRow, Worth
+from experiments.evaluation.entries import Plain, SolverRow
+from experiments.evaluation.results import Baselines, Cost, Worth
 from experiments.evaluation.verdict import setting, worth_sentences
 from experiments.report.page import Page
 from experiments.report.pieces import folded, gallery, given, name, number, seconds, table, timing

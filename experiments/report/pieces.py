@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import plots
-from experiments.evaluation.results import Interval, Timing
+from experiments.evaluation.entries import Interval, Timing
 from experiments.wording import is_finite, words
 
 MARKS = {True: '<span class="mark">○ inside</span>', False: '<span class="mark outside">▲ outside</span>'}

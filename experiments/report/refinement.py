@@ -6,7 +6,8 @@ import html
 from typing import Any
 
 from experiments import plots
-from experiments.evaluation.results import Curve, Interval, Refinement
+from experiments.evaluation.entries import Curve, Interval
+from experiments.evaluation.results import Refinement
 from experiments.report.page import Page
 from experiments.report.pieces import gallery, given, interval, number, table
 from experiments.wording import is_finite

@@ -145,9 +145,9 @@ class RunFolder:
         Raises:
             UserError: there is none yet, or it is damaged or of another format; it says how to make it.
         """
-        from experiments.evaluation import results
+        from experiments.evaluation import results_file
 
-        return results.read(self.comparison_file, f"`python -m experiments compare {self.path}` makes it")
+        return results_file.read(self.comparison_file, f"`python -m experiments compare {self.path}` makes it")
 
     def data(self) -> dict[str, Any]:
         """Read ``data.json``; empty where there is none yet."""

@@ -6,19 +6,20 @@ the eigenvalues of their linearised update, adaptive ones by where their orbit g
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.config import ExperimentConfig, SystemConfig
+from experiments.reporting import Report
 from gan.config import SCHEMES
 from gan.settings import setting
 
 if TYPE_CHECKING:
-    from experiments.evaluation.results import Comparison, Orbit
+    from experiments.evaluation.entries import Orbit
+    from experiments.evaluation.results import Comparison
 
 REACHED, LEFT = 0.05, 1.5
 """Shares of the first distance from the equilibrium: below the one an orbit converges, above the other it leaves."""
@@ -60,9 +61,7 @@ class Dirac:
     def check(self, config: ExperimentConfig) -> None:
         """Every setting is checked where it is made."""
 
-    def run(
-        self, config: ExperimentConfig, report: Callable[[int, int, Any], None]
-    ) -> tuple[Comparison, dict[str, np.ndarray]]:
+    def run(self, config: ExperimentConfig, report: Report) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Follow every update scheme with plain and adaptive steps, without and with R1; eigenvalues where there are
         any.
 
@@ -99,7 +98,7 @@ class Dirac:
         import jax
         import jax.numpy as jnp
 
-        from experiments.evaluation.results import Orbit
+        from experiments.evaluation.entries import Orbit
         from gan.dirac import dirac_game, eigenvalues, orbit
         from gan.optimizers.selection import game_optimizer
 

@@ -17,9 +17,10 @@ import numpy as np
 from experiments.config import ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
+from experiments.reporting import Report
 from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.snapshot import AXES
-from experiments.tasks.task import NONE, Report, Task, check_draws, dataset_spec
+from experiments.tasks.task import NONE, Task, check_draws, dataset_spec
 from gan.settings import setting
 
 if TYPE_CHECKING:

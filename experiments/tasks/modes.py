@@ -17,7 +17,8 @@ import numpy as np
 from experiments.config import CompareConfig, ExperimentConfig, SamplesConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
-from experiments.tasks.task import NONE, Report, Task, check_draws
+from experiments.reporting import Report
+from experiments.tasks.task import NONE, Task, check_draws
 from gan.config import TrainingConfig
 from gan.settings import setting
 

@@ -18,13 +18,14 @@ from experiments.config import CompareConfig, ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.own_data.transforms import TRANSFORMS
-from experiments.tasks.snapshot import comparison_sizes
-from experiments.tasks.task import NONE, Report, Task, check_draws
+from experiments.reporting import Report
+from experiments.tasks.equation import comparison_sizes
+from experiments.tasks.task import NONE, Task, check_draws
 from gan.settings import check, nearest, setting
 
 if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
-    from experiments.evaluation.snapshot import Sizes
+    from experiments.evaluation.snapshot_inputs import Sizes
     from experiments.own_data.description import Layout
     from experiments.own_data.preparation import Prepared
 
@@ -155,7 +156,8 @@ class OwnFields(Task):
 
         from experiments.evaluation.planning import planning, quantities
         from experiments.evaluation.results import Comparison
-        from experiments.evaluation.snapshot import DATA, Equation, compare_snapshot
+        from experiments.evaluation.snapshot import compare_snapshot
+        from experiments.evaluation.snapshot_inputs import DATA, Equation
         from experiments.evaluation.verdict import verdict
 
         sizes = affordable(config.compare, len(dataset.train), dataset.test)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from experiments.config import DataConfig, ExperimentConfig
 from experiments.errors import UserError
 from experiments.export import Fields
+from experiments.reporting import Report
 
 if TYPE_CHECKING:
     import numpy as np
 
     from experiments.evaluation.results import Comparison
 
-Report = Callable[[int, int, Any], None]
 _CERTIFIED = 64
 """Trajectories on which the certificate of fresh test data rests."""
 NONE: Mapping[str, Any] = MappingProxyType({})

@@ -11,7 +11,7 @@ import yaml
 
 from experiments import catalog, files, runs
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig, SystemConfig
-from experiments.evaluation import results
+from experiments.evaluation import entries, results, results_file
 from experiments.options import to_mapping
 from gan.config import TrainingConfig
 from gan.settings import setting
@@ -145,15 +145,15 @@ DISTANCES = {
 
 def distances(**changes):
     """The section of distances of a plausible run."""
-    entries = {
-        name: results.Distance(
+    measured = {
+        name: entries.Distance(
             f"what {name} measures", "", 0.01 * ratio, 0.01, 0.0155, (0.008 * ratio, 0.012 * ratio), 2048, 0.2,
             ratio < 1.5,
         )
         for name, ratio in DISTANCES.items()
     }  # fmt: skip
     section = results.Distances(
-        "two sets of 2048 fields", "solver sets against solver sets", "the solver", 600, 0.05, entries
+        "two sets of 2048 fields", "solver sets against solver sets", "the solver", 600, 0.05, measured
     )
     return dataclasses.replace(section, **changes)
 
@@ -178,7 +178,7 @@ def refinement():
             key: tuple((0.9 + e) * (1 + 0.1 * float(rng.normal())) for e in excess) for key in ("spectrum", "marginals")
         }
         interval = tuple((one - 0.02, min(1.0, one + 0.02)) for one in auc)
-        curves[name] = results.Curve(label, times, ratios, auc, interval, p_value, p_value, enters)
+        curves[name] = entries.Curve(label, times, ratios, auc, interval, p_value, p_value, enters)
     return results.Refinement(0.05, curves, {"spectrum": 1.55, "marginals": 1.5}, (0.485, 0.515))
 
 
@@ -188,12 +188,12 @@ def cost(**changes):
     for points in (32, 64):
         for dt in (0.1, 0.2, 0.5):
             seconds = 1e-4 * points / 32 / dt
-            timing = results.Timing(seconds, 0.9 * seconds, 1.1 * seconds, 5)
+            timing = entries.Timing(seconds, 0.9 * seconds, 1.1 * seconds, 5)
             merits = {"AUC": 0.5 + 0.6 * dt, "median ratio": 1 + 4 * dt}
-            rows.append(results.SolverRow({"points": points, "dt": dt}, timing, dt < 0.15, merits))
-    rows.append(results.SolverRow({"points": 16, "dt": 2.0}, None, False, {}, "the solver's fields are not finite"))
-    reference = results.SolverRow({}, results.Timing(4.2e-3, 4.1e-3, 4.5e-3, 5), True, {})
-    own, layer = results.Timing(2.1e-4, 2.0e-4, 2.4e-4, 5), results.Timing(6e-5, 6e-5, 6e-5, 1)
+            rows.append(entries.SolverRow({"points": points, "dt": dt}, timing, dt < 0.15, merits))
+    rows.append(entries.SolverRow({"points": 16, "dt": 2.0}, None, False, {}, "the solver's fields are not finite"))
+    reference = entries.SolverRow({}, entries.Timing(4.2e-3, 4.1e-3, 4.5e-3, 5), True, {})
+    own, layer = entries.Timing(2.1e-4, 2.0e-4, 2.4e-4, 5), entries.Timing(6e-5, 6e-5, 6e-5, 1)
     section = results.Cost(
         "as good: its classifier's area is no larger.", own, layer, reference, tuple(rows), 41.0, 318.0
     )
@@ -212,38 +212,38 @@ def tests(**changes):
         2048,
         "classifier_on_physical_features",
         {
-            "classifier_on_physical_features": results.Test("c1", area, 0.76, (0.75, 0.77), (0.488, 0.512), 2e-4, 0.52),
-            "classifier_on_fields": results.Test("c2", area, 0.506, (0.49, 0.52), (0.487, 0.513), 0.34, 0.525),
-            "nearest_neighbours": results.Test("c3", "share of neighbours", 0.51, None, (0.485, 0.515), 0.2),
-            "features": results.Test("c4", "standard errors", 31.0, None, (2.0, 4.0), 0.0002, 5.4),
-            "duplicates": results.Test("c5", "pairs", 0.0, None, (0.0, 0.0), 1.0),
+            "classifier_on_physical_features": entries.Test("c1", area, 0.76, (0.75, 0.77), (0.488, 0.512), 2e-4, 0.52),
+            "classifier_on_fields": entries.Test("c2", area, 0.506, (0.49, 0.52), (0.487, 0.513), 0.34, 0.525),
+            "nearest_neighbours": entries.Test("c3", "share of neighbours", 0.51, None, (0.485, 0.515), 0.2),
+            "features": entries.Test("c4", "standard errors", 31.0, None, (2.0, 4.0), 0.0002, 5.4),
+            "duplicates": entries.Test("c5", "pairs", 0.0, None, (0.0, 0.0), 1.0),
         },
-        (results.Bound("energy of wave 3", 0.012, 0.031), results.Bound("variance of u", -0.004, 0.008)),
+        (entries.Bound("energy of wave 3", 0.012, 0.031), entries.Bound("variance of u", -0.004, 0.008)),
     )
     return dataclasses.replace(section, **changes)
 
 
 def sections():
-    """One section of every kind, in the order of `results.KINDS`."""
+    """One section of every kind, in the order of `results_file.KINDS`."""
     scores = results.Scores(
         "other solver fields",
         {
-            "diversity": results.Score("distance to the nearest neighbour", "", 0.98, 1.0, (0.97, 1.03)),
-            "memorization": results.Score("share nearer to the training fields", "", 0.31, None, (0.46, 0.54)),
+            "diversity": entries.Score("distance to the nearest neighbour", "", 0.98, 1.0, (0.97, 1.03)),
+            "memorization": entries.Score("share nearer to the training fields", "", 0.31, None, (0.46, 0.54)),
         },
     )
-    crps = results.Score("ranked probability score", "std", 0.321, 0.21987, (0.2, 0.24))
-    far = results.Distance("energy distance", "", 2.0, 0.5, 0.6, (1.75, 2.25), 32, 0.001, False)
+    crps = entries.Score("ranked probability score", "std", 0.321, 0.21987, (0.2, 0.24))
+    far = entries.Distance("energy distance", "", 2.0, 0.5, 0.6, (1.75, 2.25), 32, 0.001, False)
     region = results.Region(
         distances(entries={"energy_divergence": far}), results.Scores("the solver's ensembles", {"crps": crps})
     )
-    timing = results.Timing(2.1e-4, 2.0e-4, 2.4e-4, 5)
+    timing = entries.Timing(2.1e-4, 2.0e-4, 2.4e-4, 5)
     baselines = results.Baselines(
         "The same figures of what the generator did not make.",
-        results.BaselineRow("one pass", {"AUC": 0.76, "spectrum": 1.9}, 1, timing, 318.0),
+        entries.BaselineRow("one pass", {"AUC": 0.76, "spectrum": 1.9}, 1, timing, 318.0),
         {
-            "training_fields": results.BaselineRow("drawn from the training fields", {"spectrum": 1.0}),
-            "flow_matching": results.BaselineRow("an ODE", {}, 50, None, 300.0, "the loss was not finite"),
+            "training_fields": entries.BaselineRow("drawn from the training fields", {"spectrum": 1.0}),
+            "flow_matching": entries.BaselineRow("an ODE", {}, 50, None, 300.0, "the loss was not finite"),
         },
     )
     orbits = results.Orbits(
@@ -251,9 +251,9 @@ def sections():
         0.1,
         400,
         (
-            results.Orbit("alternating", "sgd", 0.0, "circles", 1.0, 1.0, (1.0, 0.1), 1.005),
-            results.Orbit("extragradient", "adam", 1.0, "converges", 0.01, 0.99),
-            results.Orbit("competitive", "adam", 0.0, refused="needs plain steps"),
+            entries.Orbit("alternating", "sgd", 0.0, "circles", 1.0, 1.0, (1.0, 0.1), 1.005),
+            entries.Orbit("extragradient", "adam", 1.0, "converges", 0.01, 0.99),
+            entries.Orbit("competitive", "adam", 0.0, refused="needs plain steps"),
         ),
     )
     counts = tuple(2**k for k in range(4, 13))
@@ -268,7 +268,7 @@ def sections():
         cost(),
         worth,
         results.Planning(
-            0.05, 0.8, 100, 50, {"mean of u": results.Plan("m/s", 1.0, 0.1, (-0.1, 0.3), 11.0, 0.49, 0.49, 0.4)}
+            0.05, 0.8, 100, 50, {"mean of u": entries.Plan("m/s", 1.0, 0.1, (-0.1, 0.3), 11.0, 0.49, 0.49, 0.4)}
         ),
         baselines,
         results.Regions("viscosity 0.1 to 0.5", {"viscosity 0.8": region}),
@@ -352,7 +352,7 @@ def fill(path):
         "dirac/alternating/sgd/plain": np.stack([np.cos(np.arange(400) / 10), np.sin(np.arange(400) / 10)], axis=1),
     }
     files.write_arrays(path / "figures.npz", figures)
-    results.write(compared(), path / "comparison.json")
+    results_file.write(compared(), path / "comparison.json")
     rows = []
     for step in range(0, 4001, 50):
         decay = float(np.exp(-step / 900))

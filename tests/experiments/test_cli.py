@@ -17,7 +17,7 @@ import experiments
 from experiments import catalog, runs
 from experiments.cli import main
 from experiments.errors import UserError
-from experiments.evaluation import results
+from experiments.evaluation import results, results_file
 from experiments.export import Fields
 from experiments.progress import Progress, brief, duration, rate
 from experiments.tasks.observations import observe
@@ -44,7 +44,7 @@ def pipeline(monkeypatch):
         calls.run.append((experiment.name, config, folder.path, resume))
         if calls.fail is not None:
             raise calls.fail
-        results.write(results.Comparison("toy", "The generator wins.", 0, ()), folder.comparison_file)
+        results_file.write(results.Comparison("toy", "The generator wins.", 0, ()), folder.comparison_file)
         return folder.comparison()
 
     def open_sampler(run, progress):
@@ -274,7 +274,7 @@ def test_samples_are_written_with_their_shape_told(run_path, pipeline, capsys, t
 
 
 def test_a_report_is_rebuilt_from_the_folder_alone(run_path, capsys):
-    results.write(results.Comparison("toy", "It loses.", 0, ()), run_path / "comparison.json")
+    results_file.write(results.Comparison("toy", "It loses.", 0, ()), run_path / "comparison.json")
     assert main(["report", str(run_path)]) == 0
     assert capsys.readouterr().out.split() == ["It", "loses.", "report:", str(run_path / "report.html")]
 

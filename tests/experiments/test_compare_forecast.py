@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.evaluation import results
+from experiments.evaluation import results, results_file
 from experiments.evaluation.cost import Candidate
+from experiments.evaluation.ensemble_statistics import pairwise_distances
 from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
-from experiments.evaluation.posterior_reference import DISTANCES, PosteriorReference, Sizes, _apart
+from experiments.evaluation.posterior_reference import DISTANCES, PosteriorReference, Sizes
 from experiments.evaluation.scores import coverage, crps, energy_score, rank_flatness, spread_skill_ratio
 
 CASES, MEMBERS, TIMES, POINTS = 40, 20, 2, 12
@@ -98,7 +99,7 @@ def test_scores_equal_the_formulas_of_ensembles(problem, exact):
 def test_pairwise_distances_are_those_of_the_rows():
     rng = np.random.default_rng(3)
     x, y = rng.standard_normal((2, 5, 7)).astype(np.float32), rng.standard_normal((2, 4, 7)).astype(np.float32)
-    absolute, euclid = _apart(x, y)
+    absolute, euclid = pairwise_distances(x, y)
     gap = x[:, :, None] - y[:, None]
     np.testing.assert_allclose(absolute, np.abs(gap).mean(-1), rtol=1e-5)
     np.testing.assert_allclose(euclid, np.sqrt((gap**2).mean(-1)), rtol=1e-5)
@@ -241,8 +242,8 @@ def test_other_ranges_and_residuals_are_measured_alike(whole):
 
 def test_what_was_found_survives_its_file(whole, tmp_path):
     comparison = results.Comparison("forecasts", "all is said", MEMBERS, tuple(whole[0].values()))
-    results.write(comparison, tmp_path / "comparison.json")
-    assert results.read(tmp_path / "comparison.json", "again") == comparison
+    results_file.write(comparison, tmp_path / "comparison.json")
+    assert results_file.read(tmp_path / "comparison.json", "again") == comparison
 
 
 def test_ensembles_that_cannot_be_compared_are_refused(problem):

@@ -20,7 +20,7 @@ import physics
 from experiments import catalog, export, new_experiment, pipeline, plots, report, runs
 from experiments.cli.parsers import parsers
 from experiments.cli.settings import chosen_preset, known_options, read_overrides
-from experiments.evaluation import results
+from experiments.evaluation import results_file
 from experiments.options import settings
 from experiments.progress import Progress
 
@@ -80,7 +80,7 @@ def test_the_code_of_a_page_runs(page, trained, plausible, tmp_path, monkeypatch
     shutil.copytree(trained, "runs")
     # What was found is made of numbers: a comparison takes long, and no page shows more than how it is read.
     for folder in Path("runs").glob("*/*"):
-        results.write(plausible.compared(), folder / "comparison.json")
+        results_file.write(plausible.compared(), folder / "comparison.json")
     names = {"__name__": page.stem}
     for line, code, reason in blocks(page):
         if reason is None:

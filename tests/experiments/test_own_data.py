@@ -16,7 +16,7 @@ from experiments import cli, export
 from experiments.errors import UserError
 from experiments.evaluation.results import Baselines, Planning, Refinement, Tests, Worth
 from experiments.evaluation.two_sample import battery, classifiers
-from experiments.own_data import description, preparation, readers, transforms
+from experiments.own_data import description, readers, splits, transforms
 from experiments.own_data.contents import checksum
 from experiments.own_data.preparation import Wishes, prepare
 
@@ -198,11 +198,11 @@ def laid_out(path, values, axes=("time", "y", "x"), **given):
 )
 def test_blocks_of_time_follow_one_another_with_the_gap_between(times, gap, shares):
     try:
-        found = preparation.blocks(times, shares, gap)
+        found = splits.blocks(times, shares, gap)
     except ValueError:
         assert int((times - 2 * gap) * min(shares) / sum(shares)) < 1
         return
-    train, validation, test = (found[name] for name in preparation.SPLITS)
+    train, validation, test = (found[name] for name in splits.SPLITS)
     assert train.start == 0 and test.stop == times
     assert validation.start - train.stop == gap and test.start - validation.stop == gap
     assert all(one.stop > one.start for one in (train, validation, test))
@@ -243,7 +243,7 @@ def test_a_series_that_remembers_is_worth_fewer_fields_and_its_test_fields_are_t
     series = np.zeros((6000, 8), np.float32)
     for i in range(1, len(series)):
         series[i] = rho * series[i - 1] + np.sqrt(1 - rho**2) * rng.standard_normal(8)
-    found = preparation.correlation(series)
+    found = splits.correlation(series)
     assert found.time == pytest.approx((1 + rho) / (1 - rho), rel=0.25)
     assert found.reach == pytest.approx(np.log(0.05) / np.log(rho), rel=0.3)
     prepared = prepare(laid_out(tmp_path, series, ("time", "x")), Wishes())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import files, plots, report, runs
-from experiments.evaluation import results
+from experiments.evaluation import entries, results, results_file
 from experiments.plots.course import NOT_DRAWN
 from experiments.plots.style import DIVERGING, scale_of
 from experiments.report import pieces
@@ -34,7 +34,7 @@ def test_the_page_needs_nothing_from_elsewhere(finished_run):
 
 def page_of(path, comparison):
     """The page of a run whose comparison is this one."""
-    results.write(comparison, path / "comparison.json")
+    results_file.write(comparison, path / "comparison.json")
     return report.build(runs.open_folder(path))
 
 
@@ -59,13 +59,13 @@ TITLES = {
 
 
 def test_every_kind_of_section_has_a_renderer_and_the_page_their_order(finished_run, plausible, quick):
-    assert report.RENDERERS.keys() == set(results.KINDS.values())
+    assert report.RENDERERS.keys() == set(results_file.KINDS.values())
     for comparison in (plausible.compared(), plausible.compared(sections=plausible.sections()[::-1])):
         shown = re.findall("<h2>([^<]*)</h2>", page_of(finished_run, comparison))
         assert shown == [*(TITLES[type(one)] for one in comparison.sections), "Training", "To repeat it"]
 
 
-@pytest.mark.parametrize("kind", results.KINDS.values(), ids=results.KINDS)
+@pytest.mark.parametrize("kind", results_file.KINDS.values(), ids=results_file.KINDS)
 def test_a_section_is_shown_without_any_other_and_without_figures(kind, finished_run, plausible):
     for name in ("figures.npz", "metrics.jsonl"):
         (finished_run / name).unlink()
@@ -82,12 +82,12 @@ def spoiled(value):
     return None if isinstance(value, float) else value
 
 
-@pytest.mark.parametrize("key", results.KINDS)
+@pytest.mark.parametrize("key", results_file.KINDS)
 def test_numbers_that_are_not_finite_leave_gaps_and_no_traceback(key, finished_run, plausible):
     for name in ("figures.npz", "metrics.jsonl"):
         (finished_run / name).unlink()
-    alone = [one for one in plausible.sections() if isinstance(one, results.KINDS[key])]
-    content = json.loads(json.dumps(results.to_plain(plausible.compared(sections=tuple(alone)))))
+    alone = [one for one in plausible.sections() if isinstance(one, results_file.KINDS[key])]
+    content = json.loads(json.dumps(results_file.to_plain(plausible.compared(sections=tuple(alone)))))
     files.write_json(finished_run / "comparison.json", {**content, key: spoiled(content[key])})
     assert "</html>" in report.build(runs.open_folder(finished_run))
 
@@ -106,11 +106,11 @@ def test_the_joint_test_leads_and_says_in_words_what_it_found(finished_run, plau
 
 def test_every_member_of_the_joint_test_is_drawn_with_its_band(plausible):
     (picture,) = plots.tests(plausible.tests())
-    axes, entries = picture.figure.axes, plausible.tests().entries
+    axes, members = picture.figure.axes, plausible.tests().entries
     names = [tick.get_text() for one in axes for tick in one.get_yticklabels()]
-    assert sorted(names) == sorted(name.replace("_", " ") for name in entries)
+    assert sorted(names) == sorted(name.replace("_", " ") for name in members)
     bands = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for one in axes for bar in one.patches)
-    expected = [one.null if one.interval is not None else (-1.0, 1.0) for one in entries.values()]
+    expected = [one.null if one.interval is not None else (-1.0, 1.0) for one in members.values()]
     np.testing.assert_allclose(bands, sorted(expected))
     assert plots.tests(plausible.tests(entries={})) == []
 
@@ -137,7 +137,7 @@ def test_the_sets_of_a_distance_and_its_level_are_those_of_the_section(finished_
 
 def test_losing_is_said_as_plainly_as_winning(finished_run, plausible, quick):
     assert "pays off from <b>454&#8239;431</b> samples" in page_of(finished_run, plausible.compared())
-    slow = plausible.cost(generator=results.Timing(1.0, 1.0, 1.0, 1))
+    slow = plausible.cost(generator=entries.Timing(1.0, 1.0, 1.0, 1))
     section = section_of(page_of(finished_run, plausible.compared(slow)), "Cost")
     assert "<b>never pays off</b>" in section and "times dearer" in section
 
@@ -316,7 +316,9 @@ def poisoned(value, names):
 def test_text_from_the_run_folder_cannot_become_markup(finished_run, plausible, quick):
     names = {*plausible.distances().entries, *plausible.tests().entries, *plausible.refinement().curves, "points"}
     names -= {"generator"}  # a field of its own in other sections
-    (finished_run / "comparison.json").write_text(json.dumps(poisoned(results.to_plain(plausible.compared()), names)))
+    (finished_run / "comparison.json").write_text(
+        json.dumps(poisoned(results_file.to_plain(plausible.compared()), names))
+    )
     page = report.build(runs.open_folder(finished_run))
     assert "<script" not in page and "<b>x</b>" not in page
     assert page.count("&lt;b&gt;x&lt;/b&gt; &amp; &lt;script&gt;") > 30

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from experiments.evaluation import results
+from experiments.evaluation import entries, results
 from experiments.evaluation.verdict import verdict
 from experiments.wording import duration
 
@@ -60,13 +60,13 @@ def test_a_score_outside_its_band_is_named_and_one_inside_is_not(plausible):
 
 
 def test_samples_that_were_left_out_are_said_as_a_share():
-    invalid = results.Score("share left out", "", 0.02, 0.0, (0.0, 0.0))
+    invalid = entries.Score("share left out", "", 0.02, 0.0, (0.0, 0.0))
     said = verdict([results.Scores("the solver's", {"invalid": invalid})])
     assert said == "2.00% of the samples were not finite and were left out."
 
 
 def forecast(own):
-    crps = results.Score("ranked probability score", "std", own, 0.4, (0.39, 0.41))
+    crps = entries.Score("ranked probability score", "std", own, 0.4, (0.39, 0.41))
     return [results.Forecasts(), results.Scores("the exact posterior", {"crps": crps})]
 
 
@@ -83,12 +83,12 @@ def test_outside_the_range_of_training_has_a_sentence_for_each_region(plausible)
 
 
 def test_modes_stand_beside_those_of_exact_samples():
-    entries = {
-        "modes_found": results.Score("", "", 24.0, 25.0, (25.0, 25.0)),
-        "high_quality": results.Score("", "", 0.9, 0.99, (0.98, 1.0)),
-        "total_variation": results.Score("", "", 0.2, 0.03, (0.02, 0.04)),
+    scores = {
+        "modes_found": entries.Score("", "", 24.0, 25.0, (25.0, 25.0)),
+        "high_quality": entries.Score("", "", 0.9, 0.99, (0.98, 1.0)),
+        "total_variation": entries.Score("", "", 0.2, 0.03, (0.02, 0.04)),
     }
-    said = verdict([results.Scores("exact samples", entries), results.Modes("25 Gaussians", 25, 10_000)])
+    said = verdict([results.Scores("exact samples", scores), results.Modes("25 Gaussians", 25, 10_000)])
     assert "Over 10,000 samples, 24 of 25 modes are found (exact samples: 25), 90.0%" in said
     assert "0.200 (exact samples: 0.030)" in said
     assert said.count("variation") == 1
@@ -97,7 +97,7 @@ def test_modes_stand_beside_those_of_exact_samples():
 def refined(generator, gaussian):
     times = (0.0, 8.0, 16.0, 32.0)
     curves = {
-        name: results.Curve(name, times, {}, (), (), (), (), enters)
+        name: entries.Curve(name, times, {}, (), (), (), (), enters)
         for name, enters in (("generator", generator), ("gaussian", gaussian))
     }
     return results.Refinement(0.05, curves, {})
@@ -129,7 +129,7 @@ def test_the_cost_is_said_against_the_cheapest_setting_with_the_spread_of_both(p
 
 
 def test_a_generator_that_is_dearer_never_pays_off_and_the_verdict_says_so(plausible):
-    said = verdict([plausible.cost(generator=results.Timing(2e-3, 2e-3, 2e-3, 1))])
+    said = verdict([plausible.cost(generator=entries.Timing(2e-3, 2e-3, 2e-3, 1))])
     assert "2 times dearer" in said and "never pays off" in said
 
 

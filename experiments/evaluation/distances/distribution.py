@@ -46,10 +46,10 @@ from scipy.stats import t as student
 
 from experiments.evaluation.distances.features import DIRECTIONS, RESOLVED, FieldFeatures, Frame
 from experiments.evaluation.distances.measures import QUANTILES, Measures
+from experiments.evaluation.entries import Distance
 from experiments.evaluation.intervals import central
-from experiments.evaluation.results import Distance
+from experiments.reporting import Report
 
-Progress = Callable[[int, int, str], None]
 SETS = 8
 """Sets of samples over which a reported distance is averaged, where there are so many."""
 BAND_BLOCKS = 600
@@ -121,7 +121,7 @@ class ReferenceSet:
         resolved: float = RESOLVED,
         homogeneous: bool = True,
         seed: int = 0,
-        progress: Progress | None = None,
+        progress: Report | None = None,
     ) -> None:
         if len(pool) < 2 * n:
             raise ValueError(

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 
 from experiments.evaluation.distances.features import Frame
+from experiments.evaluation.entries import Score
 from experiments.evaluation.intervals import central
-from experiments.evaluation.results import Score
 from experiments.evaluation.scores.neighbours import Neighbourhoods, squared_distances
 
 BINS = 20

@@ -13,7 +13,6 @@ blind to shifts, bound it from below: ``d(u, v) >= | |u^| - |v^| |``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,11 +21,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from experiments.evaluation.entries import Score
 from experiments.evaluation.intervals import central
-from experiments.evaluation.results import Score
+from experiments.reporting import Report
 from gan.augmentation import ArraySymmetries
 
-Progress = Callable[[int, int, str], None]
 MEMORISED = 0.05
 """Share of held-out solver fields that count as near to the training data, by definition."""
 MOST_NEIGHBOURS = 5
@@ -100,7 +99,7 @@ def nearest(
     scale: np.ndarray,
     symmetries: Any,
     *,
-    progress: Progress | None = None,
+    progress: Report | None = None,
     what: str = "nearest training fields",
 ) -> tuple[Float[np.ndarray, " q"], np.ndarray]:
     """Distance of each query to its nearest field of the bank modulo the symmetry, and which field that is.
@@ -212,7 +211,7 @@ def memorization(
     fields: int | None = None,
     bank: int | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> Score:
     """Share of samples that lie nearer to the training data than all but 5% of held-out solver fields do: target 0.05.
 

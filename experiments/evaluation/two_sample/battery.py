@@ -34,9 +34,10 @@ from scipy.stats import rankdata
 
 from experiments.evaluation.distances.features import Frame
 from experiments.evaluation.distances.measures import QUANTILES, Measures
+from experiments.evaluation.entries import Bound, Interval, Test
 from experiments.evaluation.gaussian_fields import gaussian_fields
 from experiments.evaluation.intervals import central
-from experiments.evaluation.results import Bound, Interval, Test, Tests
+from experiments.evaluation.results import Tests
 from experiments.evaluation.two_sample.classifiers import (
     Scores,
     auc,

@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.evaluation import results
+from experiments.evaluation import results, results_file
 from experiments.evaluation.cost import Candidate
-from experiments.evaluation.snapshot import DATA, CostInputs, Equation, Sizes, compare_snapshot, finite_fields, moved
+from experiments.evaluation.snapshot import compare_snapshot, finite_fields
+from experiments.evaluation.snapshot_cost import CostInputs
+from experiments.evaluation.snapshot_inputs import DATA, Equation, Sizes, moved
 from experiments.evaluation.two_sample import battery, classifiers
 from experiments.evaluation.verdict import verdict
 from experiments.files import write_arrays
@@ -157,8 +159,8 @@ def test_figures_are_densities_with_bands_and_the_outcome_survives_the_disk(comp
         assert np.all(figures[f"{prefix}/low"] <= figures[f"{prefix}/high"])
     assert figures["correlation/solver"][0] == pytest.approx(1.0)
     assert figures["evolution/generator"].shape == (3, 32, 1)
-    results.write(comparison, tmp_path / "comparison.json")
-    assert results.read(tmp_path / "comparison.json", "make it again") == comparison
+    results_file.write(comparison, tmp_path / "comparison.json")
+    assert results_file.read(tmp_path / "comparison.json", "make it again") == comparison
     write_arrays(tmp_path / "figures.npz", figures)
     with np.load(tmp_path / "figures.npz") as archive:
         assert set(archive) == set(figures)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from experiments.evaluation import cost as module
 from experiments.evaluation.cost import Assessment, Candidate, in_turn, search, timed, timing
-from experiments.evaluation.results import Cost, SolverRow, Timing
+from experiments.evaluation.entries import SolverRow, Timing
+from experiments.evaluation.results import Cost
 
 
 @pytest.fixture

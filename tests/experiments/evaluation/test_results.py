@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import UserError
-from experiments.evaluation import results
+from experiments.evaluation import entries, results, results_file
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = {
@@ -53,34 +53,34 @@ def comparison_of(*sections):
     return results.Comparison("title", "verdict", 0, sections)
 
 
-@pytest.mark.parametrize("kind", results.KINDS.values(), ids=results.KINDS)
+@pytest.mark.parametrize("kind", results_file.KINDS.values(), ids=results_file.KINDS)
 @settings(max_examples=40)
 @given(data=st.data())
 def test_every_kind_of_section_is_read_back_as_it_was_written(kind, data):
     section = data.draw(plain_values_of(kind))
     key = kind.__name__.lower()
-    content = {"format": results.FORMAT, "title": "t", "verdict": "v", "n": 1, key: section}
-    read = results.from_plain(content, "it", "make it")
-    written = json.loads(json.dumps(results.to_plain(read)))
+    content = {"format": results_file.FORMAT, "title": "t", "verdict": "v", "n": 1, key: section}
+    read = results_file.from_plain(content, "it", "make it")
+    written = json.loads(json.dumps(results_file.to_plain(read)))
     assert type(read.sections[0]) is kind
     assert without_quotients(written[key], section) == section
-    assert results.from_plain(written, "it", "make it") == read
+    assert results_file.from_plain(written, "it", "make it") == read
 
 
 def test_a_file_holds_all_sections_in_their_order(tmp_path, plausible):
     comparison, path = plausible.compared(), tmp_path / "comparison.json"
-    results.write(comparison, path)
-    read = results.read(path, "make it")
+    results_file.write(comparison, path)
+    read = results_file.read(path, "make it")
     assert read == comparison
-    assert {type(one) for one in read.sections} == set(results.KINDS.values())
-    assert [type(one) for one in results.read(path, "").sections] == [type(one) for one in comparison.sections]
+    assert {type(one) for one in read.sections} == set(results_file.KINDS.values())
+    assert [type(one) for one in results_file.read(path, "").sections] == [type(one) for one in comparison.sections]
     backwards = dataclasses.replace(comparison, sections=comparison.sections[::-1])
-    results.write(backwards, path)
-    assert results.read(path, "make it") == backwards
+    results_file.write(backwards, path)
+    assert results_file.read(path, "make it") == backwards
 
 
 def test_quotients_stand_in_the_file_for_whoever_reads_it(tmp_path, plausible):
-    results.write(plausible.compared(), tmp_path / "comparison.json")
+    results_file.write(plausible.compared(), tmp_path / "comparison.json")
     content = json.loads((tmp_path / "comparison.json").read_text())
     assert content["distances"]["entries"]["spectrum"]["ratio"] == pytest.approx(1.9)
     assert content["tests"]["distinguished"] is True
@@ -89,8 +89,8 @@ def test_quotients_stand_in_the_file_for_whoever_reads_it(tmp_path, plausible):
 
 def test_a_number_that_is_not_finite_is_read_back_as_nan(tmp_path, plausible):
     far = dataclasses.replace(plausible.distances().entries["marginals"], value=math.inf)
-    results.write(comparison_of(plausible.distances(entries={"marginals": far})), tmp_path / "comparison.json")
-    read = results.read(tmp_path / "comparison.json", "make it")
+    results_file.write(comparison_of(plausible.distances(entries={"marginals": far})), tmp_path / "comparison.json")
+    read = results_file.read(tmp_path / "comparison.json", "make it")
     assert math.isnan(read.need(results.Distances).entries["marginals"].ratio)
 
 
@@ -105,7 +105,7 @@ def test_a_section_that_is_not_there_is_none_and_needing_it_is_an_error(plausibl
 def test_a_floor_of_zero_or_a_time_of_zero_has_no_quotient_and_is_no_error(plausible):
     entry = plausible.distances().entries["marginals"]
     assert math.isnan(dataclasses.replace(entry, floor=0.0).ratio)
-    assert math.isnan(plausible.cost(generator=results.Timing(0.0, 0.0, 0.0, 1)).advantage)
+    assert math.isnan(plausible.cost(generator=entries.Timing(0.0, 0.0, 0.0, 1)).advantage)
 
 
 def test_the_cheapest_solver_is_the_cheapest_of_those_that_are_as_good(plausible):
@@ -113,7 +113,7 @@ def test_the_cheapest_solver_is_the_cheapest_of_those_that_are_as_good(plausible
     assert cost.cheapest.setting == {"points": 32, "dt": 0.1}
     assert plausible.cost(search=cost.search[1:3]).cheapest == cost.reference
     assert cost.break_even == math.ceil((41.0 + 318.0) / (1e-3 - 2.1e-4))
-    assert plausible.cost(generator=results.Timing(1.0, 1.0, 1.0, 1)).break_even is None
+    assert plausible.cost(generator=entries.Timing(1.0, 1.0, 1.0, 1)).break_even is None
 
 
 @pytest.mark.parametrize(
@@ -125,18 +125,18 @@ def test_a_file_that_is_no_comparison_is_reported_with_what_makes_it_again(tmp_p
     path = tmp_path / "comparison.json"
     path.write_bytes(text)
     with pytest.raises(UserError, match=r"comparison\.json is damaged; make it\."):
-        results.read(path, "make it")
+        results_file.read(path, "make it")
 
 
 def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(UserError, match=r"has no comparison\.json yet; make it"):
-        results.read(tmp_path / "comparison.json", "make it")
+        results_file.read(tmp_path / "comparison.json", "make it")
 
 
 @pytest.mark.parametrize("content", [{}, {"task": "snapshot", "distances": {}}, {"format": 1}, {"format": [3]}])
 def test_another_format_is_distinguished_from_damage(content):
     with pytest.raises(UserError, match=r"is of format .*, which this version does not read; make it\."):
-        results.from_plain(content, "it", "make it")
+        results_file.from_plain(content, "it", "make it")
 
 
 @pytest.mark.parametrize(
@@ -159,18 +159,18 @@ def test_another_format_is_distinguished_from_damage(content):
     ],
 )
 def test_a_value_of_the_wrong_type_is_damage(plausible, section, name, value):
-    content = json.loads(json.dumps(results.to_plain(plausible.compared())))
+    content = json.loads(json.dumps(results_file.to_plain(plausible.compared())))
     content[section][name] = value
     with pytest.raises(UserError, match="it is damaged; make it"):
-        results.from_plain(content, "it", "make it")
+        results_file.from_plain(content, "it", "make it")
 
 
-@pytest.mark.parametrize("kind", results.KINDS.values(), ids=results.KINDS)
+@pytest.mark.parametrize("kind", results_file.KINDS.values(), ids=results_file.KINDS)
 def test_a_section_that_is_no_mapping_or_lacks_a_field_is_damage(plausible, kind):
     key = kind.__name__.lower()
-    content = json.loads(json.dumps(results.to_plain(plausible.compared())))
+    content = json.loads(json.dumps(results_file.to_plain(plausible.compared())))
     own = [one.name for one in dataclasses.fields(kind) if one.default is dataclasses.MISSING]
     broken = [[], 3, None, *({k: v for k, v in content[key].items() if k != name} for name in own)]
     for value in broken:
         with pytest.raises(UserError, match="it is damaged"):
-            results.from_plain({**content, key: value}, "it", "make it")
+            results_file.from_plain({**content, key: value}, "it", "make it")
