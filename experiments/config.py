@@ -141,7 +141,8 @@ class CompareConfig:
 class ExperimentConfig:
     """Everything that determines a run; two runs with equal configurations do the same."""
 
-    # A DataConfig, or a SamplesConfig where no solver makes the data.
+    # A DataConfig where a solver makes the data, else a section of the task's own, as SamplesConfig: no one type has
+    # the settings of all.
     data: Any = field(default_factory=DataConfig, metadata={"help": "the training fields"})
     system: SystemConfig = field(default_factory=SystemConfig, metadata={"help": "values that belong to this system"})
     network: NetworkConfig = field(default_factory=NetworkConfig, metadata={"help": "generator and discriminator"})
@@ -163,11 +164,11 @@ class ExperimentConfig:
         """Return a copy with ``{"section.key": "text"}`` applied; a ``UserError`` names what cannot be."""
         return override(self, overrides)
 
-    def as_mapping(self) -> dict[str, Any]:
+    def as_mapping(self) -> dict[str, object]:
         """Return nested plain dicts and lists, as ``config.yaml`` keeps them."""
         return to_mapping(self)
 
-    def updated_from(self, mapping: Mapping[str, Any]) -> ExperimentConfig:
+    def updated_from(self, mapping: Mapping[str, object]) -> ExperimentConfig:
         """Read ``as_mapping``'s outcome back over this template; an unknown key is an error naming the
         nearest."""
         return from_mapping(self, mapping)

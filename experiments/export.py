@@ -20,13 +20,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.errors import UserError
 from experiments.files import replacing
 from gan.settings import nearest
+
+if TYPE_CHECKING:
+    import xarray
 
 _NETCDF_LIMIT = 2**31 - 4
 
@@ -50,7 +53,7 @@ class Fields:
     coordinates: Mapping[str, np.ndarray]
     channels: tuple[str, ...]
     units: Mapping[str, str] = field(default_factory=dict)
-    attrs: Mapping[str, Any] = field(default_factory=dict)
+    attrs: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.ndim != len(self.dims) or self.dims[-1] != "channel":
@@ -83,7 +86,7 @@ class Fields:
         """Return the dimension along which coordinate ``name`` runs: its own, else ``sample``."""
         return name if name in self.dims else "sample"
 
-    def to_xarray(self) -> Any:
+    def to_xarray(self) -> xarray.Dataset:
         """Return an ``xarray.Dataset`` with one variable per channel (needs the extra ``netcdf``)."""
         try:
             import xarray
@@ -133,7 +136,7 @@ def write(fields: Fields, path: str | Path) -> Path:
     return path
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> int | float | str:
     """An attribute as every format can hold it: a number, or text."""
     if isinstance(value, bool | np.bool_):
         return int(value)

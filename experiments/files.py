@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from experiments.errors import UserError
+
+JsonObject = Mapping[str, object]
+"""An object as JSON has it: names, and values that their reader has to check."""
 
 
 @contextmanager
@@ -45,18 +48,18 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write JSON atomically; arrays become lists, numbers that are not finite become null."""
     write_text(path, json.dumps(_jsonable(content), indent=2, allow_nan=False) + "\n")
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
     """Write an .npz atomically; names may hold slashes."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{name: np.asarray(one) for name, one in arrays.items()})
 
 
-def _jsonable(content: Any) -> Any:
+def _jsonable(content: object) -> object:
     if isinstance(content, Mapping):
         return {str(key): _jsonable(value) for key, value in content.items()}
     if isinstance(content, tuple | list):

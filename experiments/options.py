@@ -16,12 +16,20 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, Union, runtime_checkable
 
 from experiments.errors import UserError
 from gan.settings import nearest, show
 
-Config = TypeVar("Config")
+
+@runtime_checkable
+class Section(Protocol):
+    """A dataclass of settings, or of sections."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+Config = TypeVar("Config", bound=Section)
 
 _PI = re.compile(r"\s*([-+0-9.eE]*)\s*\*?\s*(?:pi|π)\s*$")
 RENAMED = {
@@ -42,30 +50,48 @@ RENAMED = {
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def to_mapping(config: Any) -> Any:
+class Setting(NamedTuple):
+    """One setting of a configuration.
+
+    Attributes:
+        name: "section.key".
+        kind: its annotated type.
+        value: in this configuration.
+        metadata: help, unit and limits, as ``gan.settings.setting`` keeps them.
+    """
+
+    name: str
+    kind: object
+    value: object
+    metadata: Mapping[str, Any]
+
+
+def to_mapping(config: Section) -> dict[str, object]:
     """Turn a dataclass, with its sections, into plain dicts, lists and scalars, ready for YAML or JSON."""
-    if dataclasses.is_dataclass(config):
-        return {field.name: to_mapping(getattr(config, field.name)) for field in dataclasses.fields(config)}
-    if isinstance(config, Mapping):
-        return {str(key): to_mapping(value) for key, value in config.items()}
-    if isinstance(config, tuple | list):
-        return [to_mapping(value) for value in config]
-    return config
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
-def from_mapping(template: Config, mapping: Any, where: str = "") -> Config:
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_mapping(value)
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    return value
+
+
+def from_mapping(template: Config, mapping: object, where: str = "") -> Config:
     """Read back what ``to_mapping`` wrote. Keys left out keep the template's value; an unknown key is an
     error."""
     if not isinstance(mapping, Mapping):
         raise UserError(f"{where or 'the configuration'} must be a section of keys and values, found {mapping!r}.")
-    kinds = field_types(type(template))
-    changes = {}
+    kinds = field_types(template)
+    changes: dict[str, object] = {}
     for key, value in mapping.items():
         name = f"{where}.{key}" if where else str(key)
         if key not in kinds:
             raise UserError(f"{name} is not a setting{hint(name, str(key), kinds) or '.'}")
         current = getattr(template, key)
-        if dataclasses.is_dataclass(current):
+        if dataclasses.is_dataclass(current) and not isinstance(current, type):
             changes[key] = from_mapping(current, value, name)
         else:
             changes[key] = convert(value, kinds[key], name)
@@ -79,7 +105,7 @@ def override(config: Config, overrides: Mapping[str, str]) -> Config:
         UserError: one sentence that names the option, the value and the mend.
     """
     known = {name: kind for name, kind, _, _ in settings(config)}
-    grouped: dict[str, dict[str, Any]] = {}
+    grouped: dict[str, dict[str, object]] = {}
     for name, text in overrides.items():
         if name not in known:
             found = hint(name, f"--{name}", [f"--{one}" for one in known])
@@ -89,7 +115,7 @@ def override(config: Config, overrides: Mapping[str, str]) -> Config:
     for section, changes in grouped.items():
         if section:
             part = getattr(config, section)
-            config = dataclasses.replace(config, **{section: _replaced(part, changes, f"--{section}")})  # type: ignore[type-var]
+            config = dataclasses.replace(config, **{section: _replaced(part, changes, f"--{section}")})
         else:
             config = _replaced(config, changes, "--")
     return config
@@ -100,16 +126,16 @@ def hint(name: str, written: str, known: Iterable[str]) -> str:
     return f"; it is called {RENAMED[name]} now." if name in RENAMED else nearest(written, known)
 
 
-def _replaced(config: Config, changes: Mapping[str, Any], where: str) -> Config:
+def _replaced(config: Config, changes: Mapping[str, object], where: str) -> Config:
     """``dataclasses.replace``, with the section named in front of the sentence that a section's own check
     raises."""
     try:
-        return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+        return dataclasses.replace(config, **changes)
     except ValueError as error:
         raise UserError(_placed(" ".join(str(error).split()), changes, where)) from error
 
 
-def _placed(message: str, changes: Mapping[str, Any], where: str) -> str:
+def _placed(message: str, changes: Mapping[str, object], where: str) -> str:
     """Name in ``message``, raised by a section's own check, the option as it was written:
     ``--data.points``."""
     message = message if message.endswith((".", "?")) else f"{message}."
@@ -121,57 +147,53 @@ def _placed(message: str, changes: Mapping[str, Any], where: str) -> str:
     return f"{', '.join(f'{where}.{key} {show(value)}' for key, value in changes.items())}: {message}"
 
 
-def settings(config: Any) -> Iterator[tuple[str, Any, Any, Mapping[str, Any]]]:
-    """Yield ``(dotted name, type, value, metadata)`` of every setting, a section's together."""
-    kinds = field_types(type(config))
+def settings(config: Section) -> Iterator[Setting]:
+    """Yield every setting, a section's together."""
+    kinds = field_types(config)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            for name, kind, inner, metadata in settings(value):
-                yield f"{field.name}.{name}", kind, inner, metadata
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            for one in settings(value):
+                yield one._replace(name=f"{field.name}.{one.name}")
         else:
-            yield field.name, kinds[field.name], value, field.metadata
+            yield Setting(field.name, kinds[field.name], value, field.metadata)
 
 
-def field_types(kind: type) -> dict[str, Any]:
+def field_types(config: Section) -> dict[str, object]:
     """Annotated types of a dataclass's fields, resolved."""
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(type(config))
+    return {field.name: hints[field.name] for field in dataclasses.fields(config)}
 
 
-def convert(value: Any, kind: Any, name: str) -> Any:
-    """Turn text (or a YAML value) into ``kind``: int, float, bool, str, a literal, a tuple, a mapping, or
-    none.
+def convert(value: object, kind: object, name: str) -> object:
+    """Turn text (or a YAML value) into ``kind``: int, float, bool, str, a tuple or list of these, or none.
 
     Numbers may be written ``1e-3`` or ``32pi``; tuples with commas.
+
+    Raises:
+        UserError: the value is none of this kind.
+        TypeError: settings cannot be of this kind.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
         return _convert_union(value, arguments, name)
-    if origin is Literal:
-        for one in arguments:
-            if value == one or str(value) == str(one):
-                return one
-        choices = ", ".join(map(str, arguments))
-        hint = nearest(str(value), map(str, arguments)) or "."
-        raise UserError(f"{name} must be one of {choices}, found {value!r}{hint}")
     if origin in (tuple, list):
         return _convert_tuple(value, arguments, name)
-    if origin is dict or kind is dict:
-        return _convert_dict(value, arguments, name)
     if kind is bool:
         text = str(value).strip().lower()
         if text in _TRUE or text in _FALSE:
             return text in _TRUE
         raise UserError(f"{name} must be true or false, found {value!r}.")
-    if kind in (int, float):
-        return _convert_number(value, kind, name)
+    if kind is int or kind is float:
+        return _convert_number(value, int if kind is int else float, name)
     if kind is str:
         return str(value)
-    return value
+    raise TypeError(
+        f"{name} is of type {kind}, which no setting can have: use int, float, bool, str or tuples of them."
+    )
 
 
-def _convert_number(value: Any, kind: type, name: str) -> int | float:
+def _convert_number(value: object, kind: type[int] | type[float], name: str) -> int | float:
     what = "a whole number" if kind is int else "a number"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise UserError(f"{name} must be {what}, found {value!r}.")
@@ -185,7 +207,7 @@ def _convert_number(value: Any, kind: type, name: str) -> int | float:
     return int(value) if kind is int and isinstance(value, int) else kind(number)
 
 
-def _convert_union(value: Any, arguments: tuple[Any, ...], name: str) -> Any:
+def _convert_union(value: object, arguments: tuple[object, ...], name: str) -> object:
     if type(None) in arguments and (value is None or str(value).strip().lower() in ("none", "null", "")):
         return None
     problems = []
@@ -199,14 +221,16 @@ def _convert_union(value: Any, arguments: tuple[Any, ...], name: str) -> Any:
     raise problems[-1]
 
 
-def _convert_tuple(value: Any, arguments: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+def _convert_tuple(value: object, arguments: tuple[object, ...], name: str) -> tuple[object, ...]:
     if isinstance(value, str):
         text = value.strip().strip("()[]")
-        items: Sequence[Any] = [] if text.lower() in ("", "none") else [one for one in re.split(r"[,\s]+", text) if one]
+        items: Sequence[object] = (
+            [] if text.lower() in ("", "none") else [one for one in re.split(r"[,\s]+", text) if one]
+        )
     else:
         items = list(value) if isinstance(value, tuple | list) else [value]
     if len(arguments) == 2 and arguments[1] is Ellipsis:
-        kinds: Sequence[Any] = [arguments[0]] * len(items)
+        kinds: Sequence[object] = [arguments[0]] * len(items)
     elif len(arguments) == 1:
         kinds = [arguments[0]] * len(items)
     else:
@@ -216,29 +240,13 @@ def _convert_tuple(value: Any, arguments: tuple[Any, ...], name: str) -> tuple[A
     return tuple(convert(one, kind, name) for one, kind in zip(items, kinds))
 
 
-def _convert_dict(value: Any, arguments: tuple[Any, ...], name: str) -> dict[str, Any]:
-    if isinstance(value, str):
-        pairs = [one.partition("=") for one in value.split(",") if one.strip() and value.strip().lower() != "none"]
-        if any(not equals for _, equals, _ in pairs):
-            raise UserError(f"{name} must be written name=value,name=value, found {value!r}.")
-        value = {key.strip(): text for key, _, text in pairs}
-    if not isinstance(value, Mapping):
-        raise UserError(f"{name} must be a mapping of names to values, found {value!r}.")
-    kind = arguments[1] if len(arguments) == 2 else str
-    return {str(key): convert(one, kind, f"{name} {key}") for key, one in value.items()}
-
-
-def type_name(kind: Any) -> str:
-    """Name a type for help: ``int``, ``float,float``, ``a|b``."""
+def type_name(kind: object) -> str:
+    """Name a type for help: ``int``, ``float,float``, ``int|none``."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        return "|".join(map(str, arguments))
     if origin in (Union, types.UnionType):
         return "|".join("none" if one is type(None) else type_name(one) for one in arguments)
     if origin in (tuple, list):
         if len(arguments) == 1 or arguments[1:] == (Ellipsis,):
             return f"{type_name(arguments[0])},..."
         return ",".join(map(type_name, arguments))
-    if origin is dict or kind is dict:
-        return "name=value,..."
     return {"str": "text"}.get(getattr(kind, "__name__", ""), getattr(kind, "__name__", str(kind)))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments import export, files
 from experiments.config import ExperimentConfig
@@ -25,6 +25,12 @@ from experiments.experiment import Experiment, Study
 from experiments.export import Fields
 from experiments.progress import Progress
 from experiments.runs import RunFolder
+from experiments.tasks.task import TrainingData
+from experiments.wording import is_finite
+
+if TYPE_CHECKING:
+    from gan.training.problem import Problem
+    from gan.training.trained import Trained
 
 SHOWN = 256
 """Samples kept in ``samples.npz``."""
@@ -131,7 +137,7 @@ def open_sampler(folder: RunFolder, progress: Progress | None = None) -> Callabl
     return task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
 
 
-def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> Any:
+def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> TrainingData:
     """Make or find the data set, and say in ``data.json`` where it lies."""
     _tell_what_is_made_again(folder, progress)
     dataset = _same(folder, experiment.learnt().data(config, progress.data()))
@@ -147,7 +153,7 @@ def _tell_what_is_made_again(folder: RunFolder, progress: Progress) -> None:
         progress.note(f"the training fields of this run are no longer in {path}: they are made again")
 
 
-def _same(folder: RunFolder, dataset: Any) -> Any:
+def _same(folder: RunFolder, dataset: TrainingData) -> TrainingData:
     """Return the data set, unless its source is known by a checksum and is not what the run began with.
 
     Raises:
@@ -161,7 +167,7 @@ def _same(folder: RunFolder, dataset: Any) -> Any:
     return dataset
 
 
-def describe_networks(config: ExperimentConfig, problem: Any, folder: RunFolder, progress: Progress) -> None:
+def describe_networks(config: ExperimentConfig, problem: Problem, folder: RunFolder, progress: Progress) -> None:
     """Say how large both players are, and keep it in ``networks.json``."""
     from gan.networks.counts import in_words, network_counts
 
@@ -170,8 +176,8 @@ def describe_networks(config: ExperimentConfig, problem: Any, folder: RunFolder,
     files.write_json(folder.networks_file, {name: one._asdict() for name, one in counts.items()})
 
 
-def load_trained(experiment: Experiment, folder: RunFolder, dataset: Any) -> Any:
-    """Load the last checkpoint of a run as a ``gan.Trained``.
+def load_trained(experiment: Experiment, folder: RunFolder, dataset: TrainingData) -> Trained:
+    """Load the last checkpoint of a run .
 
     Raises:
         UserError: there is no checkpoint yet.
@@ -209,17 +215,15 @@ def _compare(
     experiment: Experiment,
     config: ExperimentConfig,
     folder: RunFolder,
-    dataset: Any,
-    trained: Any,
+    dataset: TrainingData,
+    trained: Trained,
     progress: Progress,
     fresh: int | None = None,
 ) -> Comparison:
     import jax
 
-    seconds = {
-        "data": float(dataset.description.get("seconds", 0.0)),
-        "training": folder.training_seconds(),
-    }
+    making = dataset.description.get("seconds")
+    seconds = {"data": float(making) if is_finite(making) else 0.0, "training": folder.training_seconds()}
     baselines = {}
     task = experiment.learnt()
     if config.compare.baselines:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, SupportsFloat
 
 from rich.console import Console
 from rich.progress import (
@@ -27,7 +27,7 @@ from rich.progress import Progress as Bars
 from rich.progress import Task as BarTask
 from rich.text import Text
 
-Update = Callable[[int, int, "str | Mapping[str, Any]"], None]
+Update = Callable[[int, int, "str | Mapping[str, object]"], None]
 
 
 def _say_nothing(done: int, total: int, what: str | Mapping[str, Any] = "") -> None:
@@ -46,13 +46,13 @@ _SHOWN = (
 )
 
 
-def brief(what: str | Mapping[str, Any]) -> str:
+def brief(what: str | Mapping[str, object]) -> str:
     """One short text for a bar: the text itself, or of many metrics the few that tell how a training goes."""
     if isinstance(what, str):
         return what
     parts = []
     for name, label in _SHOWN:
-        if (value := what.get(name)) is not None:
+        if isinstance(value := what.get(name), SupportsFloat):
             share = name.startswith("invalid")
             if share and not float(value):
                 continue
@@ -153,11 +153,11 @@ class Progress:
         """Start the task of training; ``what`` is the dict of metrics, whose alarms are lines that stay."""
         update = self.task(label)
 
-        def watched(done: int, total: int, what: str | Mapping[str, Any] = "") -> None:
+        def watched(done: int, total: int, what: str | Mapping[str, object] = "") -> None:
             update(done, total, what)
-            if not isinstance(what, str):
-                for alarm in what.get("alarms", ()):
-                    self.note(f"step {done}: {alarm}")
+            alarms = () if isinstance(what, str) else what.get("alarms", ())
+            for alarm in alarms if isinstance(alarms, list | tuple) else ():
+                self.note(f"step {done}: {alarm}")
 
         return watched
 
@@ -171,7 +171,7 @@ class Progress:
         stage = _Stage()
         task: list[TaskID] = []
 
-        def update(done: int, total: int, what: str | Mapping[str, Any] = "") -> None:
+        def update(done: int, total: int, what: str | Mapping[str, object] = "") -> None:
             if stage.begins(done, total):
                 # Steps done before this process, in a resumed run, must not count towards the rate.
                 task.append(bars.add_task(label, total=total, completed=done, what=brief(what)))
@@ -184,7 +184,7 @@ class Progress:
         first = [(0.0, 0)]
         spoken = [-float("inf")]
 
-        def update(done: int, total: int, what: str | Mapping[str, Any] = "") -> None:
+        def update(done: int, total: int, what: str | Mapping[str, object] = "") -> None:
             now = time.monotonic()
             if stage.begins(done, total):
                 first[0] = (now, done)

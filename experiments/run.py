@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from experiments.export import Fields
 from experiments.runs import RunFolder, open_folder
 
 if TYPE_CHECKING:
+    from jax import Array
+    from numpy.typing import ArrayLike
+
     from experiments.evaluation.results import Comparison
     from experiments.progress import Progress
 
@@ -26,7 +30,7 @@ class Run:
 
     folder: RunFolder
     progress: Progress | None = field(default=None, repr=False, hash=False, compare=False)
-    _opened: list[Any] = field(default_factory=list, repr=False, hash=False, compare=False)
+    _opened: list[Callable[..., Fields]] = field(default_factory=list, repr=False, hash=False, compare=False)
 
     @property
     def path(self) -> Path:
@@ -43,7 +47,9 @@ class Run:
         """The comparison with the solver, as in ``comparison.json``; ``run.comparison.get(Distances)`` is a section."""
         return self.folder.comparison()
 
-    def sample(self, count: int, *, key: Any = None, refine: float | int = 0.0, **condition: Any) -> Fields:
+    def sample(
+        self, count: int, *, key: Array | None = None, refine: float | int = 0.0, **condition: ArrayLike
+    ) -> Fields:
         """Draw ``count`` fields from the last checkpoint's averaged generator, in physical units.
 
         A sample is what was trained: the generator's output advanced by the solver over the training's solver layer

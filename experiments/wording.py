@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 _NAMES = {"wasserstein": "Wasserstein", "gaussian": "Gaussian", "crps": "CRPS", "auc": "AUC", "kl": "KL"}
 
@@ -24,7 +24,7 @@ def listed(parts: list[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
-def is_finite(value: Any) -> TypeGuard[float]:
+def is_finite(value: object) -> TypeGuard[float]:
     """Whether a value that was read from JSON is a number, and finite as a float."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False

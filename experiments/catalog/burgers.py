@@ -18,15 +18,20 @@ training range of nu and outside it on both sides; beside climatology, the prior
 from __future__ import annotations
 
 from math import tau
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig
 from experiments.experiment import Experiment
 from experiments.tasks.forecast import Forecast, ForecastConfig
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
 
+if TYPE_CHECKING:
+    from jax import Array
 
-def system(config: ExperimentConfig, viscosity: Any, points: int | None = None):
+    from physics.systems.burgers import Burgers
+
+
+def system(config: ExperimentConfig, viscosity: float | Array, points: int | None = None) -> Burgers:
     """Return the equation with a viscosity, on the configured grid or on one of ``points`` points."""
     from physics import Burgers, Grid
 

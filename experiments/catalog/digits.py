@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from experiments.reporting import Report
 from experiments.tasks.modes import COMPARE, SMOKE_COMPARE, SMOKE_TRAINING, Modes, ModesConfig
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
 from gan.settings import setting
+
+if TYPE_CHECKING:
+    from experiments.evaluation.scores import Labels
 
 CONFIDENT = 0.9
 SHARES = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
@@ -75,7 +78,7 @@ class Stacks:
         for _ in range(stacked - 1):
             self.weights = np.multiply.outer(self.weights, shares).reshape(-1)
         correct = self._said == source.labels
-        self.description: Mapping[str, Any] = {
+        self.description: Mapping[str, object] = {
             "pictures": len(source.images),
             "classifier accuracy on held-out pictures": round(float(correct[test].mean()), 4),
             "classifier accuracy on its training pictures": round(float(correct[train].mean()), 4),
@@ -89,12 +92,12 @@ class Stacks:
         chosen = self._source.images[self._picked(split, count, rng)]
         return np.concatenate(np.moveaxis(chosen, 1, 0), axis=-1)
 
-    def exact(self, split: str, count: int, rng: np.random.Generator) -> Any:
+    def exact(self, split: str, count: int, rng: np.random.Generator) -> Labels:
         """Label stacks of a split's pictures by the classifier, without making them."""
         picked = self._picked(split, count, rng)
         return self._joined(self._said[picked], np.asarray(self._sure)[picked])
 
-    def label(self, samples: np.ndarray) -> Any:
+    def label(self, samples: np.ndarray) -> Labels:
         """Classify every picture of the stacks; of high quality where all are recognised with confidence."""
         count, depth = len(samples), samples.shape[-1] // self.stacked
         split = samples.reshape(*samples.shape[:-1], self.stacked, depth)
@@ -106,7 +109,7 @@ class Stacks:
             probabilities.argmax(axis=1).reshape(shape), (probabilities.max(axis=1) >= CONFIDENT).reshape(shape)
         )
 
-    def _joined(self, classes: np.ndarray, sure: np.ndarray) -> Any:
+    def _joined(self, classes: np.ndarray, sure: np.ndarray) -> Labels:
         from experiments.evaluation.scores import Labels
 
         mode = np.ravel_multi_index(tuple(classes.T), (self.classes,) * self.stacked)

@@ -20,15 +20,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.config import ExperimentConfig, SamplesConfig
 from experiments.experiment import Experiment
+from experiments.reporting import Report, silent
 from experiments.tasks.modes import COMPARE, SMOKE_COMPARE, SMOKE_TRAINING, Modes, ModesConfig
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, TrainingConfig
 from gan.settings import setting
+
+if TYPE_CHECKING:
+    from experiments.evaluation.scores import Labels
 
 LAYOUTS = ("ring_8", "grid_25", "grid_100")
 
@@ -58,25 +62,25 @@ class Mixture:
             self.centres = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
         weights = np.arange(1.0, 101.0) if layout == "grid_100" else np.ones(len(self.centres))
         self.weights = weights / weights.sum()
-        self.description: Mapping[str, Any] = {"standard deviation": self.std}
+        self.description: Mapping[str, object] = {"standard deviation": self.std}
 
     def draw(self, split: str, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw points (count, 2); splits differ by their random streams alone."""
         mode = rng.choice(len(self.weights), count, p=self.weights)
         return (self.centres[mode] + self.std * rng.standard_normal((count, 2))).astype(np.float32)
 
-    def label(self, samples: np.ndarray) -> Any:
+    def label(self, samples: np.ndarray) -> Labels:
         """Nearest centre; high quality within three standard deviations of it."""
         from experiments.evaluation.scores import nearest_centre
 
         return nearest_centre(samples, self.centres, self.std)
 
-    def exact(self, split: str, count: int, rng: np.random.Generator) -> Any:
+    def exact(self, split: str, count: int, rng: np.random.Generator) -> Labels:
         """Label fresh points."""
         return self.label(self.draw(split, count, rng))
 
 
-def distribution(config: ExperimentConfig, report: Any = None) -> Mixture:
+def distribution(config: ExperimentConfig, report: Report = silent) -> Mixture:
     """Return the configured mixture."""
     assert isinstance(config.system, GaussiansConfig)
     return Mixture(config.system.layout)

@@ -22,15 +22,19 @@ searched. What comes of it is in docs/results.md: the samples are distinguished 
 from __future__ import annotations
 
 from math import pi
-from typing import Any
+from typing import TYPE_CHECKING
 
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig
 from experiments.experiment import Experiment
 from experiments.tasks.snapshot import Snapshot
+from experiments.tasks.solvers import SolverSetting
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, SolverLayerConfig, TrainingConfig
 
+if TYPE_CHECKING:
+    from physics.systems.kuramoto_sivashinsky import KuramotoSivashinsky
 
-def system(config: ExperimentConfig, points: int | None = None):
+
+def system(config: ExperimentConfig, points: int | None = None) -> KuramotoSivashinsky:
     """Return the equation on the configured grid, or on one of ``points`` points for the search of solvers."""
     from physics import Grid, KuramotoSivashinsky
 
@@ -38,7 +42,7 @@ def system(config: ExperimentConfig, points: int | None = None):
     return KuramotoSivashinsky(Grid(shape, config.data.extent))
 
 
-def settings(config: ExperimentConfig) -> list[dict[str, Any]]:
+def settings(config: ExperimentConfig) -> list[SolverSetting]:
     """Return the solvers that might do as well for less.
 
     Stored training fields advanced for as long as a sample; fields taken along few long trajectories, a stride apart
@@ -46,20 +50,15 @@ def settings(config: ExperimentConfig) -> list[dict[str, Any]]:
     finish by the reference; spin-ups from a Gaussian field.
     """
     full, tau = config.data.points[0], config.solver_layer.tau
-
-    def one(start: str, points: int, dt: float, order: int, spin_up: float, stride: float | None, finish: float):
-        names = ("start", "points", "dt", "order", "spin_up", "stride", "finish")
-        return dict(zip(names, (start, points, dt, order, spin_up, stride, finish)))
-
     coarse = 4 * (full * 9 // 64)  # 36 of 64
-    bank = [one("bank", full, dt, 4, tau or 4.0, None, 0.0) for dt in (0.1, 0.25)]
+    bank = [SolverSetting("bank", full, dt, 4, tau or 4.0) for dt in (0.1, 0.25)]
     strides = [
-        one("gaussian", points, dt, 4, 160.0, stride, finish)
+        SolverSetting("gaussian", points, dt, 4, 160.0, stride, finish)
         for points, dt, finish in ((coarse, 0.5, 0.5), (full // 2, 0.5, 0.5), (full, 0.25, 0.0), (full, 0.5, 0.0))
         for stride in (5.0, 20.0, 40.0)
     ]
-    spun_up = [one("gaussian", coarse, 0.5, 4, spin_up, None, 0.5) for spin_up in (16.0, 32.0, 64.0)]
-    return bank + strides + spun_up + [one("gaussian", full, 0.25, 2, 160.0, 20.0, 0.0)]
+    spun_up = [SolverSetting("gaussian", coarse, 0.5, 4, spin_up, None, 0.5) for spin_up in (16.0, 32.0, 64.0)]
+    return bank + strides + spun_up + [SolverSetting("gaussian", full, 0.25, 2, 160.0, 20.0, 0.0)]
 
 
 DEMO = ExperimentConfig(

@@ -6,12 +6,18 @@ import argparse
 import dataclasses
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from experiments import catalog
 from experiments.cli.parsers import PROGRAM
 from experiments.errors import UserError
 from gan.settings import nearest
+
+if TYPE_CHECKING:
+    from experiments.config import ExperimentConfig
+    from experiments.experiment import Experiment
+
+Number = TypeVar("Number", int, float)
 
 
 def read_overrides(rest: Sequence[str], known: Sequence[str]) -> dict[str, str]:
@@ -38,7 +44,7 @@ def read_overrides(rest: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def known_options(config: Any, parser: argparse.ArgumentParser) -> list[str]:
+def known_options(config: ExperimentConfig, parser: argparse.ArgumentParser) -> list[str]:
     """Every option that ``run`` takes with this configuration."""
     from experiments.options import settings
 
@@ -47,7 +53,7 @@ def known_options(config: Any, parser: argparse.ArgumentParser) -> list[str]:
     ]
 
 
-def chosen_preset(experiment: Any, name: str | None) -> str:
+def chosen_preset(experiment: Experiment, name: str | None) -> str:
     """Return the preset that was given for, ``demo`` where none was."""
     presets = list(experiment.presets)
     if name is None:
@@ -58,11 +64,12 @@ def chosen_preset(experiment: Any, name: str | None) -> str:
     return name
 
 
-def number(text: str, option: str, kind: type, minimum: int, below: float | int = float("inf")) -> Any:
+def number(text: str, option: str, kind: type[Number], minimum: int, below: float | int = float("inf")) -> Number:
     """Read a number in [minimum, below)."""
     from experiments.options import convert
 
     value = convert(text, kind, option)
+    assert isinstance(value, kind)
     if not value >= minimum:
         raise UserError(f"{option} must be at least {minimum:g}, found {text}.")
     if not value < below:
@@ -96,7 +103,7 @@ def help_of_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
     return 0
 
 
-def describe(config: Any, name: str, preset: str) -> str:
+def describe(config: ExperimentConfig, name: str, preset: str) -> str:
     """List every setting of ``config`` by section: option, value in this preset, unit, type and help."""
     from experiments.options import settings, type_name
     from gan.settings import show

@@ -15,7 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -24,9 +24,10 @@ from experiments.evaluation.entries import Plain, SolverRow, Timing
 from experiments.reporting import Report, silent
 
 Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
 
 
-def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+def timed(function: Callable[[], Result]) -> tuple[Result, float]:
     """A function's result and its wall time in seconds, waiting for the device."""
     began = time.perf_counter()
     result = jax.block_until_ready(function())
@@ -39,7 +40,7 @@ def timing(seconds: Sequence[float], count: int) -> Timing:
     return Timing(statistics.median(each), min(each), max(each), len(each))
 
 
-def in_turn(functions: Mapping[Key, Callable[[], Any]], *, repeats: int, count: int) -> dict[Key, Timing]:
+def in_turn(functions: Mapping[Key, Callable[[], object]], *, repeats: int, count: int) -> dict[Key, Timing]:
     """Time functions warm and in turn, so that all of them meet the same machine.
 
     Args:
@@ -87,7 +88,7 @@ MARGIN = 1.25
 def search(
     candidates: Sequence[Candidate],
     assess: Callable[[np.ndarray], Assessment],
-    generator: Callable[[], Any],
+    generator: Callable[[], object],
     *,
     count: int,
     repeats: int,
@@ -135,7 +136,7 @@ def search(
         rows[i] = replace(rows[i], reaches=judged.reaches, values=judged.values, worse=judged.worse)
         good += [i] if judged.reaches else []
     say(0, 1, "timing the generator and the solvers that are as good")
-    makers: dict[Any, Callable[[], Any]] = {"generator": generator, **{i: candidates[i].make for i in good}}
+    makers: dict[Hashable, Callable[[], object]] = {"generator": generator, **{i: candidates[i].make for i in good}}
     timings = in_turn(makers, repeats=repeats, count=count)
     for i in good:
         rows[i] = replace(rows[i], timing=timings[i])

@@ -11,7 +11,7 @@ stands as the row ``exact_samples`` among the baselines.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -64,7 +64,7 @@ class ExactDistribution(Protocol):
     name: str
     weights: np.ndarray
     channels: tuple[str, ...]
-    description: Mapping[str, Any]
+    description: Mapping[str, object]
 
     def draw(self, split: str, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw independent samples (count, *grid, C) of a split: train, validation or test."""

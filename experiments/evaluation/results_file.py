@@ -91,7 +91,7 @@ def read(path: Path, remedy: str) -> Comparison:
     return from_plain(content, str(path), remedy)
 
 
-def to_plain(comparison: Comparison) -> dict[str, Any]:
+def to_plain(comparison: Comparison) -> dict[str, object]:
     """Return a comparison as nested plain values."""
     content = _converter().unstructure(comparison, Comparison)
     sections = content.pop("sections")
@@ -99,7 +99,7 @@ def to_plain(comparison: Comparison) -> dict[str, Any]:
     return {"format": FORMAT, **content, **own}
 
 
-def from_plain(content: Any, source: str, remedy: str) -> Comparison:
+def from_plain(content: object, source: str, remedy: str) -> Comparison:
     """Read what `to_plain` returned; ``source`` and ``remedy`` are for the error's sentence.
 
     Raises:

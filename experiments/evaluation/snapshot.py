@@ -8,13 +8,12 @@ stand in its place, and what needs one (refinement, cost) is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.evaluation.baselines import baseline_rows
+from experiments.evaluation.baselines import Fitted, baseline_rows
 from experiments.evaluation.distances import FieldFeatures, ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
@@ -50,7 +49,7 @@ def compare_snapshot(
     times: Sequence[float] = (),
     cost: CostInputs | None = None,
     evolve: Evolve | None = None,
-    baselines: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, Fitted] | None = None,
     progress: Report | None = None,
 ) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
     """Hold generated fields against solver fields.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -39,9 +38,9 @@ class CostInputs:
         reference_count: fields of which the reference is timed.
     """
 
-    draw: Callable[[int], Any]
-    draw_without_solver: Callable[[int], Any] | None
-    reference: Callable[[int], Any]
+    draw: Callable[[int], np.ndarray]
+    draw_without_solver: Callable[[int], np.ndarray] | None
+    reference: Callable[[int], np.ndarray]
     candidates: Callable[[int], Sequence[Candidate]]
     data_seconds: float
     training_seconds: float

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +16,7 @@ from experiments.evaluation.refinement import Refine
 from experiments.evaluation.two_sample.battery import Battery
 from experiments.evaluation.two_sample.physical_features import Map, PhysicalFeatures
 from experiments.reporting import Report
-from gan.augmentation import ArraySymmetries, transform_batch
+from gan.augmentation import ArrayReflection, ArraySymmetries, SymmetriesLike, transform_batch
 
 PATH_STEPS = 16
 """Short solves of which a path consists."""
@@ -65,7 +64,7 @@ class Equation:
     channels: tuple[str, ...]
     extent: tuple[float, ...]
     refine: Refine | None = None
-    symmetries: Any = field(default_factory=ArraySymmetries)
+    symmetries: SymmetriesLike = field(default_factory=ArraySymmetries)
     homogeneous: bool = True
     periodic: bool = True
     tendency: Map | None = None
@@ -166,14 +165,19 @@ class Sizes:
         )
 
 
-def moved(fields: Float[np.ndarray, "n *grid c"], symmetries: Any, seed: int) -> Float[np.ndarray, "n *grid c"]:
+def moved(
+    fields: Float[np.ndarray, "n *grid c"], symmetries: SymmetriesLike, seed: int
+) -> Float[np.ndarray, "n *grid c"]:
     """Move every field by a random symmetry of the system."""
     keys = jax.random.split(jax.random.key(seed), len(fields))
-    return np.asarray(_mover(symmetries, fields.ndim - 2)(np.asarray(fields, np.float32), keys))
+    # Programs are kept by these values, so that all symmetries that are alike share one.
+    reflections = tuple(ArrayReflection(one.axis, one.signs) for one in symmetries.reflections)
+    known = ArraySymmetries(symmetries.shift_axes, reflections)
+    return np.asarray(_mover(known, fields.ndim - 2)(np.asarray(fields, np.float32), keys))
 
 
 @lru_cache(maxsize=16)
-def _mover(symmetries: Any, ndim: int) -> Callable[..., Any]:
+def _mover(symmetries: ArraySymmetries, ndim: int) -> Callable[[np.ndarray, jax.Array], jax.Array]:
     """Keep the compiled program between calls, which are timed."""
     return jax.jit(lambda many, keys: transform_batch(many, keys, symmetries, ndim))
 

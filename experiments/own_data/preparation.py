@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -78,7 +77,7 @@ class Prepared:
     fill: np.ndarray
     trained_on: int
     cautions: tuple[str, ...]
-    description: dict[str, Any] = field(repr=False)
+    description: Mapping[str, object] = field(repr=False)
     path: str = ""
 
     def masked(self, fields: Float[np.ndarray, "n *grid c"]) -> Float[np.ndarray, "n *grid c"]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 
-from experiments.plots.style import CARD, GAUSSIAN, GENERATOR, INITIAL, SOLVER, Picture, panels, style
+from experiments.files import JsonObject
+from experiments.plots.style import CARD, GAUSSIAN, GENERATOR, INITIAL, SOLVER, LineStyle, Picture, panels, style
 from experiments.wording import capital, is_finite, words
 
 NOT_DRAWN = ("step", "seconds")
@@ -57,12 +58,12 @@ GROUPS = (
 """Pictures of a training, in this order; the first that matches a metric takes it, one that none does has its own."""
 
 _LAYER = re.compile(r"layer/([^/]*)/(.*)")
-_LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_LINES: tuple[LineStyle, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _COLOURS = (GAUSSIAN, INITIAL, "#cc79a7", "#777777", "#e69f00", "#56b4e9")
 _PLAYERS = {"discriminator": SOLVER, "generator": GENERATOR}
 
 
-def training(metrics: Sequence[Mapping[str, Any]]) -> list[Picture]:
+def training(metrics: Sequence[JsonObject]) -> list[Picture]:
     """Every number of the record by update, but for ``NOT_DRAWN`` and what :func:`layers` draws.
 
     First ``GROUPS``, then whatever else was written. Of more than six curves the rest follow in a further picture.
@@ -78,7 +79,7 @@ def training(metrics: Sequence[Mapping[str, Any]]) -> list[Picture]:
     return pictures + [_course(metrics, [name], Group(capital(words(name)), "value", "")) for name in left]
 
 
-def layers(metrics: Sequence[Mapping[str, Any]]) -> list[Picture]:
+def layers(metrics: Sequence[JsonObject]) -> list[Picture]:
     """Gradients of each player's arrays, one row of an image each: they are too many for curves."""
     by_player: dict[str, dict[str, str]] = {}
     for name in _numeric(metrics):
@@ -102,13 +103,13 @@ def _players_first(name: str) -> tuple[int, bool]:
     return place, name.endswith("_adversarial")
 
 
-def _points(metrics: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+def _points(metrics: Sequence[JsonObject], name: str) -> tuple[np.ndarray, np.ndarray]:
     rows = [(row["step"], row[name]) for row in metrics if is_finite(row.get("step")) and is_finite(row.get(name))]
     steps, values = np.array(rows).T
     return steps, values
 
 
-def _course(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], group: Group) -> Picture:
+def _course(metrics: Sequence[JsonObject], names: Sequence[str], group: Group) -> Picture:
     with style():
         many = len(names) > 2
         figure, grid = panels((CARD[0], CARD[1] + 0.16 * len(names) * many))
@@ -141,7 +142,7 @@ def _course(metrics: Sequence[Mapping[str, Any]], names: Sequence[str], group: G
     return Picture(figure, f"{group.title} during training.", title=group.title)
 
 
-def _layers(metrics: Sequence[Mapping[str, Any]], player: str, own: Mapping[str, str]) -> Picture:
+def _layers(metrics: Sequence[JsonObject], player: str, own: Mapping[str, str]) -> Picture:
     rows = [row for row in metrics if any(is_finite(row.get(name)) for name in own.values())]
     values = np.array(
         [[one if is_finite(one := row.get(name)) else np.nan for row in rows] for name in own.values()], float
@@ -164,7 +165,7 @@ def _layers(metrics: Sequence[Mapping[str, Any]], player: str, own: Mapping[str,
     return Picture(figure, f"{title}: root mean square of each; white where it is zero.", raster=True)
 
 
-def _numeric(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+def _numeric(metrics: Sequence[JsonObject]) -> list[str]:
     """Names of metrics that are numbers, in order of appearance."""
     seen: dict[str, None] = {}
     for row in metrics:

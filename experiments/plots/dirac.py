@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from experiments.evaluation.results import Orbits
 from experiments.plots.style import BAND, GENERATOR, SOLVER, Arrays, Picture, panels, style
@@ -72,7 +72,7 @@ _SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """Slope of the shared loss in the logit of the generated point, by zero-sum objective."""
 
 
-def _portrait(axes: Any, points: np.ndarray, outcome: str, objective: str, gamma: float) -> None:
+def _portrait(axes: Axes, points: np.ndarray, outcome: str, objective: str, gamma: float) -> None:
     size = 1.15 * min(max(np.abs(points[np.isfinite(points).all(axis=1)]).max(), 1.0), 4.0)
     theta, psi = np.meshgrid(np.linspace(-size, size, 11), np.linspace(-size, size, 11))
     if (arrows := field(objective, gamma, theta, psi)) is not None:

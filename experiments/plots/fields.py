@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.image import AxesImage
 
 from experiments.evaluation.results import Comparison
 from experiments.plots.style import (
@@ -24,6 +24,9 @@ from experiments.plots.style import (
     style,
 )
 
+Side = tuple[str, np.ndarray, str]
+"""Title, fields and colour."""
+
 
 def _extent(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float, float]:
     """Edges of pixels whose centres are the coordinates."""
@@ -35,7 +38,9 @@ def _extent(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float,
     return (*edges(first), *edges(second))
 
 
-def space_time(axes: Axes, times: np.ndarray, x: np.ndarray, field: np.ndarray, cmap: Colormap, norm: Normalize) -> Any:
+def space_time(
+    axes: Axes, times: np.ndarray, x: np.ndarray, field: np.ndarray, cmap: Colormap, norm: Normalize
+) -> AxesImage:
     """Draw a one-dimensional field over time into ``axes``: time to the right, space upwards."""
     axes.spines[:].set_visible(True)
     return axes.imshow(
@@ -88,7 +93,9 @@ def evolution(figures: Arrays, comparison: Comparison) -> list[Picture]:
     return pictures
 
 
-def _plane(axes: Axes, coordinates: Sequence[np.ndarray], field: np.ndarray, cmap: Colormap, norm: Normalize) -> Any:
+def _plane(
+    axes: Axes, coordinates: Sequence[np.ndarray], field: np.ndarray, cmap: Colormap, norm: Normalize
+) -> AxesImage:
     """A two-dimensional field; of a three-dimensional one the middle plane."""
     while field.ndim > 2:
         field = field[..., field.shape[-1] // 2]
@@ -126,7 +133,7 @@ def samples(figures: Arrays, comparison: Comparison) -> list[Picture]:
     return pictures
 
 
-def _curves(sides: Sequence[Any], index: int, x: np.ndarray, label: str, comparison: Comparison) -> Picture:
+def _curves(sides: Sequence[Side], index: int, x: np.ndarray, label: str, comparison: Comparison) -> Picture:
     rows = min(4, *(len(fields) for _, fields, _ in sides))
     figure, grid = panels((6.4, 4.4), rows, 2, sharex=True, sharey=True)
     for column, (title, fields, colour) in enumerate(sides):
@@ -142,7 +149,7 @@ def _curves(sides: Sequence[Any], index: int, x: np.ndarray, label: str, compari
     )
 
 
-def _images(sides: Sequence[Any], index: int, coordinates: Sequence[np.ndarray], label: str, in_time: bool) -> Picture:
+def _images(sides: Sequence[Side], index: int, coordinates: Sequence[np.ndarray], label: str, in_time: bool) -> Picture:
     columns = min(4, *(len(fields) for _, fields, _ in sides))
     figure, grid = panels((6.4, 3.7), 2, columns, sharex=True, sharey=True)
     cmap, norm = scale_of(sides[0][1][..., index])

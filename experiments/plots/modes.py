@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.evaluation.results import Scores
+from experiments.files import JsonObject
 from experiments.plots.style import BAND, GENERATOR, SOLVER, Arrays, Picture, panels, style
 from experiments.wording import capital, is_finite, words
 
@@ -134,7 +134,7 @@ def shares(figures: Arrays) -> list[Picture]:
     return [Picture(figure, "Share of every mode; grey: two standard errors of exact sets of the same size.")]
 
 
-def course(metrics: Sequence[Mapping[str, Any]], scores: Scores | None) -> list[Picture]:
+def course(metrics: Sequence[JsonObject], scores: Scores | None) -> list[Picture]:
     """Modes found, quality and weights over the training, with the band of exact sets where it is known."""
     pictures = []
     for name, label in MEASURES:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from experiments.evaluation.results import Comparison, Refinement
 from experiments.files import replacing
@@ -18,6 +18,8 @@ from experiments.plots.solver_time import draw_auc, draw_distance, draw_legend, 
 from experiments.plots.statistics import draw_spectrum
 from experiments.plots.style import Arrays, channel_names, coordinates_of, labelled, scale_of, style
 from experiments.wording import words
+
+Draw = Callable[[Axes], None]
 
 
 def preview(figures: Arrays, comparison: Comparison, path: Path, dpi: int = 160) -> Path | None:
@@ -43,7 +45,7 @@ def preview(figures: Arrays, comparison: Comparison, path: Path, dpi: int = 160)
     return path
 
 
-def _evolution(figure: Any, figures: Arrays, comparison: Comparison) -> None:
+def _evolution(figure: FigureBase, figures: Arrays, comparison: Comparison) -> None:
     grid = figure.subplots(1, 2, sharey=True)
     solver, generator = figures["evolution/solver"][..., 0], figures["evolution/generator"][..., 0]
     cmap, norm = scale_of(solver)
@@ -57,7 +59,7 @@ def _evolution(figure: Any, figures: Arrays, comparison: Comparison) -> None:
     bar.ax.set_title(labelled(comparison, channel), loc="center")
 
 
-def _forecast(figure: Any, figures: Arrays, comparison: Comparison) -> None:
+def _forecast(figure: FigureBase, figures: Arrays, comparison: Comparison) -> None:
     times = figures["forecast/times"]
     steps = sorted({0, (len(times) - 1) // 2, len(times) - 1})
     grid = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
@@ -68,9 +70,9 @@ def _forecast(figure: Any, figures: Arrays, comparison: Comparison) -> None:
     grid[0].legend(fontsize=8)
 
 
-def _row(figure: Any, figures: Arrays, comparison: Comparison) -> None:
+def _row(figure: FigureBase, figures: Arrays, comparison: Comparison) -> None:
     """Spectrum first, then the ranks of a forecast, then the refinement: the classifier, and distances for the rest."""
-    drawings: list[Any] = []
+    drawings: list[Draw] = []
     if "spectrum/solver" in figures:
         drawings.append(lambda axes: _spectrum(axes, figures, comparison))
     if "rank/generator" in figures:
@@ -101,9 +103,9 @@ def _ranks(axes: Axes, figures: Arrays) -> None:
     )
 
 
-def _refinements(refinement: Refinement, comparison: Comparison) -> list[Any]:
+def _refinements(refinement: Refinement, comparison: Comparison) -> list[Draw]:
     """Return what can be drawn of a refinement, the most telling first."""
-    drawings: list[Any] = []
+    drawings: list[Draw] = []
     if any(curve.auc for curve in refinement.curves.values()):
         drawings.append(lambda axes: draw_auc(axes, refinement, comparison))
     names = names_of_distances(refinement)

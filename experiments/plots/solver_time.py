@@ -4,15 +4,27 @@ the solver."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from experiments.evaluation.entries import Curve
 from experiments.evaluation.results import Comparison, Refinement
-from experiments.plots.style import BAND, OTHER_STARTS, SOLVER, STARTS, Picture, labelled, panels, ratio_ticks, style
+from experiments.plots.style import (
+    BAND,
+    OTHER_STARTS,
+    SOLVER,
+    STARTS,
+    LineStyle,
+    Picture,
+    labelled,
+    panels,
+    ratio_ticks,
+    style,
+)
 from experiments.wording import capital, is_finite, words
 
 
@@ -21,7 +33,7 @@ class Look(NamedTuple):
 
     label: str
     colour: str
-    line: Any
+    line: LineStyle
     marker: str
 
 
@@ -65,7 +77,7 @@ def refined_tests(section: Refinement, comparison: Comparison) -> list[Picture]:
     return [Picture(figure, caption)]
 
 
-def draw_legend(figure: Any, section: Refinement, drawn: Iterable[Axes], columns: int) -> None:
+def draw_legend(figure: FigureBase, section: Refinement, drawn: Iterable[Axes], columns: int) -> None:
     """Put one legend of all that was drawn below the figure, the starts first and in their order."""
     found = {label: handle for axes in drawn for handle, label in zip(*axes.get_legend_handles_labels())}
     starts = [look.label for look in looks(section).values() if look.label in found]

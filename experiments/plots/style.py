@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -49,14 +50,18 @@ _STYLE: Any = {
 
 BANK = "#aa4499"
 
-STARTS: dict[str, tuple[str, Any, str]] = {
+Arrays = Mapping[str, np.ndarray]
+LineStyle = str | tuple[int, tuple[int, ...]]
+"""As matplotlib takes it: by a sign, or an offset with the lengths of dashes and gaps."""
+
+STARTS: dict[str, tuple[str, LineStyle, str]] = {
     "generator": (GENERATOR, "-", "o"),
     "gaussian": (GAUSSIAN, "--", "s"),
     "initial": (INITIAL, ":", "^"),
     "bank": (BANK, "-.", "D"),
 }
 """Colour, line style and marker of each start of a refinement."""
-OTHER_STARTS: tuple[tuple[str, Any, str], ...] = (
+OTHER_STARTS: tuple[tuple[str, LineStyle, str], ...] = (
     ("#777777", (0, (5, 1, 1, 1, 1, 1)), "v"),
     ("#117733", (0, (1, 1)), "P"),
     ("#882255", (0, (3, 1)), "X"),
@@ -64,8 +69,6 @@ OTHER_STARTS: tuple[tuple[str, Any, str], ...] = (
 """The same for starts that have no look of their own, in turn."""
 
 CARD = (3.5, 2.7)
-
-Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -160,10 +163,20 @@ def scale_of(solver: np.ndarray) -> tuple[Colormap, Normalize]:
     return matplotlib.colormaps["cividis"], Normalize(low, high if high > low else low + 1)
 
 
-def panels(size: tuple[float, float] = CARD, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
-    """Make a figure with a grid of axes, laid out so that nothing overlaps."""
+def panels(
+    size: tuple[float, float] = CARD,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    sharex: bool = False,
+    sharey: bool = False,
+    height_ratios: Sequence[float | int] | None = None,
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure with a grid (rows, columns) of axes, laid out so that nothing overlaps."""
     figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, figure.subplots(
+        rows, columns, squeeze=False, sharex=sharex, sharey=sharey, height_ratios=height_ratios
+    )
 
 
 def coordinates_of(figures: Arrays) -> list[np.ndarray]:
@@ -180,7 +193,7 @@ def channel_names(comparison: Comparison, count: int) -> list[str]:
     return given if len(given) == count else [f"channel {index}" for index in range(count)]
 
 
-def ratio_ticks(axis: Any, low: float, high: float) -> None:
+def ratio_ticks(axis: Axis, low: float, high: float) -> None:
     """Put plain numbers on a logarithmic axis of ratios."""
     steps = (1, 2, 5) if high / low < 200 else (1,)
     ticks = [m * 10.0**e for e in range(-3, 7) for m in steps if low <= m * 10.0**e <= high]

@@ -5,19 +5,17 @@ from __future__ import annotations
 import html
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import yaml
 
 from experiments.evaluation.results import Comparison, Cost, Distances, Tests
+from experiments.files import JsonObject
 from experiments.report.pieces import number, p_value, seconds
 from experiments.runs import RunFolder
 from experiments.wording import is_finite, words
 
 
-def head_section(
-    folder: RunFolder, comparison: Comparison | None, metrics: Sequence[Mapping[str, Any]], title: str
-) -> str:
+def head_section(folder: RunFolder, comparison: Comparison | None, metrics: Sequence[JsonObject], title: str) -> str:
     """Verdict, key figures, and which run this is."""
     record = folder.record
     if comparison is None:
@@ -90,5 +88,5 @@ def details_section(folder: RunFolder) -> str:
     return f"<section><h2>To repeat it</h2><pre>{command}</pre>{shown}</section>"
 
 
-def _yaml(content: Any) -> str:
+def _yaml(content: object) -> str:
     return html.escape(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100))

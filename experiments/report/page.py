@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from experiments.evaluation.results import Comparison
+from experiments.files import JsonObject
 from experiments.plots.style import Arrays
 from experiments.runs import RunFolder
 
@@ -25,4 +25,4 @@ class Page:
     folder: RunFolder
     comparison: Comparison
     figures: Arrays
-    metrics: Sequence[Mapping[str, Any]]
+    metrics: Sequence[JsonObject]

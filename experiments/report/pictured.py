@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from experiments import plots
 from experiments.evaluation.results import Fields, Forecasts, Modes, Orbits, Scores, Statistics
+from experiments.files import JsonObject
 from experiments.report.page import Page
 from experiments.report.pieces import gallery, given, name, number, table
 
@@ -69,7 +69,7 @@ def forecasts_section(forecasts: Forecasts, page: Page) -> str:
     return f"<section><h2>Forecasts</h2>{gallery(shown)}</section>" if shown else ""
 
 
-def training_section(metrics: Sequence[Mapping[str, Any]]) -> str:
+def training_section(metrics: Sequence[JsonObject]) -> str:
     """All that was recorded over the training, and its alarms."""
     shown = plots.training(metrics)
     layers = gallery(plots.layers(metrics), "one")
@@ -80,6 +80,6 @@ def training_section(metrics: Sequence[Mapping[str, Any]]) -> str:
     return f"<section><h2>Training</h2>{f'<ul>{said}</ul>' if said else ''}{gallery(shown)}{layers}</section>"
 
 
-def _texts(alarms: Any) -> list[str]:
+def _texts(alarms: object) -> list[str]:
     """The alarms of a row of the record, where it holds any."""
     return [str(one) for one in alarms] if isinstance(alarms, list) else []

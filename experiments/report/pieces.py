@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from experiments import plots
 from experiments.evaluation.entries import Interval, Timing
@@ -14,7 +13,7 @@ MARKS = {True: '<span class="mark">○ inside</span>', False: '<span class="mark
 """Whether a value lies inside its null band, for eyes that see no colour too."""
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """Write a measured number for people: three digits, zeros kept; counts whole, with thin spaces."""
     if not is_finite(value):
         return "–" if value is None or isinstance(value, float) else html.escape(str(value))
@@ -23,7 +22,7 @@ def number(value: Any) -> str:
     return f"{value:#.3g}".rstrip(".") if not value or abs(value) >= 1e-4 else _power(value)
 
 
-def given(value: Any) -> str:
+def given(value: object) -> str:
     """Write a number that somebody chose, a target or a setting, as it was chosen."""
     return f"{value:g}" if is_finite(value) else number(value)
 
@@ -48,7 +47,7 @@ def _power(value: float) -> str:
     return f"{mantissa}&#8239;×&#8239;10<sup>{int(exponent)}</sup>"
 
 
-def seconds(value: Any) -> str:
+def seconds(value: object) -> str:
     """Write a duration in the unit that suits it, from microseconds to hours."""
     if not is_finite(value):
         return "–"

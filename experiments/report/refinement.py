@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-from typing import Any
 
 from experiments import plots
 from experiments.evaluation.entries import Curve, Interval
 from experiments.evaluation.results import Refinement
+from experiments.plots.style import LineStyle
 from experiments.report.page import Page
 from experiments.report.pieces import gallery, given, interval, number, table
 from experiments.wording import is_finite
@@ -79,7 +79,7 @@ def _saved(refinement: Refinement) -> str:
     return f"<p>Solver time that the generator saves: {'; '.join(parts)}.</p>" if parts else ""
 
 
-def _dashes(line: Any) -> str:
+def _dashes(line: LineStyle) -> str:
     """Turn a line style of matplotlib into an SVG dash pattern."""
     if isinstance(line, tuple):
         return " ".join(str(3 * one) for one in line[1])

@@ -38,7 +38,7 @@ from experiments import catalog
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.experiment_file import digest
-from experiments.files import write_bytes, write_text
+from experiments.files import JsonObject, write_bytes, write_text
 from experiments.options import to_mapping
 from experiments.runs.provenance import provenance
 from experiments.wording import is_finite
@@ -68,7 +68,7 @@ class RunFolder:
     experiment: str
     preset: str
     config: ExperimentConfig
-    record: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
+    record: JsonObject = field(repr=False, hash=False, compare=False)
 
     @property
     def source(self) -> Path | None:
@@ -123,9 +123,9 @@ class RunFolder:
         """The report."""
         return self.path / "report.html"
 
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[dict[str, object]]:
         """Read ``metrics.jsonl``; what a kill cut short is left out, and a step logged twice counts once."""
-        rows: dict[int, dict[str, Any]] = {}
+        rows: dict[int, dict[str, object]] = {}
         if self.metrics_file.exists():
             for line in self.metrics_file.read_text(errors="replace").splitlines():
                 with suppress(ValueError, RecursionError):
@@ -136,7 +136,7 @@ class RunFolder:
 
     def training_seconds(self) -> float:
         """Return the seconds that the training took, by the last row of ``metrics.jsonl`` that has them; else 0."""
-        found = [row["seconds"] for row in self.metrics() if is_finite(row.get("seconds"))]
+        found = [value for row in self.metrics() if is_finite(value := row.get("seconds"))]
         return float(found[-1]) if found else 0.0
 
     def comparison(self) -> Comparison:
@@ -149,11 +149,11 @@ class RunFolder:
 
         return results_file.read(self.comparison_file, f"`python -m experiments compare {self.path}` makes it")
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> dict[str, object]:
         """Read ``data.json``; empty where there is none yet."""
         return self._read_json(self.data_file, "") if self.data_file.exists() else {}
 
-    def networks(self) -> dict[str, Any]:
+    def networks(self) -> dict[str, object]:
         """Read ``networks.json``; empty where there is none yet."""
         return self._read_json(self.networks_file, "") if self.networks_file.exists() else {}
 
@@ -217,7 +217,7 @@ class RunFolder:
     def _read_only(self) -> str:
         return f"{self.path} is read-only; copy it to where you may write, or only draw from it (`sample`)."
 
-    def _read_json(self, path: Path, remedy: str) -> dict[str, Any]:
+    def _read_json(self, path: Path, remedy: str) -> dict[str, object]:
         if not path.exists():
             raise UserError(f"{self.path} has no {path.name} yet; {remedy}.")
         try:

@@ -6,7 +6,6 @@ import importlib.metadata
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
 
 _PACKAGES = (
     "solvergan",
@@ -23,7 +22,7 @@ _PACKAGES = (
 )
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> dict[str, object]:
     """Versions, devices and git commit, as far as they can be found."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from diffrax import AbstractSolver
+    from jax import Array
+
+    from physics.grid import Grid
+    from physics.system import System
 
 CHUNK = 512
 """Fields that are advanced at once, which bounds the memory."""
@@ -15,14 +22,14 @@ _BLOCKS = (100, 10, 1)
 _FRAMES = 200
 
 
-def solver_layer(system: Any, steps: int) -> Callable[..., Any]:
+def solver_layer(system: System, steps: int) -> Callable[[Array, object, Array], tuple[Array, Array]]:
     """Return ``(samples, condition, tau) -> (samples, valid)``: the solver over tau in ``steps`` steps."""
     import jax
     import jax.numpy as jnp
 
     from physics import advance
 
-    def run(samples: Any, condition: Any, tau: Any) -> tuple[Any, Any]:
+    def run(samples: Array, condition: object, tau: Array) -> tuple[Array, Array]:
         advanced = jax.vmap(lambda u: advance(system, u, tau / steps, steps, adjoint="stages"))(samples)
         axes = tuple(range(1, advanced.ndim))
         return advanced, jnp.isfinite(advanced).all(axis=axes)
@@ -30,7 +37,7 @@ def solver_layer(system: Any, steps: int) -> Callable[..., Any]:
     return run
 
 
-def initial_fields(system: Any, count: int, key: Any) -> np.ndarray:
+def initial_fields(system: System, count: int, key: Array) -> np.ndarray:
     """Draw ``count`` of the system's own initial fields."""
     import jax
 
@@ -38,7 +45,7 @@ def initial_fields(system: Any, count: int, key: Any) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _initial_program(system: Any) -> Callable[..., Any]:
+def _initial_program(system: System) -> Callable[[Array | np.ndarray], Array]:
     """Keep the compiled program between calls, which are timed."""
     import jax
 
@@ -46,7 +53,7 @@ def _initial_program(system: Any) -> Callable[..., Any]:
 
 
 def refiner(
-    system: Any, dt: float, solver: Any = None, *, chunk: int = CHUNK
+    system: System, dt: float, solver: AbstractSolver | None = None, *, chunk: int = CHUNK
 ) -> Callable[[np.ndarray, float], np.ndarray]:
     """Return ``(fields, duration) -> fields``: the solver, by default the one that made the data, in fixed chunks.
 
@@ -61,9 +68,9 @@ def refiner(
     stochastic = isinstance(system, StochasticSystem)
 
     @lru_cache
-    def program(length: float, steps: int) -> Any:
-        def one(u: Any, key: Any) -> Any:
-            return advance(system, u, length, steps, solver=solver, noise=NoisePath(key) if stochastic else None)
+    def program(length: float, steps: int) -> Callable[..., Array]:
+        def one(u: Array, key: Array | None) -> Array:
+            return advance(system, u, length, steps, solver=solver, noise=None if key is None else NoisePath(key))
 
         return jax.jit(jax.vmap(one, in_axes=(0, 0 if stochastic else None)))
 
@@ -78,7 +85,7 @@ def refiner(
         out = []
         for start in range(0, len(fields), chunk):
             part = np.asarray(fields[start : start + chunk], np.float32)
-            advanced = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
+            advanced: Array | np.ndarray = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
             for block in blocks:
                 keys = jax.random.split(jax.random.key(next(calls)), chunk) if stochastic else None
                 advanced = block(advanced, keys)
@@ -89,7 +96,7 @@ def refiner(
 
 
 def evolution(
-    refine: Callable[[np.ndarray, float], np.ndarray], start: np.ndarray, system: Any
+    refine: Callable[[np.ndarray, float], np.ndarray], start: np.ndarray, system: System
 ) -> tuple[np.ndarray, np.ndarray]:
     """Advance fields for a picture in space and time; returns times and (fields, time, *grid, C)."""
     every = 5 * system.recommended_dt
@@ -99,13 +106,13 @@ def evolution(
     return every * np.arange(_FRAMES + 1), np.stack(frames, axis=1)
 
 
-def on_grid(fields: np.ndarray, have: Any, want: Any) -> np.ndarray:
+def on_grid(fields: np.ndarray, have: Grid, want: Grid) -> np.ndarray:
     """Interpolate fields by their Fourier series."""
     return np.asarray(fields) if have == want else np.asarray(_resampler(have, want)(fields))
 
 
 @lru_cache(maxsize=64)
-def _resampler(have: Any, want: Any) -> Callable[..., Any]:
+def _resampler(have: Grid, want: Grid) -> Callable[[Array | np.ndarray], Array]:
     """Keep the compiled program between calls, which are timed."""
     import jax
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from experiments.config import CompareConfig
+
+if TYPE_CHECKING:
+    from experiments.evaluation.snapshot_inputs import Equation, Sizes
+    from physics.system import System
 
 _LATER = 5
 """Steps of the short solve over which the growth of the waves is a feature."""
 
 
-def comparison_sizes(settings: Any) -> Any:
+def comparison_sizes(settings: CompareConfig) -> Sizes:
     """Return the sizes that the section ``compare`` asks for."""
     from experiments.evaluation.snapshot_inputs import Sizes
 
@@ -30,7 +36,7 @@ def comparison_sizes(settings: Any) -> Any:
     )
 
 
-def equation(system: Any, refine: Callable[[np.ndarray, float], np.ndarray]) -> Any:
+def equation(system: System, refine: Callable[[np.ndarray, float], np.ndarray]) -> Equation:
     """Return what the evaluation needs to know of a system."""
     import jax
 
@@ -53,13 +59,13 @@ def equation(system: Any, refine: Callable[[np.ndarray, float], np.ndarray]) -> 
     )
 
 
-def homogeneous(system: Any) -> bool:
+def homogeneous(system: System) -> bool:
     """Whether the distribution is the same everywhere on a periodic grid."""
     every = set(range(system.grid.ndim))
     return bool(every) and system.grid.periodic and set(system.symmetries.shift_axes) == every
 
 
-def _budgets(system: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def _budgets(system: System) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """Return ``fields -> {name: (n,)}``: the value of every budgeted quantity and the terms of its rate of change."""
     import jax
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -20,11 +20,22 @@ from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.snapshot import AXES
-from experiments.tasks.task import NONE, Task, check_draws, dataset_spec
+from experiments.tasks.solver_task import SolverTask, dataset_spec
+from experiments.tasks.task import NONE, check_draws
 from gan.settings import setting
 
 if TYPE_CHECKING:
+    from jax import Array
+    from numpy.typing import ArrayLike
+
+    from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.results import Comparison
+    from experiments.tasks.solver_task import SolverData
+    from gan.networks.players import SampleSpec
+    from gan.training.problem import Problem
+    from gan.training.trained import Trained
+    from physics.random_fields import GaussianField
+    from physics.system import System
 
 _OUTSIDE = 16
 """First of the random streams of the cases outside the range, apart from those of posterior and search."""
@@ -60,7 +71,7 @@ class ForecastConfig(SystemConfig):
 
 
 @dataclass(frozen=True)
-class Forecast(Task):
+class Forecast(SolverTask):
     """The task for one system with one parameter, observed in one channel on a line.
 
     Attributes:
@@ -85,7 +96,7 @@ class Forecast(Task):
         "compare.projections",
     )
 
-    system: Callable[..., Any]
+    system: Callable[..., System]
     parameter: str
     defect_steps: int = 10
 
@@ -94,7 +105,7 @@ class Forecast(Task):
         assert isinstance(config.system, ForecastConfig)
         return config.system
 
-    def prior(self, config: ExperimentConfig) -> Any:
+    def prior(self, config: ExperimentConfig) -> GaussianField:
         """Return the Gaussian distribution of the initial field: squared-exponential correlation, no mean flow."""
         from physics import GaussianField
 
@@ -133,7 +144,7 @@ class Forecast(Task):
             )
         check_draws(config, least_draws(settings.level), f"{len(DISTANCES)} distances tested")
 
-    def spec(self, config: ExperimentConfig) -> Any:
+    def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Trajectories, conditioned on what is observed."""
         from gan import SampleSpec
 
@@ -144,7 +155,7 @@ class Forecast(Task):
         shape = (config.data.snapshots, *system.field_shape)
         return SampleSpec(shape, trajectory=True, conditions=conditions, extent=system.grid.extent)
 
-    def data(self, config: ExperimentConfig, report: Report) -> Any:
+    def data(self, config: ExperimentConfig, report: Report) -> SolverData:
         """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
         from physics import LogUniform, VaryingParameters, generate
 
@@ -153,7 +164,7 @@ class Forecast(Task):
         sampler = VaryingParameters(system, {self.parameter: LogUniform(*own.parameter)}, initial=self.prior(config))
         return generate(sampler, dataset_spec(config.data, system, keep_initial=True), progress=report)
 
-    def problem(self, config: ExperimentConfig, dataset: Any) -> Any:
+    def problem(self, config: ExperimentConfig, dataset: SolverData) -> Problem:
         """A sample is a trajectory, its condition the observations as a field and the parameter's logarithm."""
         from gan import LinearRamp, Penalty, Problem
 
@@ -174,7 +185,7 @@ class Forecast(Task):
             extent=dataset.grid.extent,
         )
 
-    def observe(self, config: ExperimentConfig, dataset: Any, split: str) -> Observed:
+    def observe(self, config: ExperimentConfig, dataset: SolverData, split: str) -> Observed:
         """Observe every initial field of a split, at its own random grid points; fixed by the data's seed."""
         own = self.own_settings(config)
         rng = np.random.default_rng((config.data.seed, _SPLITS[split]))
@@ -188,11 +199,11 @@ class Forecast(Task):
     def compare(
         self,
         config: ExperimentConfig,
-        dataset: Any,
-        trained: Any,
-        seconds: dict[str, float],
+        dataset: SolverData,
+        trained: Trained,
+        seconds: Mapping[str, float],
         report: Report,
-        baselines: Mapping[str, Any] = NONE,
+        baselines: Mapping[str, Fitted] = NONE,
     ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Ensembles against the exact posterior: inside the parameter's range, and at each value outside."""
         import jax
@@ -276,7 +287,7 @@ class Forecast(Task):
         title = f"{system.name}: forecasts against the exact posterior"
         return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
 
-    def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
+    def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:
         """Draw trajectories for given observations, or for the test data's.
 
         The condition is given as ``points`` (k,) in units of length, ``values`` (k,) and the parameter by name.
@@ -285,7 +296,13 @@ class Forecast(Task):
         (x,) = system.grid.coordinates()
 
         def draw(
-            count: int, *, key: Any, refine: float = 0.0, points: Any = None, values: Any = None, **given: Any
+            count: int,
+            *,
+            key: Array,
+            refine: float = 0.0,
+            points: ArrayLike | None = None,
+            values: ArrayLike | None = None,
+            **given: float | int,
         ) -> Fields:
             if refine:
                 raise UserError(f"refine is {refine:g}, but a forecast is for fixed times: leave it at 0.")
@@ -298,16 +315,17 @@ class Forecast(Task):
                 chosen = np.arange(count) % len(cases.parameter)
                 cases = Observed(*(part[chosen] for part in cases))
             else:
-                if np.ndim(points) != 1 or np.shape(points) != np.shape(values):
+                places, seen = np.asarray(points), np.asarray(values)
+                if places.ndim != 1 or places.shape != seen.shape:
                     raise UserError(
-                        f"points and values must be two lists of one length, found shapes {np.shape(points)} and "
-                        f"{np.shape(values)}."
+                        f"points and values must be two lists of one length, found shapes {places.shape} and "
+                        f"{seen.shape}."
                     )
                 if not 0 < float(given[self.parameter]) < float("inf"):
                     raise UserError(f"{self.parameter} must be positive, found {given[self.parameter]}.")
-                index = np.rint(np.asarray(points) / system.grid.spacing[0]).astype(int) % len(x)
+                index = np.rint(places / system.grid.spacing[0]).astype(int) % len(x)
                 parameter = np.full(count, float(given[self.parameter]))
-                cases = Observed(np.tile(index, (count, 1)), np.tile(values, (count, 1)), parameter)
+                cases = Observed(np.tile(index, (count, 1)), np.tile(seen, (count, 1)), parameter)
             fields = trained.sample(key, count, self.condition(config, cases))
             return Fields(
                 fields,
@@ -319,7 +337,9 @@ class Forecast(Task):
 
         return draw
 
-    def _defect_penalty(self, config: ExperimentConfig, dataset: Any) -> Callable[[Any, Any], Any]:
+    def _defect_penalty(
+        self, config: ExperimentConfig, dataset: SolverData
+    ) -> Callable[[Array, Mapping[str, Array]], Array]:
         """Mean squared mismatch per time between a generated field and the solver's step from the one before.
 
         An untrained generator's fields can blow up in that step: beyond the mismatch of a field at
@@ -335,13 +355,13 @@ class Forecast(Task):
         dt = interval / self.defect_steps
         limit = (config.solver_layer.limit * float(np.std(dataset.train[:1024])) / interval) ** 2
 
-        def one(before: Any, after: Any, parameter: Any) -> Any:
+        def one(before: Array, after: Array, parameter: Array) -> Array:
             system = self.system(config, parameter)
             return defect(system, before, after, dt, steps=self.defect_steps)
 
         along = jax.vmap(one, in_axes=(0, 0, None))
 
-        def penalty(samples: Any, condition: Any) -> Any:
+        def penalty(samples: Array, condition: Mapping[str, Array]) -> Array:
             parameter = jnp.exp(condition[f"log_{self.parameter}"][:, 0])
             mismatch = jax.vmap(along)(samples[:, :-1], samples[:, 1:], parameter)
             return jnp.mean(mismatch**2, axis=tuple(range(1, mismatch.ndim)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -23,8 +23,14 @@ from gan.config import TrainingConfig
 from gan.settings import setting
 
 if TYPE_CHECKING:
+    from jax import Array
+
+    from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.exact_samples import ExactDistribution
     from experiments.evaluation.results import Comparison
+    from gan.networks.players import SampleSpec
+    from gan.training.problem import Problem
+    from gan.training.trained import Trained
 
 AXES = ("y", "x")
 DISTANCES = 3
@@ -61,11 +67,11 @@ class Drawn:
     validation: np.ndarray
     test: np.ndarray
     path: str
-    description: dict[str, Any]
+    description: Mapping[str, object]
 
 
 @dataclass(frozen=True)
-class Modes(Task):
+class Modes(Task[Drawn]):
     """The task for one distribution.
 
     Attributes:
@@ -120,7 +126,7 @@ class Modes(Task):
         least = int(np.ceil(distances / config.compare.level))
         check_draws(config, least, f"{distances} distances tested")
 
-    def spec(self, config: ExperimentConfig) -> Any:
+    def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Samples of the distribution; reads and checks what a user gives."""
         from gan import SampleSpec
 
@@ -158,7 +164,7 @@ class Modes(Task):
         )
         return own, replace(dataset, test=test)
 
-    def problem(self, config: ExperimentConfig, dataset: Drawn) -> Any:
+    def problem(self, config: ExperimentConfig, dataset: Drawn) -> Problem:
         """Train on the drawn samples, counting the modes at every checkpoint."""
         from experiments.evaluation.scores import mode_scores
         from gan import Problem
@@ -175,10 +181,10 @@ class Modes(Task):
         self,
         config: ExperimentConfig,
         dataset: Drawn,
-        trained: Any,
-        seconds: dict[str, float],
+        trained: Trained,
+        seconds: Mapping[str, float],
         report: Report,
-        baselines: Mapping[str, Any] = NONE,
+        baselines: Mapping[str, Fitted] = NONE,
     ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Modes, weights and distances, each beside what exact samples of the same number come to."""
         from experiments.evaluation.exact_samples import compare_exact_samples
@@ -202,11 +208,11 @@ class Modes(Task):
             title, verdict(sections), config.compare.fields, sections, channels=distribution.channels
         ), figures
 
-    def sampler(self, config: ExperimentConfig, dataset: Drawn, trained: Any) -> Callable[..., Fields]:
+    def sampler(self, config: ExperimentConfig, dataset: Drawn, trained: Trained) -> Callable[..., Fields]:
         """Draw samples with the names of their axes."""
         grid = dataset.train.shape[1:-1]
 
-        def draw(count: int, *, key: Any, refine: float = 0.0) -> Fields:
+        def draw(count: int, *, key: Array, refine: float = 0.0) -> Fields:
             if refine:
                 raise UserError(f"refine is {refine:g}, but there is no solver here: leave it at 0.")
             return Fields(

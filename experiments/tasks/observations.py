@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,9 @@ class Observed(NamedTuple):
         return Observed(*(part[:count] for part in self))
 
 
-def observe(initial: np.ndarray, parameter: Any, count: int, noise: float, rng: np.random.Generator) -> Observed:
+def observe(
+    initial: np.ndarray, parameter: np.ndarray | float, count: int, noise: float, rng: np.random.Generator
+) -> Observed:
     """Look at fields ``(n, N, 1)`` in ``count`` different grid points each, with Gaussian errors of size ``noise``.
 
     Raises:

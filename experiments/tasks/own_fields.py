@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -24,10 +24,17 @@ from experiments.tasks.task import NONE, Task, check_draws
 from gan.settings import check, nearest, setting
 
 if TYPE_CHECKING:
+    from jax import Array
+
+    from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.results import Comparison
     from experiments.evaluation.snapshot_inputs import Sizes
     from experiments.own_data.description import Layout
     from experiments.own_data.preparation import Prepared
+    from gan.augmentation import ArraySymmetries
+    from gan.networks.players import SampleSpec
+    from gan.training.problem import Problem
+    from gan.training.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class OwnFieldsConfig(SystemConfig):
 
 
 @dataclass(frozen=True)
-class OwnFields(Task):
+class OwnFields(Task["Prepared"]):
     """The task for any file."""
 
     unread: ClassVar[tuple[str, ...]] = (
@@ -110,7 +117,7 @@ class OwnFields(Task):
             distances += 2 + len(set(config.compare.separations))
         check_draws(config, int(np.ceil(distances / config.compare.level)), f"{distances} distances tested")
 
-    def spec(self, config: ExperimentConfig) -> Any:
+    def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Fields or patches of the file."""
         from gan import SampleSpec
 
@@ -122,7 +129,7 @@ class OwnFields(Task):
         """Read and split the file."""
         return self._prepared(config, lambda what: report(0, 1, what))
 
-    def problem(self, config: ExperimentConfig, dataset: Prepared) -> Any:
+    def problem(self, config: ExperimentConfig, dataset: Prepared) -> Problem:
         """Train on the training fields; what is always missing is held at its fill."""
         from gan import Problem
 
@@ -146,10 +153,10 @@ class OwnFields(Task):
         self,
         config: ExperimentConfig,
         dataset: Prepared,
-        trained: Any,
-        seconds: dict[str, float],
+        trained: Trained,
+        seconds: Mapping[str, float],
         report: Report,
-        baselines: Mapping[str, Any] = NONE,
+        baselines: Mapping[str, Fitted] = NONE,
     ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Tests, distances, scores and worth against the held-out fields."""
         import jax
@@ -204,12 +211,12 @@ class OwnFields(Task):
         )
         return comparison, figures
 
-    def sampler(self, config: ExperimentConfig, dataset: Prepared, trained: Any) -> Callable[..., Fields]:
+    def sampler(self, config: ExperimentConfig, dataset: Prepared, trained: Trained) -> Callable[..., Fields]:
         """Draw fields in the units of the file, with the coordinates of its axes."""
         axes = dataset.grid
         units = {name: unit for name, unit in zip(dataset.channels, dataset.units) if unit}
 
-        def draw(count: int, *, key: Any, refine: float = 0.0) -> Fields:
+        def draw(count: int, *, key: Array, refine: float = 0.0) -> Fields:
             if refine:
                 raise UserError(f"refine is {refine:g}, but there is no solver here: leave it at 0.")
             return Fields(
@@ -239,7 +246,7 @@ class OwnFields(Task):
 
     def _distribution(
         self, config: ExperimentConfig, prepared: Prepared
-    ) -> tuple[tuple[str, ...], tuple[float, ...], Any]:
+    ) -> tuple[tuple[str, ...], tuple[float, ...], ArraySymmetries]:
         """Boundary rule and length of every axis, and the shifts under which the distribution is the same.
 
         Raises:

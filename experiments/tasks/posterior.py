@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 
 from experiments.evaluation.cost import Candidate
 from experiments.tasks.observations import Observed
 from physics import ETDRK2, ETDRK4, defect, resample, solve
+from physics.grid import Grid
+from physics.random_fields import GaussianField
+from physics.system import System
 
 _SOLVERS = {2: ETDRK2(), 4: ETDRK4()}
 
@@ -31,21 +34,21 @@ class Posterior:
         dt: step of the solver that made the data.
     """
 
-    def __init__(self, system: Callable[..., Any], prior: Any, noise: float, times: np.ndarray, dt: float):
+    def __init__(self, system: Callable[..., System], prior: GaussianField, noise: float, times: np.ndarray, dt: float):
         self.prior, self._system, self._times, self._dt = prior, system, np.asarray(times), dt
         self.x = np.asarray(prior.grid.coordinates()[0], np.float32)
 
-        def given(points: Any, values: Any, keys: Any) -> Any:
+        def given(points: Array, values: Array, keys: Array) -> Array:
             return jax.vmap(prior.condition(points[:, None], values[:, None], noise).sample)(keys)
 
         @cache
-        def solver_layer(points: int | None, step: float, order: int) -> Any:
-            def one(u0: Any, value: Any) -> Any:
+        def solver_layer(points: int | None, step: float, order: int) -> Callable[..., Array]:
+            def one(u0: Array, value: Array) -> Array:
                 return solve(system(value, points), u0, self._times, dt=step, solver=_SOLVERS[order])
 
             return jax.jit(jax.vmap(jax.vmap(one, in_axes=(0, None))))
 
-        def mismatch(trajectory: Any, value: Any) -> Any:
+        def mismatch(trajectory: Array, value: Array) -> Array:
             steps = round(float(np.diff(self._times)[0]) / dt)
             pairs = jax.vmap(lambda a, b: defect(system(value), a, b, dt, steps=steps))
             return (pairs(trajectory[:-1], trajectory[1:]) ** 2).mean() ** 0.5
@@ -54,12 +57,12 @@ class Posterior:
         self._mismatch = jax.jit(jax.vmap(jax.vmap(mismatch, in_axes=(0, None))))
         self._free = jax.jit(jax.vmap(prior.sample))
 
-    def draw(self, cases: Observed, members: int, key: Any) -> np.ndarray:
+    def draw(self, cases: Observed, members: int, key: Array) -> np.ndarray:
         """Draw initial fields from the posterior of every case, (cases, members, *grid, c)."""
         keys = jax.random.split(key, (len(cases.parameter), members))
         return np.asarray(self._given(self.x[cases.points], cases.values, keys))
 
-    def prior_fields(self, cases: int, members: int, key: Any) -> np.ndarray:
+    def prior_fields(self, cases: int, members: int, key: Array) -> np.ndarray:
         """Draw initial fields whatever was observed, (cases, members, *grid, c)."""
         fields = np.asarray(self._free(jax.random.split(key, cases * members)))
         return fields.reshape(cases, members, *fields.shape[1:])
@@ -81,7 +84,7 @@ class Posterior:
         """Root mean square defect of each trajectory by the solver and step that made the data, (cases, members)."""
         return np.asarray(self._mismatch(ensembles, np.asarray(parameter, np.float32)))
 
-    def candidates(self, cases: Observed, members: int, key: Any) -> list[Candidate]:
+    def candidates(self, cases: Observed, members: int, key: Array) -> list[Candidate]:
         """Return the solver that made the data, then coarser grids, larger steps and a lower order.
 
         Each draws from the posterior, carries the draws on its own grid and interpolates the outcome.
@@ -109,12 +112,12 @@ class Posterior:
         ]
 
 
-def _resampler(have: Any, want: Any, axes: int) -> Callable[[np.ndarray], np.ndarray]:
+def _resampler(have: Grid, want: Grid, axes: int) -> Callable[[np.ndarray], np.ndarray]:
     """Interpolate fields with ``axes`` leading axes by their Fourier series; compiled once, at the first call."""
     if have == want:
         return lambda fields: fields
 
-    def one(field: Any) -> Any:
+    def one(field: Array) -> Array:
         return resample(field, have, want)
 
     for _ in range(axes):

@@ -7,9 +7,9 @@ asks whether a set of samples can be distinguished from a set of solver fields.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -19,29 +19,39 @@ from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.advance import evolution, initial_fields, refiner, solver_layer
 from experiments.tasks.equation import comparison_sizes, equation
-from experiments.tasks.solvers import Solvers, along_trajectories
-from experiments.tasks.task import NONE, Task, check_draws, dataset_spec
+from experiments.tasks.solver_task import SolverTask, dataset_spec
+from experiments.tasks.solvers import Solvers, SolverSetting, along_trajectories
+from experiments.tasks.task import NONE, check_draws
 
 if TYPE_CHECKING:
+    from jax import Array
+
+    from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.results import Comparison
+    from experiments.evaluation.snapshot_cost import CostInputs
+    from experiments.tasks.solver_task import SolverData
+    from gan.networks.players import SampleSpec
+    from gan.training.problem import Problem
+    from gan.training.trained import Trained
+    from physics.system import System
 
 AXES = ("x", "y", "z")
 
 
 @dataclass(frozen=True)
-class Snapshot(Task):
+class Snapshot(SolverTask):
     """The task for one system.
 
     Attributes:
         system: ``(config, points=None) -> physics.System`` on the configured grid, or on a coarser or finer one.
         settings: ``config -> settings`` of the solvers among which the cheapest that does as well is searched; see
-            `Solvers` for what they say. `along_trajectories`, which any system has, where left out.
+            `SolverSetting` for what they say. `along_trajectories`, which any system has, where left out.
     """
 
     unread: ClassVar[tuple[str, ...]] = ("compare.members", "compare.cases", "compare.resamples")
 
-    system: Callable[..., Any]
-    settings: Callable[[ExperimentConfig], Sequence[Mapping[str, Any]]] | None = None
+    system: Callable[..., System]
+    settings: Callable[[ExperimentConfig], Sequence[SolverSetting]] | None = None
 
     def samples_per_trajectory(self, config: ExperimentConfig) -> int:
         """Every kept field."""
@@ -87,21 +97,21 @@ class Snapshot(Task):
         distances = 5 + bool(settings.quantiles) + len(set(settings.separations))
         check_draws(config, int(np.ceil(distances / settings.level)), f"{distances} distances tested")
 
-    def spec(self, config: ExperimentConfig) -> Any:
+    def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Single fields."""
         from gan import SampleSpec
 
         system = self.system(config)
         return SampleSpec(system.field_shape, extent=system.grid.extent)
 
-    def data(self, config: ExperimentConfig, report: Report) -> Any:
+    def data(self, config: ExperimentConfig, report: Report) -> SolverData:
         """Make or find the trajectories, one system for all."""
         from physics import FixedSystem, generate
 
         system = self.system(config)
         return generate(FixedSystem(system), dataset_spec(config.data, system), progress=report)
 
-    def problem(self, config: ExperimentConfig, dataset: Any) -> Any:
+    def problem(self, config: ExperimentConfig, dataset: SolverData) -> Problem:
         """Every kept field is a training sample; shifts and reflections are the system's own."""
         from gan import Problem
 
@@ -119,11 +129,11 @@ class Snapshot(Task):
     def compare(
         self,
         config: ExperimentConfig,
-        dataset: Any,
-        trained: Any,
-        seconds: dict[str, float],
+        dataset: SolverData,
+        trained: Trained,
+        seconds: Mapping[str, float],
         report: Report,
-        baselines: Mapping[str, Any] = NONE,
+        baselines: Mapping[str, Fitted] = NONE,
     ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Tests, refinement curves, distances, scores and costs against held-out trajectories."""
         import jax
@@ -163,7 +173,9 @@ class Snapshot(Task):
         )
         return comparison, figures
 
-    def _cost(self, config: ExperimentConfig, dataset: Any, trained: Any, seconds: dict[str, float]) -> Any:
+    def _cost(
+        self, config: ExperimentConfig, dataset: SolverData, trained: Trained, seconds: Mapping[str, float]
+    ) -> CostInputs:
         """Say what samples cost, and offer the solvers that might do as well for less."""
         import jax
 
@@ -184,20 +196,20 @@ class Snapshot(Task):
             if config.solver_layer.tau > 0
             else None,
             reference=lambda n: refine(initial_fields(system, n, start_key), spin_up),
-            candidates=lambda n: [Candidate(one, partial(solvers.fields, one, n)) for one in offered],
+            candidates=lambda n: [Candidate(asdict(one), partial(solvers.fields, one, n)) for one in offered],
             data_seconds=seconds["data"],
             training_seconds=seconds["training"],
             repeats=settings.repeats,
         )
 
-    def sampler(self, config: ExperimentConfig, dataset: Any, trained: Any) -> Callable[..., Fields]:
+    def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:
         """Draw fields with coordinates, advanced by ``refine`` where asked for."""
         system = self.system(config)
         refine_by = refiner(system, dataset.dt)
         names = AXES[: system.grid.ndim]
         coordinates = dict(zip(names, (np.asarray(x) for x in system.grid.coordinates())))
 
-        def draw(count: int, *, key: Any, refine: float = 0.0) -> Fields:
+        def draw(count: int, *, key: Array, refine: float = 0.0) -> Fields:
             values = trained.sample(key, count)
             if refine > 0:
                 values = refine_by(values, refine)

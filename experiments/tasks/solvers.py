@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,43 +13,73 @@ from experiments.config import ExperimentConfig
 from experiments.tasks.advance import CHUNK, initial_fields, on_grid, refiner
 from experiments.tasks.equation import homogeneous
 
+if TYPE_CHECKING:
+    from diffrax import AbstractSolver
+
+    from experiments.tasks.solver_task import SolverData
+    from physics.system import System
+
 _TRAJECTORIES = 128
 """Trajectories along which fields are taken."""
+
+
+@dataclass(frozen=True)
+class SolverSetting:
+    """One way to make fields that is cheaper than the reference.
+
+    Attributes:
+        start: "gaussian" (fields with the data's spectrum), "initial" (the system's own initial fields) or "bank"
+            (training fields moved by a random symmetry).
+        points: along each axis; None for those of the data.
+        dt: step of the solver; None for that of the data.
+        order: of the exponential Runge-Kutta method; None for the solver that made the data.
+        spin_up: solver time from the start to the first field.
+        stride: solver time between fields of one trajectory, of which there are then few; None for one field of each.
+        finish: solver time at the end, on the grid of the data with their step.
+    """
+
+    start: str
+    points: int | None
+    dt: float | None
+    order: int | None
+    spin_up: float
+    stride: float | None = None
+    finish: float = 0.0
 
 
 @dataclass(frozen=True)
 class Solvers:
     """Makes fields by solver settings that are cheaper than the reference.
 
-    A setting has ``start``: "gaussian" (fields with the data's spectrum), "initial" (the system's own initial fields)
-    or "bank" (training fields moved by a random symmetry); ``points``, ``dt`` and ``order`` of the solver, None for
-    those that made the data (orders are those of exponential Runge-Kutta methods); ``spin_up``; ``stride``, or None:
-    the solver time between fields of one trajectory, of which there are then few; and ``finish``, solver time on the
-    reference grid with the reference step at the end.
+    Attributes:
+        system: ``(config, points=None) -> physics.System``, on the configured grid or on another one.
+        config: of the run.
+        dataset: of the run.
     """
 
-    system: Callable[..., Any]
+    system: Callable[..., System]
     config: ExperimentConfig
-    dataset: Any
+    dataset: SolverData
 
-    def fields(self, setting: Mapping[str, Any], n: int) -> np.ndarray:
+    def fields(self, setting: SolverSetting, n: int) -> np.ndarray:
         """Return ``n`` fields on the reference grid; programs are compiled at the first call."""
         from physics import ETDRK2, ETDRK4
 
         config, system = self.config, self.system(self.config)
-        coarse = system if setting["points"] is None else self.system(config, setting["points"])
-        solver = {None: None, 2: ETDRK2(), 4: ETDRK4()}[setting["order"]]
-        dt = self.dataset.dt if setting["dt"] is None else setting["dt"]
-        stride = setting["stride"]
+        coarse = system if setting.points is None else self.system(config, setting.points)
+        solver = {None: None, 2: ETDRK2(), 4: ETDRK4()}[setting.order]
+        dt = self.dataset.dt if setting.dt is None else setting.dt
+        # Without a stride every field has a trajectory of its own.
+        stride = setting.stride or 0.0
         members = min(n, _TRAJECTORIES) if stride else n
-        begin = on_grid(self._begin(setting["start"], members), system.grid, coarse.grid)
+        begin = on_grid(self._begin(setting.start, members), system.grid, coarse.grid)
         advance = _shared_refiner(coarse, dt, solver, min(members, CHUNK))
-        taken = [advance(begin, setting["spin_up"]) if setting["spin_up"] > 0 else begin]
+        taken = [advance(begin, setting.spin_up) if setting.spin_up > 0 else begin]
         while len(taken) * members < n:
             taken.append(advance(taken[-1], stride))
         fields = on_grid(np.concatenate(taken)[:n], coarse.grid, system.grid)
-        if setting["finish"] > 0:
-            fields = _shared_refiner(system, self.dataset.dt, None, CHUNK)(fields, setting["finish"])
+        if setting.finish > 0:
+            fields = _shared_refiner(system, self.dataset.dt, None, CHUNK)(fields, setting.finish)
         return fields
 
     def _begin(self, start: str, count: int) -> np.ndarray:
@@ -69,26 +99,29 @@ class Solvers:
         return gaussian_fields(known, count, seed=seed, homogeneous=homogeneous(self.system(self.config)))
 
 
-def along_trajectories(config: ExperimentConfig) -> list[dict[str, Any]]:
+def along_trajectories(config: ExperimentConfig) -> list[SolverSetting]:
     """Return solvers that any system has: stored fields advanced, and fields taken along few trajectories.
 
     Beside them Gaussian fields, advanced for a while. For systems whose fields come from one invariant measure the
     fields along trajectories are the strong ones: after the spin-up a field costs a stride. Where the distribution
     changes with time only the stored fields can be as good.
     """
-    names = ("start", "points", "dt", "order", "spin_up", "stride", "finish")
     dt, tau = config.data.dt, config.solver_layer.tau
     spin_up, stride = config.data.spin_up or 200 * dt, config.data.stride or 50 * dt
-    bank = [("bank", None, step, None, tau or 10 * dt, None, 0.0) for step in (dt, 2 * dt)]
-    strides = [
-        ("initial", None, step, None, spin_up, share * stride, 0.0) for step in (dt, 2 * dt) for share in (0.25, 1.0)
-    ]
     # What is easily distinguished is no rival of a good generator, and the rival of a bad one.
-    gaussian = [("gaussian", None, dt, None, steps * dt, None, 0.0) for steps in (0, 20, 100)]
-    return [dict(zip(names, one)) for one in [*gaussian, *bank, *strides]]
+    gaussian = [SolverSetting("gaussian", None, dt, None, steps * dt) for steps in (0, 20, 100)]
+    bank = [SolverSetting("bank", None, step, None, tau or 10 * dt) for step in (dt, 2 * dt)]
+    strides = [
+        SolverSetting("initial", None, step, None, spin_up, share * stride)
+        for step in (dt, 2 * dt)
+        for share in (0.25, 1.0)
+    ]
+    return [*gaussian, *bank, *strides]
 
 
 @lru_cache(maxsize=64)
-def _shared_refiner(system: Any, dt: float, solver: Any, chunk: int) -> Callable[[np.ndarray, float], np.ndarray]:
+def _shared_refiner(
+    system: System, dt: float, solver: AbstractSolver | None, chunk: int
+) -> Callable[[np.ndarray, float], np.ndarray]:
     """Keep the compiled programs of a solver between calls."""
     return refiner(system, dt, solver, chunk=chunk)

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -14,7 +15,7 @@ from experiments.errors import UserError
 from experiments.options import settings
 from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.posterior import Posterior
-from experiments.tasks.task import dataset_spec
+from experiments.tasks.solver_task import dataset_spec
 from physics import Lorenz96
 
 
@@ -242,19 +243,33 @@ def test_fresh_test_data_take_the_place_of_the_test_split_alone(monkeypatch):
     config, task = experiment.presets["smoke"], experiment.task
     made = []
 
+    def trajectories(value, dt):
+        """Data whose arrays hold one value."""
+        by_split = {split: np.full(2, value) for split in ("train", "validation", "test")}
+        return SimpleNamespace(
+            path=Path("data"),
+            description={},
+            times=np.arange(2.0),
+            dt=dt,
+            grid=task.system(config).grid,
+            parameters={split: {"viscosity": array} for split, array in by_split.items()},
+            initial=by_split,
+            **by_split,
+        )
+
     def data(self, asked, report):
         made.append(asked)
-        return SimpleNamespace(test="fresh", train="other", parameters={"test": 2}, initial={"test": 4})
+        return trajectories(2.0, 0.2)
 
     monkeypatch.setattr(type(task), "data", data)
-    own = SimpleNamespace(
-        test="own", train="trained on", dt=0.1, parameters={"train": 0, "test": 1}, initial={"train": 3, "test": 5}
-    )
+    own = trajectories(1.0, 0.1)
     asked, held = task.with_fresh_test(config, own, 99, lambda done, total, what: None)
     (fresh,) = made
     assert fresh.data.seed == asked.data.seed == 99
     assert fresh.data.trajectories[2] == config.data.trajectories[2] and sum(fresh.data.trajectories[:2]) < 100
     # Nothing but the seed of the data is another: batch, networks and sizes are those of the run.
     assert asked.with_overrides({"data.seed": str(config.data.seed)}) == config
-    assert (held.test, held.train, held.dt) == ("fresh", "trained on", 0.1)
-    assert held.parameters == {"train": 0, "test": 2} and held.initial == {"train": 3, "test": 4}
+    assert held.dt == 0.1 and held.train is own.train and held.validation is own.validation
+    assert held.test.mean() == 2.0
+    for split, value in (("train", 1.0), ("validation", 1.0), ("test", 2.0)):
+        assert held.parameters[split]["viscosity"].mean() == held.initial[split].mean() == value

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -24,7 +23,7 @@ from scipy import stats
 from experiments.evaluation.entries import Score
 from experiments.evaluation.intervals import central
 from experiments.reporting import Report
-from gan.augmentation import ArraySymmetries
+from gan.augmentation import ArraySymmetries, SymmetriesLike
 
 MEMORISED = 0.05
 """Share of held-out solver fields that count as near to the training data, by definition."""
@@ -32,7 +31,7 @@ MOST_NEIGHBOURS = 5
 """Neighbours that are searched."""
 
 
-def mirrored(fields: np.ndarray, symmetries: Any) -> list[np.ndarray]:
+def mirrored(fields: np.ndarray, symmetries: SymmetriesLike) -> list[np.ndarray]:
     """Fields under every combination of the reflections, the identity first; shifts are left to the FFT."""
     images = [fields]
     for reflection in symmetries.reflections:
@@ -44,7 +43,7 @@ def mirrored(fields: np.ndarray, symmetries: Any) -> list[np.ndarray]:
 class _Spectra:
     """Fields as transforms along the shifted axes, scaled so that sums of products are means over the field."""
 
-    def __init__(self, fields: np.ndarray, scale: np.ndarray, symmetries: Any) -> None:
+    def __init__(self, fields: np.ndarray, scale: np.ndarray, symmetries: SymmetriesLike) -> None:
         fields = np.asarray(fields, np.float32) / np.asarray(scale, np.float32)
         self.axes = tuple(1 + a for a in symmetries.shift_axes)
         self.lengths = tuple(fields.shape[a] for a in self.axes)
@@ -80,7 +79,9 @@ class _Spectra:
         return shifted.reshape(len(shifted), -1).max(axis=1) / self.size
 
 
-def pairwise(fields: Float[np.ndarray, "n *grid c"], scale: np.ndarray, symmetries: Any) -> Float[np.ndarray, "n n"]:
+def pairwise(
+    fields: Float[np.ndarray, "n *grid c"], scale: np.ndarray, symmetries: SymmetriesLike
+) -> Float[np.ndarray, "n n"]:
     """All distances modulo the symmetry within one set, ``(n, n)``, in standard deviations per point."""
     spectra = _Spectra(fields, scale, symmetries)
     n = len(fields)
@@ -97,7 +98,7 @@ def nearest(
     queries: Float[np.ndarray, "q *grid c"],
     bank: Float[np.ndarray, "b *grid c"],
     scale: np.ndarray,
-    symmetries: Any,
+    symmetries: SymmetriesLike,
     *,
     progress: Report | None = None,
     what: str = "nearest training fields",
@@ -155,7 +156,7 @@ def diversity(
     solver: Float[np.ndarray, "m *grid c"],
     *,
     scale: np.ndarray,
-    symmetries: Any,
+    symmetries: SymmetriesLike,
     fields: int | None = None,
     draws: int = 200,
     seed: int = 0,
@@ -207,7 +208,7 @@ def memorization(
     training: Float[np.ndarray, "b *grid c"],
     *,
     scale: np.ndarray,
-    symmetries: Any,
+    symmetries: SymmetriesLike,
     fields: int | None = None,
     bank: int | None = None,
     seed: int = 0,

@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -49,6 +49,7 @@ from experiments.evaluation.two_sample.classifiers import (
 from experiments.evaluation.two_sample.neighbours import Paths, distance_to, images, nearest_others, paths
 from experiments.evaluation.two_sample.physical_features import PhysicalFeatures
 from experiments.evaluation.two_sample.relabelling import Relabelling, largest, p_value, scale_of, standardised
+from gan.augmentation import SymmetriesLike
 
 Fields = Float[np.ndarray, "n *grid c"]
 Statistic = Float[np.ndarray, " draws_and_one"]
@@ -134,7 +135,7 @@ class Battery:
         features: PhysicalFeatures,
         tested: int,
         extent: tuple[float, ...] | None = None,
-        symmetries: Any = None,
+        symmetries: SymmetriesLike | None = None,
         homogeneous: bool = True,
         periodic: bool = True,
         separations: tuple[int, ...] | None = None,
@@ -302,9 +303,9 @@ class Battery:
         nearer = self.labels.deviations(np.stack(columns, axis=1))
         return {"bank_near": nearer.max(axis=1), "bank_far": (-nearer).max(axis=1)}
 
-    def tests(self, samples: Fields, *, reference_name: str = "held-out solver fields", **given: Any) -> Tests:
+    def tests(self, samples: Fields, *, bank: Sequence[Paths] = (), convolutional: bool = False) -> Tests:
         """Test samples and say what would have been missed; arguments as for `outcome`."""
-        return self.described(self.outcome(samples, **given), reference_name)
+        return self.described(self.outcome(samples, bank=bank, convolutional=convolutional))
 
     def described(self, outcome: Outcome, reference_name: str = "held-out solver fields") -> Tests:
         """Put an outcome into numbers with definitions, and say what would have been missed."""

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from scipy.special import expit, ndtri
 from scipy.stats import rankdata
 
-from gan.augmentation import transform_batch
+from gan.augmentation import SymmetriesLike, transform_batch
 
 ROUNDS = 120
 WIDTH = 24
@@ -93,7 +93,7 @@ def convolutional_scores(
     fit: tuple[Float[np.ndarray, "a *grid c"], Float[np.ndarray, "b *grid c"]],
     held: tuple[Float[np.ndarray, "n *grid c"], Float[np.ndarray, "m *grid c"]],
     *,
-    symmetries: Any = None,
+    symmetries: SymmetriesLike | None = None,
     periodic: bool = True,
     steps: int = STEPS,
     seed: int = 0,

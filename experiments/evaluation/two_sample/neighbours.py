@@ -7,18 +7,21 @@ mirror image of the fields that are searched. Distances of 10,000 fields with on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from experiments.evaluation.scores.neighbours import mirrored
+from gan.augmentation import SymmetriesLike
 
 _BLOCK = 1024
 
 
 def images(
-    fields: Float[np.ndarray, "n *grid c"], describe: Callable[[np.ndarray], np.ndarray], symmetries: Any
+    fields: Float[np.ndarray, "n *grid c"],
+    describe: Callable[[np.ndarray], np.ndarray],
+    symmetries: SymmetriesLike | None,
 ) -> list[Float[np.ndarray, "n d"]]:
     """Descriptors of the fields and of all their mirror images, the fields themselves first."""
     if symmetries is None:
@@ -56,7 +59,9 @@ class Paths(NamedTuple):
 
 
 def paths(
-    moments: Sequence[Float[np.ndarray, "b *grid c"]], describe: Callable[[np.ndarray], np.ndarray], symmetries: Any
+    moments: Sequence[Float[np.ndarray, "b *grid c"]],
+    describe: Callable[[np.ndarray], np.ndarray],
+    symmetries: SymmetriesLike | None,
 ) -> Paths:
     """Describe stored fields at successive solver times, the first as they are stored."""
     return Paths(tuple(np.concatenate(images(fields, describe, symmetries)) for fields in moments))
