@@ -161,7 +161,7 @@ def main() -> None:
     system = task.system(config)
     refine = refiner(system, dataset.dt)
     pool = np.asarray(dataset.test[:, 0])
-    sizes = Sizes(n=config.compare.fields, draws=config.compare.draws)
+    sizes = Sizes(fields=config.compare.fields, draws=config.compare.draws)
     reference_set = sizes.reference_set(pool, system.grid.extent)
     recipes = arms(config)
     study: dict[str, Any] = {"runs": [], "calibration": {}}
@@ -180,7 +180,7 @@ def main() -> None:
         "machine": {"cores": os.cpu_count(), "platform": f"{platform.system()} {platform.machine()}"},
         "versions": {"jax": jax.__version__, "python": platform.python_version()},
         **asked_for,
-        "n": sizes.n,
+        "n": sizes.fields,
     }
     if not study["calibration"]:
         study["calibration"] = calibrate(recipes, lambda recipe: task.problem(recipe, dataset))
@@ -201,10 +201,10 @@ def main() -> None:
             run: dict[str, Any] = {"arm": name, "seed": seed, "steps": steps}
             try:
                 generator = trained(recipe, task.problem(recipe, dataset), steps, seed)
-                drawn, valid = generator.draw(jax.random.key(seed), sizes.n + sizes.n // 8)
-                samples, _ = finite_fields(np.where(valid[:, None, None], drawn, np.nan), sizes.n)
+                drawn, valid = generator.draw(jax.random.key(seed), sizes.fields + sizes.fields // 8)
+                samples, _ = finite_fields(np.where(valid[:, None, None], drawn, np.nan), sizes.fields)
                 run["ratios"] = ratios(reference_set, samples)
-                run["refined"] = ratios(reference_set, finite_fields(refine(samples, REFINED), sizes.n)[0])
+                run["refined"] = ratios(reference_set, finite_fields(refine(samples, REFINED), sizes.fields)[0])
             except (Diverged, ValueError) as problem:
                 run["lost"] = str(problem)
                 print(f"{name}, seed {seed}: lost: {problem}", flush=True)

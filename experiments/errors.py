@@ -13,7 +13,8 @@ Which exceptions are the user's is decided here, in one place:
 from __future__ import annotations
 
 import errno
-import opcode
+import linecache
+import traceback
 from types import TracebackType
 
 EXIT_USER = 2
@@ -60,12 +61,11 @@ def is_of_the_disk(error: BaseException) -> bool:
     return isinstance(error, OSError) or "No space left on device" in str(error)
 
 
-def _raised_by_us(traceback: TracebackType | None) -> bool:
-    """Whether a ``raise`` statement in the code of one of the three wings made the error."""
-    if traceback is None:
+def _raised_by_us(calls: TracebackType | None) -> bool:
+    """Whether a ``raise`` statement in the code of one of the three wings made the error: its traceback ends there."""
+    frames = list(traceback.walk_tb(calls))
+    if not frames:
         return False
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    frame = traceback.tb_frame
+    frame, line = frames[-1]
     ours = str(frame.f_globals.get("__name__", "")).partition(".")[0] in _WINGS
-    return ours and frame.f_code.co_code[traceback.tb_lasti] == opcode.opmap["RAISE_VARARGS"]
+    return ours and linecache.getline(frame.f_code.co_filename, line).lstrip().startswith("raise ")

@@ -105,7 +105,6 @@ class Progress:
         self._stream = stream or sys.stderr
         self._every = every
         self._bars: Bars | None = None
-        self._current: int | None = None
         console = Console(file=self._stream, highlight=False)
         if not silent and console.is_terminal:
             self._bars = Bars(

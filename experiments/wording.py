@@ -34,13 +34,15 @@ def is_finite(value: object) -> TypeGuard[float]:
         return False
 
 
+def in_unit(seconds: float | int) -> tuple[float, str]:
+    """Return a time as a number and the unit that suits it, from nanoseconds to hours."""
+    for unit, size, least in (("h", 3600, 7200), ("min", 60, 600), ("s", 1, 1), ("ms", 1e-3, 1e-3), ("µs", 1e-6, 1e-6)):
+        if seconds >= least:
+            return seconds / size, unit
+    return seconds / 1e-9, "ns"
+
+
 def duration(seconds: float) -> str:
     """Write a time in the unit that suits it, with three digits."""
-    if seconds >= 7200:
-        return f"{seconds / 3600:.3g} h"
-    if seconds >= 600:
-        return f"{seconds / 60:.3g} min"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
+    value, unit = in_unit(seconds)
+    return f"{value:.3g} {unit}"

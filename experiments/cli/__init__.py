@@ -40,10 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(message)
         if resumable and is_of_the_disk(error):
             _complain(f"the run is kept; go on with: {resumable[-1]}")
-        elif resumable and type(error).__name__ == "Diverged":
+        elif resumable and _diverged(error):
             # Going on would repeat it, bit for bit.
             _complain("start again with smaller --optimizer.generator_rate and --optimizer.discriminator_rate.")
         return EXIT_USER
+
+
+def _diverged(error: Exception) -> bool:
+    """Whether a training ran away."""
+    # Only now, because what answers quickly imports nothing of a training.
+    from gan.training.divergence import Diverged
+
+    return isinstance(error, Diverged)
 
 
 def _complain(message: str) -> None:

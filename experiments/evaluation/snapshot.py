@@ -57,7 +57,7 @@ def compare_snapshot(
     Args:
         samples: generated fields, solver layer included, physical units; at least ``sizes.drawn`` finite ones. Those
             that are not finite are left out and their share is a score.
-        pool: held-out solver fields, one per independent trajectory, at least ``2 sizes.n``.
+        pool: held-out solver fields, one per independent trajectory, at least ``2 sizes.fields``.
         training: the training fields.
         equation: of the system.
         trained_on: independent fields among the training fields.
@@ -100,13 +100,13 @@ def compare_snapshot(
         refinement = refinement_curves(
             smaller, reference_set, starts, few, equation.refine, (0.0, layer_time, *times), progress=progress
         )
-    held = reference_set.frame(samples[: sizes.n])
+    held = reference_set.frame(samples[: sizes.fields])
     described = features(samples), features(pool)
     sections: list[Section] = [
         battery.described(outcome, equation.reference.fields),
         *([] if refinement is None else [refinement]),
         Fields(),
-        _distances(reference_set, samples[: SETS * sizes.n], sizes, equation.reference),
+        _distances(reference_set, samples[: SETS * sizes.fields], sizes, equation.reference),
         Statistics(),
         _scores(samples, held, pool, reference_set, described, equation, invalid, sizes, say),
     ]
@@ -156,7 +156,7 @@ def finite_fields(samples: Float[np.ndarray, "s *grid c"], n: int) -> tuple[np.n
 def _distances(reference_set: ReferenceSet, samples: np.ndarray, sizes: Sizes, reference: Reference) -> Distances:
     independent = " from independent trajectories" if reference is SOLVER else ""
     return Distances(
-        between=f"sets of {sizes.n} fields{independent}, a mean over {SETS} sets of samples",
+        between=f"sets of {sizes.fields} fields{independent}, a mean over {SETS} sets of samples",
         against=reference.sets,
         reference=reference.name,
         draws=reference_set.draws,
@@ -176,7 +176,7 @@ def _scores(
     sizes: Sizes,
     say: Report,
 ) -> Scores:
-    frame, first = reference_set.frame, samples[: sizes.n]
+    frame, first = reference_set.frame, samples[: sizes.fields]
     say(0, 2, "diversity")
     scores = {
         "diversity": diversity(samples, pool, scale=frame.std, symmetries=equation.symmetries, seed=sizes.seed),
@@ -221,7 +221,7 @@ def _scores(
     scores |= literature(
         first,
         pool,
-        (described[0][: sizes.n], described[1]),
+        (described[0][: sizes.fields], described[1]),
         frame=frame,
         tendencies=tendencies,
         draws=LITERATURE_DRAWS,

@@ -57,7 +57,6 @@ class Equation:
         tendency: ``fields -> du/dt``, or None.
         later: ``fields -> fields`` a short solver time later, or None.
         budgets: ``fields -> {name: (n,)}``: terms of the system's budgets, or None.
-        units: by channel or coordinate.
         reference: what made the fields that samples are held against, as "the solver" is said in results.
     """
 
@@ -70,7 +69,6 @@ class Equation:
     tendency: Map | None = None
     later: Map | None = None
     budgets: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
-    units: Mapping[str, str] = field(default_factory=dict)
     reference: Reference = SOLVER
 
     def features(self, fields: Float[np.ndarray, "n *grid c"]) -> PhysicalFeatures:
@@ -88,21 +86,21 @@ class Equation:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a snapshot comparison.
+    """Sizes of a snapshot comparison, under the names of the section ``compare`` where it has them.
 
     Attributes:
-        n: fields in each set of a distance.
+        fields: in each set of a distance.
         draws: of the distances' null; at least the number of distances over ``level``.
         tested: samples that the tests look at, beside as many that train their classifiers.
         refined: the same along the refinement curves.
         relabellings: of the tests.
         level: of every test.
-        separations, quantiles, directions, resolved: see `experiments.evaluation.distances`.
+        separations, quantiles, projections, resolved: see `experiments.evaluation.distances`.
         seed: of all draws.
         shown: fields shown side by side.
     """
 
-    n: int = 2048
+    fields: int = 2048
     draws: int = 200
     tested: int = 4096
     refined: int = 2048
@@ -110,7 +108,7 @@ class Sizes:
     level: float = 0.05
     separations: tuple[int, ...] | None = None
     quantiles: tuple[float, ...] = (0.001, 0.01, 0.99, 0.999)
-    directions: int = 128
+    projections: int = 128
     resolved: float = 1e-6
     seed: int = 0
     shown: int = 8
@@ -118,7 +116,7 @@ class Sizes:
     @property
     def drawn(self) -> int:
         """Samples that a comparison takes."""
-        return max(SETS * self.n, 2 * self.tested, 2 * self.refined)
+        return max(SETS * self.fields, 2 * self.tested, 2 * self.refined)
 
     def reference_set(
         self,
@@ -131,13 +129,13 @@ class Sizes:
         """The reference set of these sizes for a pool of solver fields."""
         return ReferenceSet(
             pool,
-            n=self.n,
+            n=self.fields,
             draws=self.draws,
             level=self.level,
             extent=extent,
             separations=self.separations,
             quantiles=self.quantiles,
-            directions=self.directions,
+            directions=self.projections,
             resolved=self.resolved,
             homogeneous=homogeneous,
             seed=self.seed,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from experiments import plots
 from experiments.evaluation.entries import Interval, Timing
-from experiments.wording import is_finite, words
+from experiments.wording import in_unit, is_finite, words
 
 MARKS = {True: '<span class="mark">○ inside</span>', False: '<span class="mark outside">▲ outside</span>'}
 """Whether a value lies inside its null band, for eyes that see no colour too."""
@@ -48,13 +48,11 @@ def _power(value: float) -> str:
 
 
 def seconds(value: object) -> str:
-    """Write a duration in the unit that suits it, from microseconds to hours."""
+    """Write a duration in the unit that suits it, from nanoseconds to hours."""
     if not is_finite(value):
         return "–"
-    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1, 1e3, "ms"), (120, 1, "s"), (7200, 1 / 60, "min")):
-        if abs(value) < limit:
-            return f"{number(value * factor)} {unit}"
-    return f"{number(value / 3600)} h"
+    shown, unit = in_unit(value)
+    return f"{number(shown)} {unit}"
 
 
 def timing(found: Timing | None) -> str:

@@ -22,7 +22,7 @@ def comparison_sizes(settings: CompareConfig) -> Sizes:
     from experiments.evaluation.snapshot_inputs import Sizes
 
     return Sizes(
-        n=settings.fields,
+        fields=settings.fields,
         draws=settings.draws,
         tested=settings.tested,
         refined=settings.refined,
@@ -30,7 +30,7 @@ def comparison_sizes(settings: CompareConfig) -> Sizes:
         level=settings.level,
         separations=settings.separations,
         quantiles=settings.quantiles,
-        directions=settings.projections,
+        projections=settings.projections,
         resolved=settings.resolved,
         seed=settings.seed,
     )

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from gan.training.trained import Trained
 
 AXES = ("y", "x")
-DISTANCES = 3
-"""Values, sliced and kernel, what means something without a place in space; quantiles are one more if asked for."""
 COMPARE = CompareConfig(fields=2048, draws=200)
 SMOKE_COMPARE = CompareConfig(fields=128, draws=80, repeats=1)
 SMOKE_TRAINING = TrainingConfig(
@@ -109,6 +107,8 @@ class Modes(Task[Drawn]):
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse sizes that would fail only once the training is done."""
+        from experiments.evaluation.distances import distance_names
+
         data, taken = config.data, config.training.batch * config.game.critic_steps
         assert isinstance(data, SamplesConfig)
         train, _, test = data.samples
@@ -122,9 +122,7 @@ class Modes(Task[Drawn]):
                 f"--compare.fields {config.compare.fields} needs two sets of as many test samples, but --data.samples "
                 f"draws {test}: draw {2 * config.compare.fields}, or compare fewer."
             )
-        distances = DISTANCES + bool(config.compare.quantiles)
-        least = int(np.ceil(distances / config.compare.level))
-        check_draws(config, least, f"{distances} distances tested")
+        check_draws(config, distance_names(homogeneous=False, separations=(), quantiles=config.compare.quantiles))
 
     def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Samples of the distribution; reads and checks what a user gives."""

@@ -102,6 +102,8 @@ class OwnFields(Task["Prepared"]):
 
     def check(self, config: ExperimentConfig) -> None:
         """Read the file, and refuse what could not be trained on or compared."""
+        from experiments.evaluation.distances import distance_names
+
         prepared = self._prepared(config)
         self._distribution(config, prepared)
         taken = config.training.batch * config.game.critic_steps
@@ -112,10 +114,9 @@ class OwnFields(Task["Prepared"]):
             )
         if not prepared.grid and config.network.kind != "mlp":
             raise UserError(f"--network.kind {config.network.kind} needs a grid, and points have none: give mlp.")
-        distances = 3 + bool(config.compare.quantiles)
-        if self._homogeneous(config, prepared):
-            distances += 2 + len(set(config.compare.separations))
-        check_draws(config, int(np.ceil(distances / config.compare.level)), f"{distances} distances tested")
+        settings, homogeneous = config.compare, self._homogeneous(config, prepared)
+        names = distance_names(homogeneous=homogeneous, separations=settings.separations, quantiles=settings.quantiles)
+        check_draws(config, names)
 
     def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Fields or patches of the file."""
@@ -203,7 +204,7 @@ class OwnFields(Task["Prepared"]):
         comparison = Comparison(
             title=f"{Path(dataset.path).name}: generator against held-out fields",
             verdict=" ".join([verdict(sections), *dataset.cautions]),
-            n=sizes.n,
+            n=sizes.fields,
             sections=sections,
             channels=named,
             units={name: unit for name, unit in units.items() if unit},
@@ -306,7 +307,7 @@ def affordable(settings: CompareConfig, training: int, test: np.ndarray) -> Size
     refined = min(settings.refined, held // 2, training // 4)
     sizes = replace(
         comparison_sizes(settings),
-        n=min(settings.fields, held // 2, 2 * refined),
+        fields=min(settings.fields, held // 2, 2 * refined),
         refined=refined,
         tested=min(settings.tested, training - 2 * refined),
     )

@@ -18,7 +18,7 @@ from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.advance import evolution, initial_fields, refiner, solver_layer
-from experiments.tasks.equation import comparison_sizes, equation
+from experiments.tasks.equation import comparison_sizes, equation, homogeneous
 from experiments.tasks.solver_task import SolverTask, dataset_spec
 from experiments.tasks.solvers import Solvers, SolverSetting, along_trajectories
 from experiments.tasks.task import NONE, check_draws
@@ -59,10 +59,12 @@ class Snapshot(SolverTask):
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse also what the comparison could not use."""
+        from experiments.evaluation.distances import distance_names
         from physics import StochasticSystem
 
         super().check(config)
-        if isinstance(self.system(config), StochasticSystem) and config.solver_layer.tau > 0:
+        system = self.system(config)
+        if isinstance(system, StochasticSystem) and config.solver_layer.tau > 0:
             raise UserError(
                 f"--solver_layer.tau {config.solver_layer.tau:g}: the solver of a stochastic system is no "
                 f"layer, since its noise is "
@@ -93,9 +95,10 @@ class Snapshot(SolverTask):
                 f"--compare.separations {max(settings.separations)} is no distance on {shortest} points; use at most "
                 f"{shortest - 1}."
             )
-        # Spectrum, values, correlation, sliced and kernel, the increments of each separation, and quantiles if any.
-        distances = 5 + bool(settings.quantiles) + len(set(settings.separations))
-        check_draws(config, int(np.ceil(distances / settings.level)), f"{distances} distances tested")
+        names = distance_names(
+            homogeneous=homogeneous(system), separations=settings.separations, quantiles=settings.quantiles
+        )
+        check_draws(config, names)
 
     def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Single fields."""

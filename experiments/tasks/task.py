@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
@@ -119,10 +120,12 @@ class Task(abc.ABC, Generic[Data]):
         """Return ``(count, *, key, refine, **condition) -> Fields`` for the users of a run."""
 
 
-def check_draws(config: ExperimentConfig, least: int, why: str) -> None:
-    """Refuse a null distribution of too few draws for the tests that rest on it."""
-    if config.compare.draws < least:
+def check_draws(config: ExperimentConfig, distances: Sequence[str]) -> None:
+    """Refuse a null distribution of so few draws that Holm's test over these distances could not reject by rank."""
+    settings = config.compare
+    least = math.ceil(len(distances) / settings.level)
+    if settings.draws < least:
         raise UserError(
-            f"--compare.draws {config.compare.draws} are too few: {why} at --compare.level {config.compare.level:g} "
-            f"need at least {least}."
+            f"--compare.draws {settings.draws} are too few: {len(distances)} distances tested at --compare.level "
+            f"{settings.level:g} need at least {least}."
         )

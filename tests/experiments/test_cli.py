@@ -3,9 +3,9 @@
 import errno
 import io
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -71,12 +71,13 @@ def refusal(argv, capsys):
     return line
 
 
-def test_help_answers_within_a_second_and_a_half_without_importing_jax():
+def test_help_takes_less_than_a_second_and_a_half_and_imports_no_jax():
     code = (
         "import sys; from experiments.cli import main; main(['--help']); main(['list'])\n"
         "assert not {'jax', 'flax', 'matplotlib', 'scipy'} & set(sys.modules), 'heavy import'"
     )
-    began = time.perf_counter()
+    # Time of the processor, which other processes do not change.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -85,7 +86,8 @@ def test_help_answers_within_a_second_and_a_half_without_importing_jax():
     )
     assert done.returncode == 0, done.stderr
     assert "examples:" in done.stdout
-    assert time.perf_counter() - began < 1.5
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
 
 
 def test_the_list_names_every_experiment_with_its_system_and_task(capsys):

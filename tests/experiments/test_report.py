@@ -411,7 +411,7 @@ def test_numbers_have_three_digits_and_counts_all_of_them(value, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(2.1e-4, "210 µs"), (0.0042, "4.20 ms"), (41.0, "41.0 s"), (318.0, "5.30 min"), (None, "–")],
+    [(2.1e-4, "210 µs"), (0.0042, "4.20 ms"), (41.0, "41.0 s"), (318.0, "318 s"), (900.0, "15.0 min"), (None, "–")],
 )
 def test_durations_have_a_unit_that_suits_them(value, text):
     assert pieces.seconds(value) == text

@@ -160,7 +160,15 @@ def test_worth_is_said_beside_the_number_of_training_fields(equals, interval, ex
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(3e-7, "300 ns"), (2.5e-5, "25 µs"), (0.012, "12 ms"), (452.3, "452 s"), (1500.0, "25 min"), (14400.0, "4 h")],
+    [
+        (3e-7, "300 ns"),
+        (2.5e-5, "25 µs"),
+        (0.012, "12 ms"),
+        (52.3, "52.3 s"),
+        (452.3, "452 s"),
+        (1500.0, "25 min"),
+        (14400.0, "4 h"),
+    ],
 )
 def test_times_have_a_unit_that_suits_them(value, text):
     assert duration(value) == text

@@ -138,8 +138,7 @@ class ReferenceSet:
             seed=seed,
         )
         self.measures = Measures(self.frame, quantiles, n)
-        *others, kernel = self.measures.names
-        self.names: tuple[str, ...] = (*others, "sliced", kernel)
+        self.names = self.measures.names
         least = max(50, int(np.ceil(len(self.names) / level)))
         if draws < least:
             raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.evaluation.distances.features import Frame
+from experiments.evaluation.distances.names import distance_names
 
 QUANTILES = (0.001, 0.01, 0.99, 0.999)
 TAIL = 20
@@ -20,7 +21,7 @@ class Measures:
         n: fields of a set, by which levels that would rest on a few values are drawn in.
 
     Attributes:
-        names: the distances, in order.
+        names: all distances, ``sliced`` among them, in order.
     """
 
     def __init__(self, frame: Frame, quantiles: tuple[float, ...], n: int) -> None:
@@ -28,12 +29,8 @@ class Measures:
         # Quantiles that rest on a few values would be the pool's own extremes, which fresh sets exceed.
         tail = min(TAIL / (n * int(np.prod(frame.shape))), 0.25)
         self.quantiles = tuple(dict.fromkeys(float(np.clip(q, tail, 1 - tail)) for q in quantiles))
-        self.names: tuple[str, ...] = (
-            *(("spectrum",) if frame.homogeneous else ()),
-            *frame.histograms,
-            *(("quantiles",) if self.quantiles else ()),
-            *(("correlation",) if frame.homogeneous else ()),
-            "kernel",
+        self.names = distance_names(
+            homogeneous=frame.homogeneous, separations=frame.separations, quantiles=self.quantiles
         )
 
     def between(self, a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:

@@ -59,8 +59,8 @@ def compared(distribution):
         trained_on=400,
         layer_time=LAYER,
         sizes=Sizes(
-            n=60, draws=180, tested=TESTED, refined=REFINED, relabellings=199, separations=(1, 4),
-            directions=8,
+            fields=60, draws=180, tested=TESTED, refined=REFINED, relabellings=199, separations=(1, 4),
+            projections=8,
         ),
         times=(1.0, 8.0),
         cost=CostInputs(
@@ -204,7 +204,7 @@ def test_without_a_solver_held_out_fields_are_the_reference_set():
         draw(400),
         Equation(("u",), (16.0,), homogeneous=False, periodic=False, reference=DATA),
         trained_on=400,
-        sizes=Sizes(n=60, draws=100, tested=60, refined=50, relabellings=199, directions=8),
+        sizes=Sizes(fields=60, draws=100, tested=60, refined=50, relabellings=199, projections=8),
     )
     patch.undo()
     found = results.Comparison("toy", verdict(sections), 60, sections)
