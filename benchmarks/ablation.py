@@ -46,7 +46,7 @@ from experiments import catalog
 from experiments.config import ExperimentConfig
 from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.snapshot import finite_fields
-from experiments.evaluation.snapshot_inputs import Sizes
+from experiments.evaluation.snapshot_inputs import SnapshotSizes
 from experiments.files import write_json, write_text
 from experiments.options import to_mapping
 from experiments.tasks.advance import refiner
@@ -161,7 +161,7 @@ def main() -> None:
     system = task.system(config)
     refine = refiner(system, dataset.dt)
     pool = np.asarray(dataset.test[:, 0])
-    sizes = Sizes(fields=config.compare.fields, draws=config.compare.draws)
+    sizes = SnapshotSizes(fields=config.compare.fields, draws=config.compare.draws)
     reference_set = sizes.reference_set(pool, system.grid.extent)
     recipes = arms(config)
     study: dict[str, Any] = {"runs": [], "calibration": {}}

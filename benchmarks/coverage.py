@@ -41,7 +41,7 @@ from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
 from experiments.evaluation.entries import Interval
-from experiments.evaluation.posterior_reference import PosteriorReference, Sizes
+from experiments.evaluation.posterior_reference import PosteriorReference, PosteriorSizes
 from experiments.evaluation.scores import diversity, memorization
 from experiments.evaluation.two_sample.classifiers import Scores, auc_interval
 from experiments.files import write_json
@@ -164,7 +164,7 @@ def forecasts(repeats: int, cases: int = 24, members: int = 20) -> Held:
                 ensembles(1)[:, 0],
                 members=members,
                 extent=(1.0,),
-                sizes=Sizes(draws=60, resamples=100, level=0.05, seed=repeat),
+                sizes=PosteriorSizes(draws=60, resamples=100, level=0.05, seed=repeat),
             )
             measured, rated, _ = reference_set.compare(ensembles(members, spread))
             for name, one in measured.entries.items():

@@ -29,7 +29,7 @@ import numpy as np
 
 from experiments.evaluation.gaussian_fields import gaussian_fields
 from experiments.evaluation.snapshot import FOLLOWED
-from experiments.evaluation.snapshot_inputs import Sizes, path
+from experiments.evaluation.snapshot_inputs import SnapshotSizes, path
 from experiments.evaluation.two_sample.battery import Battery
 from experiments.evaluation.two_sample.classifiers import auc
 from experiments.evaluation.two_sample.relabelling import p_value
@@ -318,7 +318,7 @@ class Bench:
 
     def battery(self, training: Fields, reference: Fields, tested: int, draws: int, seed: int = 0) -> Battery:
         """The battery as a comparison sets it up."""
-        sizes = Sizes(relabellings=draws, level=LEVEL, seed=seed)
+        sizes = SnapshotSizes(relabellings=draws, level=LEVEL, seed=seed)
         return sizes.battery(training, reference, self.known, tested, self.features)
 
     def material(self, number: int) -> Material:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from experiments.errors import UserError
 from experiments.evaluation.entries import Test
-from experiments.evaluation.results import Baselines, Comparison, Cost, Distances, Modes, Refinement, Scores, Tests
+from experiments.evaluation.results import Baselines, Comparison, Cost, Distances, ModeShares, Refinement, Scores, Tests
 from experiments.evaluation.verdict import setting
 from experiments.files import write_text
 from experiments.wording import duration, listed, words
@@ -143,7 +143,7 @@ def crps(runs: Sequence[Published]) -> str | None:
 
 def modes(runs: Sequence[Published]) -> str | None:
     """Modes found and the share of samples of high quality."""
-    if not (found := sections(runs, Modes)):
+    if not (found := sections(runs, ModeShares)):
         return None
     scores = sections(runs, Scores)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import jax
 
 from experiments import runs
-from experiments.evaluation.results import Modes, Scores
+from experiments.evaluation.results import ModeShares, Scores
 from experiments.files import write_json
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -76,7 +76,7 @@ def main() -> None:
                 configs = Path(arguments.runs_dir, "digits").glob("*/config.yaml")
                 newest = runs.open_folder(max(configs, key=lambda path: path.stat().st_mtime).parent)
                 comparison = newest.comparison()
-                modes, scores = comparison.need(Modes), comparison.need(Scores).entries
+                modes, scores = comparison.need(ModeShares), comparison.need(Scores).entries
                 row |= {"modes": modes.modes, "counted": modes.counted}
                 row |= {name: {"value": scores[name].value, "target": scores[name].target} for name in NAMES}
                 row["training_seconds"] = newest.training_seconds()

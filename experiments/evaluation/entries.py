@@ -211,7 +211,7 @@ class Orbit:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """What a planned study finds of one quantity.
 
     Attributes:

@@ -24,7 +24,7 @@ from experiments.evaluation.distances import ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.entries import BaselineRow, Score, SolverRow
 from experiments.evaluation.intervals import central
-from experiments.evaluation.results import Baselines, Cost, Distances, Modes, Scores, Section
+from experiments.evaluation.results import Baselines, Cost, Distances, ModeShares, Scores, Section
 from experiments.evaluation.scores import Labels, mode_scores
 from experiments.reporting import Report
 
@@ -167,7 +167,7 @@ def compare_exact_samples(
     sections = (
         _distances(reference_set, samples[: sets * settings.fields], sets),
         Scores("exact samples", _scores(own, held_out, distribution.weights, counted, rng)),
-        Modes(distribution.name, len(distribution.weights), counted),
+        ModeShares(distribution.name, len(distribution.weights), counted),
         Baselines("Scores as defined above; of every distance, the ratio to its floor.", generator, rows),
         Cost(
             "the exact sampler draws from the distribution itself",

@@ -14,7 +14,7 @@ import numpy as np
 from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
 from experiments.evaluation.cost import Assessment, Candidate, in_turn, search
 from experiments.evaluation.entries import BaselineRow
-from experiments.evaluation.posterior_reference import PosteriorReference, Sizes
+from experiments.evaluation.posterior_reference import PosteriorReference, PosteriorSizes
 from experiments.evaluation.results import Baselines, Cost, Distances, Forecasts, Region, Regions, Scores, Section
 from experiments.reporting import Report
 
@@ -79,7 +79,7 @@ def compare_forecast(
     within: str,
     times: Sequence[float] | np.ndarray,
     extent: tuple[float, ...],
-    sizes: Sizes,
+    sizes: PosteriorSizes,
     rivals: Mapping[str, Rival],
     fitted: Mapping[str, Fitted],
     candidates: Callable[[int], Sequence[Candidate]],

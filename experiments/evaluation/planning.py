@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import norm
 
-from experiments.evaluation.entries import Plan
+from experiments.evaluation.entries import StudyPlan
 from experiments.evaluation.results import Planning
 
 LEVEL, POWER = 0.05, 0.8
@@ -76,7 +76,7 @@ def planning(
         def least(first: float | int, spread: float = spread) -> float:
             return _REACH * spread * float(np.sqrt(1 / planned + 1 / first))
 
-        plans[name] = Plan(
+        plans[name] = StudyPlan(
             unit=(units or {}).get(name, ""),
             spread=spread,
             bias=bias,

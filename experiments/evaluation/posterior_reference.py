@@ -65,7 +65,7 @@ _TARGETS = {"spread_skill": 1.0, "coverage_90": 0.9, "rank_flatness": 1.0}
 
 
 @dataclass(frozen=True)
-class Sizes:
+class PosteriorSizes:
     """How a comparison is made.
 
     Attributes:
@@ -112,7 +112,7 @@ class PosteriorReference:
         *,
         members: int,
         extent: tuple[float, ...],
-        sizes: Sizes,
+        sizes: PosteriorSizes,
     ) -> None:
         pool = reference.shape[1]
         if members < 2 or pool < 2 * members:

@@ -26,9 +26,9 @@ from experiments.evaluation.entries import (
     Distance,
     Interval,
     Orbit,
-    Plan,
     Score,
     SolverRow,
+    StudyPlan,
     Test,
     Timing,
     quotient,
@@ -216,7 +216,7 @@ class Planning:
     power: float
     trained_on: int
     planned: int
-    plans: Mapping[str, Plan]
+    plans: Mapping[str, StudyPlan]
 
     @property
     def helped(self) -> tuple[str, ...]:
@@ -260,7 +260,7 @@ class Orbits:
 
 
 @dataclass(frozen=True)
-class Fields:
+class FieldPictures:
     """Samples beside reference samples, drawn from ``figures.npz``."""
 
 
@@ -275,7 +275,7 @@ class Forecasts:
 
 
 @dataclass(frozen=True)
-class Modes:
+class ModeShares:
     """Modes of a distribution and their shares, drawn from ``figures.npz``; found in the training's course too."""
 
     distribution: str
@@ -294,10 +294,10 @@ Section = (
     | Baselines
     | Regions
     | Orbits
-    | Fields
+    | FieldPictures
     | Statistics
     | Forecasts
-    | Modes
+    | ModeShares
 )
 S = TypeVar("S")
 

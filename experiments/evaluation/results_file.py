@@ -21,9 +21,9 @@ from experiments.evaluation.results import (
     Comparison,
     Cost,
     Distances,
-    Fields,
+    FieldPictures,
     Forecasts,
-    Modes,
+    ModeShares,
     Orbits,
     Planning,
     Refinement,
@@ -39,23 +39,20 @@ from experiments.files import write_json
 FORMAT = 3
 """Version of ``comparison.json``; 1 was written before results had types."""
 KINDS: dict[str, type] = {
-    kind.__name__.lower(): kind
-    for kind in (
-        Tests,
-        Distances,
-        Scores,
-        Refinement,
-        Cost,
-        Worth,
-        Planning,
-        Baselines,
-        Regions,
-        Orbits,
-        Fields,
-        Statistics,
-        Forecasts,
-        Modes,
-    )
+    "tests": Tests,
+    "distances": Distances,
+    "scores": Scores,
+    "refinement": Refinement,
+    "cost": Cost,
+    "worth": Worth,
+    "planning": Planning,
+    "baselines": Baselines,
+    "regions": Regions,
+    "orbits": Orbits,
+    "fields": FieldPictures,
+    "statistics": Statistics,
+    "forecasts": Forecasts,
+    "modes": ModeShares,
 }
 """The key of each kind of section in ``comparison.json``."""
 _DERIVED: dict[type, tuple[str, ...]] = {
@@ -95,7 +92,8 @@ def to_plain(comparison: Comparison) -> dict[str, object]:
     """Return a comparison as nested plain values."""
     content = _converter().unstructure(comparison, Comparison)
     sections = content.pop("sections")
-    own = {type(section).__name__.lower(): plain for section, plain in zip(comparison.sections, sections)}
+    keys = {kind: key for key, kind in KINDS.items()}
+    own = {keys[type(section)]: plain for section, plain in zip(comparison.sections, sections)}
     return {"format": FORMAT, **content, **own}
 
 

@@ -20,11 +20,11 @@ from experiments.evaluation.distances.literature import literature
 from experiments.evaluation.entries import BaselineRow, Score
 from experiments.evaluation.figures import snapshot_figures
 from experiments.evaluation.refinement import BANK, refinement_curves
-from experiments.evaluation.results import Baselines, Distances, Fields, Scores, Section, Statistics
+from experiments.evaluation.results import Baselines, Distances, FieldPictures, Scores, Section, Statistics
 from experiments.evaluation.scores import diversity
 from experiments.evaluation.snapshot_baselines import MEANING, baselines_of_refinement, starts_of_refinement
 from experiments.evaluation.snapshot_cost import CostInputs, figures_of_merit, snapshot_cost
-from experiments.evaluation.snapshot_inputs import SOLVER, Equation, Reference, Sizes, path
+from experiments.evaluation.snapshot_inputs import SOLVER, Equation, Reference, SnapshotSizes, path
 from experiments.evaluation.two_sample.neighbours import Paths
 from experiments.evaluation.worth import worth
 from experiments.reporting import Report, silent
@@ -45,7 +45,7 @@ def compare_snapshot(
     *,
     trained_on: int,
     layer_time: float = 0.0,
-    sizes: Sizes | None = None,
+    sizes: SnapshotSizes | None = None,
     times: Sequence[float] = (),
     cost: CostInputs | None = None,
     evolve: Evolve | None = None,
@@ -75,7 +75,7 @@ def compare_snapshot(
     Raises:
         ValueError: too few finite samples, too small a pool, or too few draws.
     """
-    sizes = sizes or Sizes()
+    sizes = sizes or SnapshotSizes()
     say = progress or silent
     samples, invalid = finite_fields(samples, sizes.drawn)
     pool, rng = np.asarray(pool, np.float32), np.random.default_rng((sizes.seed, 8))
@@ -105,7 +105,7 @@ def compare_snapshot(
     sections: list[Section] = [
         battery.described(outcome, equation.reference.fields),
         *([] if refinement is None else [refinement]),
-        Fields(),
+        FieldPictures(),
         _distances(reference_set, samples[: SETS * sizes.fields], sizes, equation.reference),
         Statistics(),
         _scores(samples, held, pool, reference_set, described, equation, invalid, sizes, say),
@@ -153,7 +153,9 @@ def finite_fields(samples: Float[np.ndarray, "s *grid c"], n: int) -> tuple[np.n
     return samples[finite][:n], float(1 - finite.mean())
 
 
-def _distances(reference_set: ReferenceSet, samples: np.ndarray, sizes: Sizes, reference: Reference) -> Distances:
+def _distances(
+    reference_set: ReferenceSet, samples: np.ndarray, sizes: SnapshotSizes, reference: Reference
+) -> Distances:
     independent = " from independent trajectories" if reference is SOLVER else ""
     return Distances(
         between=f"sets of {sizes.fields} fields{independent}, a mean over {SETS} sets of samples",
@@ -173,7 +175,7 @@ def _scores(
     described: tuple[np.ndarray, np.ndarray],
     equation: Equation,
     invalid: float,
-    sizes: Sizes,
+    sizes: SnapshotSizes,
     say: Report,
 ) -> Scores:
     frame, first = reference_set.frame, samples[: sizes.fields]

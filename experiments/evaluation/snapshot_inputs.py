@@ -85,7 +85,7 @@ class Equation:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class SnapshotSizes:
     """Sizes of a snapshot comparison, under the names of the section ``compare`` where it has them.
 
     Attributes:

@@ -11,7 +11,7 @@ from experiments.evaluation.results import (
     Cost,
     Distances,
     Forecasts,
-    Modes,
+    ModeShares,
     Orbits,
     Planning,
     Refinement,
@@ -39,7 +39,7 @@ def verdict(sections: Sequence[Section]) -> str:
     for tests in _of(sections, Tests):
         said += tests_sentences(tests)
     # A score that has a sentence of its own is not named again among those outside their bands.
-    for modes in _of(sections, Modes):
+    for modes in _of(sections, ModeShares):
         said += modes_sentences(modes, scores)
         scores = {name: one for name, one in scores.items() if name not in _MODES}
     if _of(sections, Forecasts):
@@ -146,7 +146,7 @@ def crps_sentences(scores: Mapping[str, Score]) -> list[str]:
     ]
 
 
-def modes_sentences(modes: Modes, scores: Mapping[str, Score]) -> list[str]:
+def modes_sentences(modes: ModeShares, scores: Mapping[str, Score]) -> list[str]:
     """Modes found, quality and weights, each beside exact samples."""
     if not scores.keys() >= set(_MODES):
         return []

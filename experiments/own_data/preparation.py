@@ -49,7 +49,7 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedFields:
     """Fields to learn, split; what a certified data set is to a solver. All fields are transformed.
 
     Attributes:
@@ -90,7 +90,7 @@ class Prepared:
         return out if self.missing is None else np.where(self.missing, np.float32(np.nan), out)
 
 
-def prepare(layout: Layout, wishes: Wishes, say: Callable[[str], None] = lambda what: None) -> Prepared:
+def prepare(layout: Layout, wishes: Wishes, say: Callable[[str], None] = lambda what: None) -> PreparedFields:
     """Read, split, cut, mask and transform.
 
     Raises:
@@ -153,7 +153,7 @@ def prepare(layout: Layout, wishes: Wishes, say: Callable[[str], None] = lambda 
         "transforms": [vars(one) for one in transforms],
         "cautions": list(cautions),
     }
-    return Prepared(
+    return PreparedFields(
         train,
         validation,
         test,

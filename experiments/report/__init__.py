@@ -38,10 +38,10 @@ RENDERERS: Mapping[type, Callable[[Any, Page], str]] = {
     results.Baselines: tables.baselines_section,
     results.Regions: tables.regions_section,
     results.Orbits: pictured.orbits_section,
-    results.Fields: pictured.fields_section,
+    results.FieldPictures: pictured.fields_section,
     results.Statistics: pictured.statistics_section,
     results.Forecasts: pictured.forecasts_section,
-    results.Modes: pictured.modes_section,
+    results.ModeShares: pictured.modes_section,
 }
 """What shows each kind of section, as markup."""
 

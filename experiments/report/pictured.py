@@ -6,19 +6,19 @@ import html
 from collections.abc import Sequence
 
 from experiments import plots
-from experiments.evaluation.results import Fields, Forecasts, Modes, Orbits, Scores, Statistics
+from experiments.evaluation.results import FieldPictures, Forecasts, ModeShares, Orbits, Scores, Statistics
 from experiments.files import JsonObject
 from experiments.report.page import Page
 from experiments.report.pieces import gallery, given, name, number, table
 
 
-def fields_section(fields: Fields, page: Page) -> str:
+def fields_section(fields: FieldPictures, page: Page) -> str:
     """Generated fields beside the solver's, also in space and time."""
     shown = plots.evolution(page.figures, page.comparison) + plots.samples(page.figures, page.comparison)
     return f"<section><h2>Fields</h2>{gallery(shown, 'one')}</section>" if shown else ""
 
 
-def modes_section(modes: Modes, page: Page) -> str:
+def modes_section(modes: ModeShares, page: Page) -> str:
     """Samples of a distribution with known modes beside exact ones, and their course over the training."""
     frames = page.folder.sample_history()
     kept, steps = [samples for _, samples in frames], [step for step, _ in frames]

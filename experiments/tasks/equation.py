@@ -10,18 +10,18 @@ import numpy as np
 from experiments.config import CompareConfig
 
 if TYPE_CHECKING:
-    from experiments.evaluation.snapshot_inputs import Equation, Sizes
+    from experiments.evaluation.snapshot_inputs import Equation, SnapshotSizes
     from physics.system import System
 
 _LATER = 5
 """Steps of the short solve over which the growth of the waves is a feature."""
 
 
-def comparison_sizes(settings: CompareConfig) -> Sizes:
+def comparison_sizes(settings: CompareConfig) -> SnapshotSizes:
     """Return the sizes that the section ``compare`` asks for."""
-    from experiments.evaluation.snapshot_inputs import Sizes
+    from experiments.evaluation.snapshot_inputs import SnapshotSizes
 
-    return Sizes(
+    return SnapshotSizes(
         fields=settings.fields,
         draws=settings.draws,
         tested=settings.tested,

@@ -209,7 +209,7 @@ class Forecast(SolverTask):
         import jax
 
         from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
-        from experiments.evaluation.posterior_reference import Sizes
+        from experiments.evaluation.posterior_reference import PosteriorSizes
         from experiments.evaluation.results import Comparison
         from experiments.evaluation.verdict import verdict
         from experiments.tasks.posterior import Posterior
@@ -267,7 +267,7 @@ class Forecast(SolverTask):
             within="{} {:g} to {:g}".format(self.parameter, *own.parameter),
             times=dataset.times,
             extent=system.grid.extent,
-            sizes=Sizes(settings.draws, settings.resamples, settings.level, settings.resolved, settings.seed),
+            sizes=PosteriorSizes(settings.draws, settings.resamples, settings.level, settings.resolved, settings.seed),
             rivals={
                 "climatology": Rival("training trajectories drawn at random, whatever was observed", climatology),
                 "prior": Rival(

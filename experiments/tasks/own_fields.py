@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.results import Comparison
-    from experiments.evaluation.snapshot_inputs import Sizes
+    from experiments.evaluation.snapshot_inputs import SnapshotSizes
     from experiments.own_data.description import Layout
-    from experiments.own_data.preparation import Prepared
+    from experiments.own_data.preparation import PreparedFields
     from gan.augmentation import ArraySymmetries
     from gan.networks.players import SampleSpec
     from gan.training.problem import Problem
@@ -78,7 +78,7 @@ class OwnFieldsConfig(SystemConfig):
 
 
 @dataclass(frozen=True)
-class OwnFields(Task["Prepared"]):
+class OwnFields(Task["PreparedFields"]):
     """The task for any file."""
 
     unread: ClassVar[tuple[str, ...]] = (
@@ -126,11 +126,11 @@ class OwnFields(Task["Prepared"]):
         padding, extent, _ = self._distribution(config, prepared)
         return SampleSpec(prepared.train.shape[1:], padding=padding, extent=extent)
 
-    def data(self, config: ExperimentConfig, report: Report) -> Prepared:
+    def data(self, config: ExperimentConfig, report: Report) -> PreparedFields:
         """Read and split the file."""
         return self._prepared(config, lambda what: report(0, 1, what))
 
-    def problem(self, config: ExperimentConfig, dataset: Prepared) -> Problem:
+    def problem(self, config: ExperimentConfig, dataset: PreparedFields) -> Problem:
         """Train on the training fields; what is always missing is held at its fill."""
         from gan import Problem
 
@@ -145,15 +145,15 @@ class OwnFields(Task["Prepared"]):
         )
 
     def with_fresh_test(
-        self, config: ExperimentConfig, dataset: Prepared, seed: int, report: Report
-    ) -> tuple[ExperimentConfig, Prepared]:
+        self, config: ExperimentConfig, dataset: PreparedFields, seed: int, report: Report
+    ) -> tuple[ExperimentConfig, PreparedFields]:
         """Refuse: a file has no fresh fields."""
         raise UserError(f"--fresh {seed}: a file has no other held-out fields than its own; leave it out.")
 
     def compare(
         self,
         config: ExperimentConfig,
-        dataset: Prepared,
+        dataset: PreparedFields,
         trained: Trained,
         seconds: Mapping[str, float],
         report: Report,
@@ -212,7 +212,7 @@ class OwnFields(Task["Prepared"]):
         )
         return comparison, figures
 
-    def sampler(self, config: ExperimentConfig, dataset: Prepared, trained: Trained) -> Callable[..., Fields]:
+    def sampler(self, config: ExperimentConfig, dataset: PreparedFields, trained: Trained) -> Callable[..., Fields]:
         """Draw fields in the units of the file, with the coordinates of its axes."""
         axes = dataset.grid
         units = {name: unit for name, unit in zip(dataset.channels, dataset.units) if unit}
@@ -231,7 +231,7 @@ class OwnFields(Task["Prepared"]):
 
         return draw
 
-    def _prepared(self, config: ExperimentConfig, say: Callable[[str], None] = lambda what: None) -> Prepared:
+    def _prepared(self, config: ExperimentConfig, say: Callable[[str], None] = lambda what: None) -> PreparedFields:
         settings, data = self.own_settings(config), config.data
         assert isinstance(data, HeldOutConfig)
         if not settings.file:
@@ -241,12 +241,12 @@ class OwnFields(Task["Prepared"]):
         say(f"reading {path.name}")
         return _prepared(settings, data, changed)
 
-    def _homogeneous(self, config: ExperimentConfig, prepared: Prepared) -> bool:
+    def _homogeneous(self, config: ExperimentConfig, prepared: PreparedFields) -> bool:
         """Whether the distribution is the same everywhere on a periodic grid, so that spectra mean something."""
         return bool(prepared.grid) and len(self._distribution(config, prepared)[2].shift_axes) == len(prepared.grid)
 
     def _distribution(
-        self, config: ExperimentConfig, prepared: Prepared
+        self, config: ExperimentConfig, prepared: PreparedFields
     ) -> tuple[tuple[str, ...], tuple[float, ...], ArraySymmetries]:
         """Boundary rule and length of every axis, and the shifts under which the distribution is the same.
 
@@ -284,7 +284,7 @@ def open_layout(settings: OwnFieldsConfig) -> Layout:
 
 
 @lru_cache(maxsize=1)
-def _prepared(settings: OwnFieldsConfig, data: HeldOutConfig, changed: int) -> Prepared:
+def _prepared(settings: OwnFieldsConfig, data: HeldOutConfig, changed: int) -> PreparedFields:
     """Keep the fields between the check and the training; ``changed`` is when the file was."""
     from experiments.own_data.contents import checksum
     from experiments.own_data.preparation import Wishes, prepare
@@ -295,7 +295,7 @@ def _prepared(settings: OwnFieldsConfig, data: HeldOutConfig, changed: int) -> P
     return replace(prepared, description={"checksum": checksum(found.contents.path), **prepared.description})
 
 
-def affordable(settings: CompareConfig, training: int, test: np.ndarray) -> Sizes:
+def affordable(settings: CompareConfig, training: int, test: np.ndarray) -> SnapshotSizes:
     """Return the sizes that were asked for, or the largest that the fields at hand allow.
 
     Args:

@@ -268,15 +268,15 @@ def sections():
         cost(),
         worth,
         results.Planning(
-            0.05, 0.8, 100, 50, {"mean of u": entries.Plan("m/s", 1.0, 0.1, (-0.1, 0.3), 11.0, 0.49, 0.49, 0.4)}
+            0.05, 0.8, 100, 50, {"mean of u": entries.StudyPlan("m/s", 1.0, 0.1, (-0.1, 0.3), 11.0, 0.49, 0.49, 0.4)}
         ),
         baselines,
         results.Regions("viscosity 0.1 to 0.5", {"viscosity 0.8": region}),
         orbits,
-        results.Fields(),
+        results.FieldPictures(),
         results.Statistics(),
         results.Forecasts(),
-        results.Modes("25 Gaussians", 25, 10_000),
+        results.ModeShares("25 Gaussians", 25, 10_000),
     )
 
 

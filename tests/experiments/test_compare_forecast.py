@@ -10,11 +10,11 @@ from experiments.evaluation import results, results_file
 from experiments.evaluation.cost import Candidate
 from experiments.evaluation.ensemble_statistics import pairwise_distances
 from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
-from experiments.evaluation.posterior_reference import DISTANCES, PosteriorReference, Sizes
+from experiments.evaluation.posterior_reference import DISTANCES, PosteriorReference, PosteriorSizes
 from experiments.evaluation.scores import coverage, crps, energy_score, rank_flatness, spread_skill_ratio
 
 CASES, MEMBERS, TIMES, POINTS = 40, 20, 2, 12
-SIZES = Sizes(draws=100, resamples=50)
+SIZES = PosteriorSizes(draws=100, resamples=50)
 
 
 def ensembles(rng, members, *, spread=1.0, shift=0.0, smooth=True, cases=CASES, means=99):
@@ -110,7 +110,9 @@ def test_bands_hold_fresh_posterior_ensembles_for_the_same_cases_19_times_in_20(
     rng, inside = np.random.default_rng(4), []
     for _ in range(25):
         pool = ensembles(rng, 2 * MEMBERS)
-        reference_set = PosteriorReference(pool, problem.truths, members=MEMBERS, extent=(1.0,), sizes=Sizes(draws=60))
+        reference_set = PosteriorReference(
+            pool, problem.truths, members=MEMBERS, extent=(1.0,), sizes=PosteriorSizes(draws=60)
+        )
         for _ in range(4):
             merit = reference_set.figures_of_merit(ensembles(rng, MEMBERS))
             bands = {name: reference_set.band(name) for name in ("crps", "energy_score", "spread_skill", "coverage_90")}
@@ -120,7 +122,7 @@ def test_bands_hold_fresh_posterior_ensembles_for_the_same_cases_19_times_in_20(
 
 def test_intervals_cover_what_fresh_cases_come_to(problem):
     """Every interval is from other cases; the expectation over cases is known from many of them."""
-    cases, sizes = 30, Sizes(draws=60, resamples=200)
+    cases, sizes = 30, PosteriorSizes(draws=60, resamples=200)
 
     def scored(seed, count):
         rng = np.random.default_rng((seed, 5))
@@ -252,7 +254,7 @@ def test_ensembles_that_cannot_be_compared_are_refused(problem):
     with pytest.raises(ValueError, match="at least 12 reference members"):
         PosteriorReference(reference[:, :11], truths, sizes=SIZES, **common)
     with pytest.raises(ValueError, match="draws=20"):
-        PosteriorReference(reference, truths, sizes=Sizes(draws=20), **common)
+        PosteriorReference(reference, truths, sizes=PosteriorSizes(draws=20), **common)
     with pytest.raises(ValueError, match="cannot be measured"):
         problem.reference_set.distances(reference[:, :6])
     broken = reference[:, :MEMBERS].copy()

@@ -13,7 +13,7 @@ from experiments import catalog, cli, pictures, pipeline
 from experiments.catalog.digits import Stacks
 from experiments.errors import UserError
 from experiments.evaluation.exact_samples import perfect_labels
-from experiments.evaluation.results import Modes, Scores
+from experiments.evaluation.results import ModeShares, Scores
 from experiments.evaluation.scores import mode_scores, train_classifier
 
 
@@ -145,7 +145,7 @@ def test_a_run_on_a_users_pictures_counts_stacked_classes(tmp_path):
         assert cli.main([*command, "--system.file", str(tmp_path / "all.npz")]) == 0
     (folder,) = (tmp_path / "runs" / "digits").iterdir()
     comparison = experiments.load_run(folder).comparison
-    assert comparison.need(Modes).modes == 64 and len(comparison.channels) == 2
+    assert comparison.need(ModeShares).modes == 64 and len(comparison.channels) == 2
     assert json.loads((folder / "data.json").read_text())["classifier accuracy on held-out pictures"] > 0.97
     # 512 stacks of the real pictures find every one of 64 modes but for chance.
     assert comparison.need(Scores).entries["modes_found"].target >= 62

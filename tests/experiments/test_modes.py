@@ -9,7 +9,7 @@ from experiments import catalog, cli
 from experiments.catalog.gaussians import LAYOUTS, Mixture
 from experiments.errors import UserError
 from experiments.evaluation.exact_samples import perfect_labels
-from experiments.evaluation.results import Baselines, Distances, Modes, Scores
+from experiments.evaluation.results import Baselines, Distances, ModeShares, Scores
 from experiments.evaluation.scores import mode_scores
 
 
@@ -27,7 +27,7 @@ def test_every_score_stands_beside_exact_samples_of_the_same_number(finished):
     comparison = experiments.load_run(finished).comparison
     scores = comparison.need(Scores).entries
     assert set(scores) == {"modes_found", "high_quality", "total_variation", "kl"}
-    assert scores["modes_found"].target == comparison.need(Modes).modes == 25
+    assert scores["modes_found"].target == comparison.need(ModeShares).modes == 25
     assert scores["high_quality"].target == pytest.approx(1 - np.exp(-4.5), abs=0.01)
     # Forty steps do not find the modes' width.
     assert scores["high_quality"].value < scores["high_quality"].null[0]

@@ -54,7 +54,8 @@ TITLES = {
     results.Refinement: "Refinement", results.Cost: "Cost", results.Worth: "Worth in solver fields",
     results.Planning: "A planned study",
     results.Baselines: "Baselines", results.Regions: "Outside the range of training", results.Orbits: "Orbits",
-    results.Fields: "Fields", results.Statistics: "Statistics", results.Forecasts: "Forecasts", results.Modes: "Modes",
+    results.FieldPictures: "Fields", results.Statistics: "Statistics", results.Forecasts: "Forecasts",
+    results.ModeShares: "Modes",
 }  # fmt: skip
 
 

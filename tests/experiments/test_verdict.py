@@ -88,7 +88,7 @@ def test_modes_stand_beside_those_of_exact_samples():
         "high_quality": entries.Score("", "", 0.9, 0.99, (0.98, 1.0)),
         "total_variation": entries.Score("", "", 0.2, 0.03, (0.02, 0.04)),
     }
-    said = verdict([results.Scores("exact samples", scores), results.Modes("25 Gaussians", 25, 10_000)])
+    said = verdict([results.Scores("exact samples", scores), results.ModeShares("25 Gaussians", 25, 10_000)])
     assert "Over 10,000 samples, 24 of 25 modes are found (exact samples: 25), 90.0%" in said
     assert "0.200 (exact samples: 0.030)" in said
     assert said.count("variation") == 1

@@ -39,7 +39,7 @@ from experiments.evaluation.gaussian_fields import gaussian_fields
 from experiments.evaluation.intervals import central
 from experiments.evaluation.results import Tests
 from experiments.evaluation.two_sample.classifiers import (
-    Scores,
+    ClassifierScores,
     auc,
     auc_interval,
     boosted_rating,
@@ -66,7 +66,7 @@ POWER = 0.8416212335729143
 """Standard deviations by which a test must be exceeded on average for a power of 80%."""
 
 
-class Prepared(NamedTuple):
+class PreparedSet(NamedTuple):
     """What the tests need to know of a set of fields.
 
     Attributes:
@@ -91,7 +91,7 @@ class Outcome:
     """
 
     statistics: Mapping[str, Statistic]
-    ratings: Mapping[str, Scores]
+    ratings: Mapping[str, ClassifierScores]
     bounds: Mapping[str, tuple[float, float]]
 
     @cached_property
@@ -168,11 +168,11 @@ class Battery:
         self._reference_fields = np.asarray(reference, np.float32)
         self.reference = self.prepare(self._reference_fields)
 
-    def prepare(self, fields: Fields) -> Prepared:
+    def prepare(self, fields: Fields) -> PreparedSet:
         """Features, rows and descriptors of fields, for example of the reference advanced."""
         fields = np.asarray(fields, np.float32)
         described = tuple(images(fields, self.features.descriptors, self.symmetries))
-        return Prepared(self.features(fields), self.measures.frame(fields).rows, described)
+        return PreparedSet(self.features(fields), self.measures.frame(fields).rows, described)
 
     def prepare_bank(self, moments: Sequence[Fields]) -> Paths:
         """Describe stored fields at successive solver times, the first as they are stored."""
@@ -188,7 +188,7 @@ class Battery:
         self,
         samples: Fields,
         *,
-        reference: Prepared | None = None,
+        reference: PreparedSet | None = None,
         bank: Sequence[Paths] = (),
         convolutional: bool = False,
     ) -> Outcome:
@@ -333,7 +333,7 @@ class Battery:
             ),
         )
 
-    def _entry(self, name: str, statistic: Statistic, scores: Scores | None, threshold: float) -> Test:
+    def _entry(self, name: str, statistic: Statistic, scores: ClassifierScores | None, threshold: float) -> Test:
         low, high = (float(q) for q in central(statistic))
         definition, unit = _definition(name)
         if scores is None:

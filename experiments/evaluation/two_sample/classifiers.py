@@ -27,7 +27,7 @@ STEPS = 250
 BATCH = 256
 
 
-class Scores(NamedTuple):
+class ClassifierScores(NamedTuple):
     """How sample-like a classifier rates samples and reference fields that it was not trained on."""
 
     samples: np.ndarray
@@ -40,7 +40,7 @@ def boosted_scores(
     *,
     rounds: int = ROUNDS,
     seed: int = 0,
-) -> Scores:
+) -> ClassifierScores:
     """Rate held-out features by gradient boosting trained on ``fit``; arguments as of `boosted_rating`.
 
     Args:
@@ -50,7 +50,7 @@ def boosted_scores(
         seed: of the trees.
     """
     rate = boosted_rating(fit, rounds=rounds, seed=seed)
-    return Scores(*map(rate, held))
+    return ClassifierScores(*map(rate, held))
 
 
 def boosted_rating(
@@ -97,7 +97,7 @@ def convolutional_scores(
     periodic: bool = True,
     steps: int = STEPS,
     seed: int = 0,
-) -> Scores:
+) -> ClassifierScores:
     """Rate held-out fields by a small convolutional network, trained on ``fit`` by Adam.
 
     Three convolutions of width 5 on a line and 3 beyond, then the mean and the mean square of every channel over the
@@ -149,7 +149,7 @@ def convolutional_scores(
             parts.append(np.asarray(rate(full))[: len(part)])
         return np.concatenate(parts)
 
-    return Scores(*(rated(one) for one in held))
+    return ClassifierScores(*(rated(one) for one in held))
 
 
 def _initial(rng: np.random.Generator, ndim: int, channels: int) -> list[Any]:
@@ -185,14 +185,14 @@ def _logits(parameters: list[Any], x: Array, periodic: bool) -> Array:
     return jnp.concatenate([x.mean(axis=grid), (x**2).mean(axis=grid)], axis=-1) @ weights + offset
 
 
-def auc(scores: Scores) -> float:
+def auc(scores: ClassifierScores) -> float:
     """The area under the ROC curve: how often a sample is rated above a reference field, ties counted half."""
     n, m = len(scores.samples), len(scores.reference)
     ranks = rankdata(np.concatenate(scores))
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def auc_interval(scores: Scores, level: float = 0.95) -> tuple[float, float]:
+def auc_interval(scores: ClassifierScores, level: float = 0.95) -> tuple[float, float]:
     """A confidence interval of the area for this classifier.
 
     The method of DeLong, DeLong and Clarke-Pearson (1988, Biometrics 44, 837). The variance is that of the placement

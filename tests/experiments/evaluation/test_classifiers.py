@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from experiments.evaluation.two_sample.classifiers import (
-    Scores,
+    ClassifierScores,
     auc,
     auc_interval,
     boosted_scores,
@@ -21,7 +21,7 @@ ratings = st.lists(st.integers(-4, 4), min_size=2, max_size=25)
 @given(ratings, ratings)
 def test_the_area_counts_pairs_and_ties_by_half(samples, reference):
     pairs = [(a > b) + 0.5 * (a == b) for a in samples for b in reference]
-    scores = Scores(np.array(samples, float), np.array(reference, float))
+    scores = ClassifierScores(np.array(samples, float), np.array(reference, float))
     assert auc(scores) == pytest.approx(np.mean(pairs))
     labels = [1] * len(samples) + [0] * len(reference)
     assert auc(scores) == pytest.approx(roc_auc_score(labels, samples + reference))
@@ -36,19 +36,19 @@ def test_the_interval_of_the_area_covers_the_area_of_a_binormal_distribution(shi
     rng = np.random.default_rng(0)
     covered = []
     for _ in range(1000):
-        low, high = auc_interval(Scores(rng.normal(shift, spread, 80), rng.normal(0, 1, 120)))
+        low, high = auc_interval(ClassifierScores(rng.normal(shift, spread, 80), rng.normal(0, 1, 120)))
         covered.append(low <= truth <= high)
     assert 0.93 <= np.mean(covered) <= 0.97
 
 
 def test_intervals_at_the_ends_stay_within_0_and_1_and_shrink_with_the_number():
     def interval(count):
-        return auc_interval(Scores(np.arange(count) + 1e4, np.arange(count) * 1.0))
+        return auc_interval(ClassifierScores(np.arange(count) + 1e4, np.arange(count) * 1.0))
 
     for low, high in (interval(10), interval(1000)):
         assert 0 <= low <= 1 and high == pytest.approx(1, abs=1e-5)
     assert interval(1000)[0] > interval(10)[0]
-    low, high = auc_interval(Scores(np.arange(50.0), np.arange(50.0) + 100))
+    low, high = auc_interval(ClassifierScores(np.arange(50.0), np.arange(50.0) + 100))
     assert low == pytest.approx(0, abs=1e-5) and 0 <= high <= 1
 
 

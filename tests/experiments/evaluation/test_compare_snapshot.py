@@ -11,7 +11,7 @@ from experiments.evaluation import results, results_file
 from experiments.evaluation.cost import Candidate
 from experiments.evaluation.snapshot import compare_snapshot, finite_fields
 from experiments.evaluation.snapshot_cost import CostInputs
-from experiments.evaluation.snapshot_inputs import DATA, Equation, Sizes, moved
+from experiments.evaluation.snapshot_inputs import DATA, Equation, SnapshotSizes, moved
 from experiments.evaluation.two_sample import battery, classifiers
 from experiments.evaluation.verdict import verdict
 from experiments.files import write_arrays
@@ -58,7 +58,7 @@ def compared(distribution):
         Equation(("u",), distribution.extent, refine, distribution.symmetries),
         trained_on=400,
         layer_time=LAYER,
-        sizes=Sizes(
+        sizes=SnapshotSizes(
             fields=60, draws=180, tested=TESTED, refined=REFINED, relabellings=199, separations=(1, 4),
             projections=8,
         ),
@@ -204,7 +204,7 @@ def test_without_a_solver_held_out_fields_are_the_reference_set():
         draw(400),
         Equation(("u",), (16.0,), homogeneous=False, periodic=False, reference=DATA),
         trained_on=400,
-        sizes=Sizes(fields=60, draws=100, tested=60, refined=50, relabellings=199, projections=8),
+        sizes=SnapshotSizes(fields=60, draws=100, tested=60, refined=50, relabellings=199, projections=8),
     )
     patch.undo()
     found = results.Comparison("toy", verdict(sections), 60, sections)
