@@ -396,3 +396,11 @@ def forecast_figures(rng, x):
         figures[f"forecast/{who}_mean"] = truth + bias * rng.normal(size=(4, 5, 1, 1))
         figures[f"forecast/{who}_std"] = np.broadcast_to(0.25 + 0.1 * np.sin(x)[:, None], truth.shape)
     return figures
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave the drawing out where a test is about words."""
+    from experiments import plots
+
+    monkeypatch.setattr(plots.Picture, "data_uri", lambda self: "data:,")

@@ -88,7 +88,7 @@ def test_refining_is_the_solver_applied_to_the_same_draw(finished):
     np.testing.assert_allclose(advanced, direct, atol=1e-4)
 
 
-def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished):
+def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished, quick):
     before = (finished / "metrics.jsonl").read_text()
     compared = (finished / "comparison.json").stat().st_mtime_ns
     command = ["run", "kuramoto_sivashinsky", "--preset", "smoke", "--resume", str(finished)]
@@ -97,7 +97,7 @@ def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished):
     assert (finished / "comparison.json").stat().st_mtime_ns == compared
 
 
-def test_a_comparison_with_fresh_data_is_sealed_and_leaves_the_training_data_alone(finished, tmp_path, capsys):
+def test_a_comparison_with_fresh_data_is_sealed_and_leaves_the_training_data_alone(finished, tmp_path, capsys, quick):
     fresh = tmp_path / "run"
     shutil.copytree(finished, fresh)
     assert cli.main(["compare", str(fresh), "--fresh", "77"]) == 0

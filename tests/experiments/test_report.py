@@ -15,12 +15,6 @@ from experiments.report import pieces
 from experiments.wording import words
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Leave the drawing out where a test is about words."""
-    monkeypatch.setattr(plots.Picture, "data_uri", lambda self: "data:,")
-
-
 def test_the_page_needs_nothing_from_elsewhere(finished_run):
     page = report.write(runs.open_folder(finished_run)).read_text()
     assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
@@ -67,7 +61,7 @@ def test_every_kind_of_section_has_a_renderer_and_the_page_their_order(finished_
 
 
 @pytest.mark.parametrize("kind", results_file.KINDS.values(), ids=results_file.KINDS)
-def test_a_section_is_shown_without_any_other_and_without_figures(kind, finished_run, plausible):
+def test_a_section_is_shown_without_any_other_and_without_figures(kind, finished_run, plausible, quick):
     for name in ("figures.npz", "metrics.jsonl"):
         (finished_run / name).unlink()
     alone = [one for one in plausible.sections() if isinstance(one, kind)]
@@ -84,7 +78,7 @@ def spoiled(value):
 
 
 @pytest.mark.parametrize("key", results_file.KINDS)
-def test_numbers_that_are_not_finite_leave_gaps_and_no_traceback(key, finished_run, plausible):
+def test_numbers_that_are_not_finite_leave_gaps_and_no_traceback(key, finished_run, plausible, quick):
     for name in ("figures.npz", "metrics.jsonl"):
         (finished_run / name).unlink()
     alone = [one for one in plausible.sections() if isinstance(one, results_file.KINDS[key])]
@@ -297,7 +291,7 @@ def test_lines_of_the_record_that_make_no_sense_are_not_drawn(finished_run, quic
     assert "</html>" in report.build(runs.open_folder(finished_run))
 
 
-def test_a_run_without_comparison_or_metrics_still_has_a_page_with_the_next_command(run_path):
+def test_a_run_without_comparison_or_metrics_still_has_a_page_with_the_next_command(run_path, quick):
     page = report.write(runs.open_folder(run_path)).read_text()
     assert "has not been compared" in page
     assert f"--resume {run_path}" in page

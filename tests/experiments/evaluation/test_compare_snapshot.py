@@ -87,7 +87,7 @@ def comparison(compared):
 
 def test_the_sections_come_in_the_order_of_the_report(comparison):
     assert [type(one).__name__ for one in comparison.sections] == [
-        "Tests", "Refinement", "Fields", "Distances", "Statistics", "Scores", "Cost", "Worth", "Baselines"
+        "Tests", "Refinement", "FieldPictures", "Distances", "Statistics", "Scores", "Cost", "Worth", "Baselines"
     ]  # fmt: skip
     assert comparison.verdict
 
@@ -209,7 +209,7 @@ def test_without_a_solver_held_out_fields_are_the_reference_set():
     patch.undo()
     found = results.Comparison("toy", verdict(sections), 60, sections)
     assert [type(one).__name__ for one in sections] == [
-        "Tests", "Fields", "Distances", "Statistics", "Scores", "Worth", "Baselines"
+        "Tests", "FieldPictures", "Distances", "Statistics", "Scores", "Worth", "Baselines"
     ]  # fmt: skip
     assert not found.need(results.Tests).distinguished and "solver" not in found.verdict
     rows = found.need(results.Baselines).rows

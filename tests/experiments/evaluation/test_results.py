@@ -23,6 +23,8 @@ PLAIN = {
     types.NoneType: st.none(),
 }
 
+KEYS = {kind: key for key, kind in results_file.KINDS.items()}
+
 
 def plain_values_of(kind):
     """A strategy for what the file holds in place of a value of this annotation, records included."""
@@ -58,7 +60,7 @@ def comparison_of(*sections):
 @given(data=st.data())
 def test_every_kind_of_section_is_read_back_as_it_was_written(kind, data):
     section = data.draw(plain_values_of(kind))
-    key = kind.__name__.lower()
+    key = KEYS[kind]
     content = {"format": results_file.FORMAT, "title": "t", "verdict": "v", "n": 1, key: section}
     read = results_file.from_plain(content, "it", "make it")
     written = json.loads(json.dumps(results_file.to_plain(read)))
@@ -167,7 +169,7 @@ def test_a_value_of_the_wrong_type_is_damage(plausible, section, name, value):
 
 @pytest.mark.parametrize("kind", results_file.KINDS.values(), ids=results_file.KINDS)
 def test_a_section_that_is_no_mapping_or_lacks_a_field_is_damage(plausible, kind):
-    key = kind.__name__.lower()
+    key = KEYS[kind]
     content = json.loads(json.dumps(results_file.to_plain(plausible.compared())))
     own = [one.name for one in dataclasses.fields(kind) if one.default is dataclasses.MISSING]
     broken = [[], 3, None, *({k: v for k, v in content[key].items() if k != name} for name in own)]
