@@ -49,7 +49,7 @@ class SampleHistory:
         images = []
         with style():
             for samples, step in zip(self.frames, self.steps):
-                figure = Figure(figsize=(3.6, 3.8), layout="constrained", dpi=100)
+                figure = Figure(figsize=(3.6, 0.2 + height_of(samples)), layout="constrained", dpi=100)
                 canvas = FigureCanvasAgg(figure)
                 draw_samples(figure.subplots(), samples, GENERATOR, self.limits)
                 figure.axes[0].set_title(f"update {step}")
@@ -72,7 +72,19 @@ def draw_samples(axes: Axes, samples: np.ndarray, colour: str, limits: tuple[np.
     axes.set_axis_off()
 
 
-def sheet(samples: np.ndarray, most: int = 36) -> np.ndarray:
+def height_of(samples: np.ndarray) -> float:
+    """Height, in inches, of a drawing of samples that is 3.6 inches wide."""
+    if samples.ndim == 2:
+        return 3.6
+    high, wide = sheet(samples).shape
+    return 3.6 * high / wide
+
+
+PICTURES = 36
+"""Pictures at most on one sheet."""
+
+
+def sheet(samples: np.ndarray, most: int = PICTURES) -> np.ndarray:
     """Lay out pictures (n, y, x, C) in a square, the channels of each side by side."""
     side = int(np.sqrt(min(len(samples), most)))
     wide = np.concatenate(np.moveaxis(samples[: side * side], -1, 0), axis=2)
@@ -104,14 +116,15 @@ def beside(figures: Arrays) -> list[Picture]:
     kind, exact = found
     limits = limits_of(exact)
     with style():
-        figure, grid = panels((7.4, 3.9), 1, 2)
+        figure, grid = panels((7.4, 0.3 + height_of(exact)), 1, 2)
         own = figures[f"modes/{kind}_generator"]
         for axes, samples, colour, title in zip(
             grid[0], (exact, own), (SOLVER, GENERATOR), ("exact samples", "generator")
         ):
             draw_samples(axes, samples, colour, limits)
             axes.set_title(title)
-    return [Picture(figure, f"Exact samples beside the generator's, {len(own)} of each at most.", raster=True)]
+    shown = len(own) if own.ndim == 2 else min(len(own), PICTURES)
+    return [Picture(figure, f"Exact samples beside the generator's, {shown} of each at most.", raster=True)]
 
 
 def shares(figures: Arrays) -> list[Picture]:
