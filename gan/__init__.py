@@ -21,6 +21,7 @@ WRITTEN_IN = {
     "Normalizer": "gan.normalizer",
     "Penalty": "gan.penalties",
     "LinearRamp": "gan.penalties",
+    "fair_energy_score": "gan.penalties",
     "fair_ensemble_score": "gan.penalties",
     "ArraySymmetries": "gan.augmentation",
     "ArrayReflection": "gan.augmentation",
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from gan.optimizers.simultaneous import Simultaneous as Simultaneous
     from gan.penalties import LinearRamp as LinearRamp
     from gan.penalties import Penalty as Penalty
+    from gan.penalties import fair_energy_score as fair_energy_score
     from gan.penalties import fair_ensemble_score as fair_ensemble_score
     from gan.training.checks import check_recipe as check_recipe
     from gan.training.divergence import Diverged as Diverged

@@ -115,7 +115,7 @@ def adversarial_game(
         game: objective, weights of the discriminator's penalties and the generator's further terms.
         solver_layer_config: how long the solver advances samples, and its limits.
         solver_layer: (samples, condition, tau) -> (samples, valid), physical units; ``None`` for no solver.
-        symmetries: shifts and reflections of the data's law, through which data pass at random.
+        symmetries: shifts and reflections of the data's distribution, through which data pass at random.
         penalties: name -> term of the generator's loss in physical units.
         gamma_scale: what stands in gamma in the place of the count of numbers (``game.gamma_rule``).
         axis_name: mapped axis of devices over which statistics of a whole batch are taken, ``None`` for one device.

@@ -1,6 +1,6 @@
 """Symmetry augmentation on the device: random shifts and reflections that the system allows.
 
-If the law of the data is unchanged by a group, moving every sample by a random element costs nothing and
+If the distribution of the data is unchanged by a group, moving every sample by a random element costs nothing and
 multiplies the data. A shift moves all fields of a sample by one random number of grid points along an axis; a
 reflection maps the grid point i to -i (modulo the axis) and multiplies each channel by its sign, with
 probability 1/2.

@@ -62,8 +62,8 @@ def transport_cost(
 ) -> Float[Array, ""]:
     """Return E w |G(z) - z|^2 per number, of normalised samples and latents of their shape.
 
-    Among all maps from the latent's law to the data's it prefers the one that moves least (Brenier), which a game
-    alone leaves open: with a weight that decays it picks a map and holds it still (Lin et al. 2025,
+    Among all maps from the latent's distribution to the data's it prefers the one that moves least (Brenier), which a
+    game alone leaves open: with a weight that decays it picks a map and holds it still (Lin et al. 2025,
     adversarial flow models, arXiv:2511.22475).
     """
     return jnp.mean(weight * jnp.mean(jnp.square(samples - latent), axis=tuple(range(1, samples.ndim))))
@@ -78,7 +78,7 @@ def fair_ensemble_score(
 
     CRPS = 1/m sum_i |x_i - y| - 1/(2 m (m-1)) sum_ij |x_i - x_j|, pointwise, unbiased for any m >= 2
     (Ferro 2014). Lower is better and it is smallest in expectation when draws and truth share their
-    law, so it works against the small spread of conditional generators. A draw with weight 0 takes its whole
+    distribution, so it works against the small spread of conditional generators. A draw with weight 0 takes its whole
     condition out of the mean.
 
     Args:
@@ -96,3 +96,31 @@ def fair_ensemble_score(
             spread = spread + jnp.abs(draws[first] - draws[second])
     score = error - spread / (count * (count - 1))
     return jnp.mean(every * jnp.mean(score, axis=axes))
+
+
+def fair_energy_score(samples: Float[Array, " n *shape"], data: Float[Array, " m *shape"]) -> Float[Array, ""]:
+    """Return the fair energy score of a set of samples against a set of data, per root of the count of numbers.
+
+    ES = mean_ij |x_i - y_j| - 1/2 mean_(i != j) |x_i - x_j| with the Euclidean norm over a whole sample (Gneiting and
+    Raftery 2007, section 4.2; fair as in Ferro 2014). In expectation it is smallest where the samples have the joint
+    distribution of the data, the dependence between their numbers included.
+
+    Args:
+        samples: two or more, in the unit of the score.
+        data: one or more.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(fair_energy_score(jnp.array([[0.0], [2.0]]), jnp.array([[1.0]])))
+        0.0
+    """
+    x, y = samples.reshape(len(samples), -1), data.reshape(len(data), -1)
+    own = jnp.sum(_distances(x, x) * (1.0 - jnp.eye(len(x)))) / (len(x) * (len(x) - 1))
+    return (jnp.mean(_distances(x, y)) - 0.5 * own) / jnp.sqrt(float(x.shape[1]))
+
+
+def _distances(x: Float[Array, "n k"], y: Float[Array, "m k"]) -> Float[Array, "n m"]:
+    """Euclidean distances of all pairs, with a gradient of zero where two are equal."""
+    squared = jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1)[None, :] - 2.0 * x @ y.T
+    apart = squared > 1e-6 * (1.0 + jnp.sum(x**2, axis=1)[:, None])
+    return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)

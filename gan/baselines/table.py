@@ -25,5 +25,5 @@ def fit_baselines(problem: Problem, config: Any, progress: Progress | None = Non
     fitted = {"autoencoder": autoencoder(fit), "variational_autoencoder": variational_autoencoder(fit)}
     fitted |= flow_matching(fit)
     if problem.condition:
-        fitted |= {"regression": regression(fit), "ensemble_score": ensemble_score(fit)}
-    return fitted
+        fitted |= {"regression": regression(fit)}
+    return fitted | {"ensemble_score": ensemble_score(fit)}

@@ -28,7 +28,7 @@ class Problem:
         validation: held-out samples of the same shape; the validation metric compares with them.
         validation_condition: conditions of the held-out samples, each of the shape that it has in training.
         trajectory: whether the first axis of a sample is time.
-        symmetries: shifts and reflections that the data's law allows (``shift_axes``, ``reflections``);
+        symmetries: shifts and reflections that the data's distribution allows (``shift_axes``, ``reflections``);
             only for unconditional problems.
         solver_layer: (samples, condition, tau) -> (samples, valid); the solver, physical units, batched.
         penalties: name -> :class:`gan.penalties.Penalty`.

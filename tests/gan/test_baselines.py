@@ -101,8 +101,11 @@ def test_the_ensemble_score_teaches_the_distribution_of_every_number_given_the_c
         samples = made.sample(jax.random.key(0), 2000, {"c": np.full((2000, 1), asked, np.float32)})
         assert samples.mean() == pytest.approx(1.0 + 2.0 * asked, abs=0.3)
         assert samples.std() == pytest.approx(spread, rel=0.3)
-    with pytest.raises(ValueError, match="needs a condition"):
-        ensemble_score(fit(toy, Problem(fields)))
+
+
+def test_the_energy_score_teaches_the_joint_distribution_where_there_is_no_condition(toy):
+    made = ensemble_score(fit(toy, Problem(gaussian(20_000))))
+    moments_agree(made.sample(jax.random.key(0), 4000), mean=0.12, covariance=0.25)
 
 
 def test_a_mixture_is_fitted_by_expectation_maximisation():

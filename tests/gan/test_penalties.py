@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan.penalties import LinearRamp, Penalty, fair_ensemble_score
+from gan.penalties import LinearRamp, Penalty, fair_energy_score, fair_ensemble_score
 
 
 @given(progress=st.floats(0, 1))
@@ -51,3 +51,30 @@ def test_a_refused_draw_takes_its_condition_out_of_the_score():
     truth = jnp.zeros((2, 1))
     weight = jnp.asarray([[1.0, 1.0], [1.0, 0.0]])
     np.testing.assert_allclose(fair_ensemble_score(samples, truth, weight), (1.5 - 0.5) / 2)
+
+
+def test_the_energy_score_is_that_of_scipy_unbiased_and_smallest_at_the_joint_distribution():
+    from scipy.spatial.distance import cdist, pdist
+
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((40, 3, 2)), rng.standard_normal((30, 3, 2))
+    direct = cdist(x.reshape(40, 6), y.reshape(30, 6)).mean() - 0.5 * pdist(x.reshape(40, 6)).mean()
+    np.testing.assert_allclose(fair_energy_score(jnp.asarray(x), jnp.asarray(y)), direct / np.sqrt(6), rtol=1e-5)
+    # Of the same marginals, what depends as the data do scores lower than what does not.
+    data = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 3000)
+    alike = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 3000)
+    apart = rng.standard_normal((3000, 2))
+    scores = [float(fair_energy_score(jnp.asarray(one), jnp.asarray(data))) for one in (alike, apart, 1.5 * alike)]
+    assert scores[0] < min(scores[1:]) - 0.01
+
+
+def test_the_gradient_of_the_energy_score_is_finite_where_samples_coincide_and_right_elsewhere():
+    samples = jnp.array([[0.3, -0.2], [0.3, -0.2], [1.0, 0.4]])
+    data = jnp.array([[0.3, -0.2], [-0.5, 0.1]])
+    gradient = jax.grad(fair_energy_score)(samples, data)
+    assert np.isfinite(gradient).all()
+    step = 1e-3
+    for axis in range(2):
+        move = jnp.zeros_like(samples).at[2, axis].set(step)
+        slope = (fair_energy_score(samples + move, data) - fair_energy_score(samples - move, data)) / (2 * step)
+        np.testing.assert_allclose(gradient[2, axis], slope, rtol=2e-3, atol=1e-5)
