@@ -92,9 +92,10 @@ class Experiment:
         """
         inner = self.task or self.study
         assert inner is not None
+        unread = inner.unread if self.task is None else self.task.unread_by(config)
         known = [{name: value for name, _, value, _ in settings(preset)} for preset in self.presets.values()]
         for name, _, value, _ in settings(config):
-            idle = name in inner.unread or name.partition(".")[0] in inner.unread
+            idle = name in unread or name.partition(".")[0] in unread
             if idle and all(preset.get(name) != value for preset in known):
                 raise UserError(
                     f"--{name} {show(value)} has no effect, because {self.name} does not use it: leave it out."

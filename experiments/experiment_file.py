@@ -6,17 +6,13 @@ stands by itself: a run keeps a copy of this one file, and goes on with that cop
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import re
-import sys
-import traceback
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from experiments.errors import UserError
+from experiments.python_file import run_module
 
 if TYPE_CHECKING:
     from experiments.experiment import Experiment
@@ -53,7 +49,7 @@ def load_file(path: str | Path) -> Experiment:
         ) from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; `python -m experiments list {path}` shows what it holds.") from None
-    module = _module(path, content)
+    module = run_module(path, content)
     found = experiment_of(module, str(path))
     if found.summary is None and module.__doc__:
         from experiments.catalog import Summary
@@ -61,11 +57,6 @@ def load_file(path: str | Path) -> Experiment:
         first = module.__doc__.strip().splitlines()[0]
         return replace(found, summary=Summary(found.name, found.kind, first, ""))
     return found
-
-
-def digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def experiment_of(module: object, where: str) -> Experiment:
@@ -93,27 +84,3 @@ def experiment_of(module: object, where: str) -> Experiment:
             "ExperimentConfig."
         )
     return found
-
-
-def _module(path: Path, content: bytes) -> ModuleType:
-    """Run a file as a module; equal contents are run once, so that their classes are the same."""
-    name = f"experiment_file_{hashlib.sha256(content).hexdigest()[:16]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path} is no Python file; its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look up their module by name.
-    sys.modules[name] = module
-    try:
-        exec(compile(content, str(path), "exec"), module.__dict__)
-    except SyntaxError as error:
-        del sys.modules[name]
-        raise UserError(f"{path}, line {error.lineno}: {error.msg}.") from error
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        where = f"{path}, line {lines[-1]}" if lines else str(path)
-        raise UserError(f"{where}: {type(error).__name__}: {error}") from error
-    return module

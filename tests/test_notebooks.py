@@ -45,5 +45,5 @@ def test_an_equation_of_ones_own_takes_one_file_of_at_most_sixty_lines(tmp_path)
     config = experiment.presets["smoke"]
     experiment.check(config)
     system = experiment.task.system(config)
-    assert type(system).__module__.startswith("experiment_file_")
+    assert type(system).__module__.startswith("python_file_")
     assert type(system).__name__ not in physics.__all__

@@ -81,6 +81,9 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     own.add_argument("--patch", metavar="N", help="learn patches of N points along each axis")
     own.add_argument("--transform", metavar="KIND", help="none, log or boxcox; one for each variable, or one for all")
     own.add_argument("--periodic", metavar="AXIS,...", help="axes of space that are periodic (default: none)")
+    own.add_argument(
+        "--physics", metavar="FILE", help="Python file that defines system(points, extent), the equation of the fields"
+    )
     own.add_argument("--homogeneous", metavar="AXIS,...", help="periodic axes along which the distribution is the same")
     _add_new_run(own)
 

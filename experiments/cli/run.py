@@ -10,7 +10,8 @@ from experiments import catalog, environment
 from experiments.cli.console import show_verdict
 from experiments.cli.settings import chosen_preset, known_options, number, read_overrides
 from experiments.errors import UserError
-from experiments.experiment_file import digest, is_file_name
+from experiments.experiment_file import is_file_name
+from experiments.python_file import digest
 
 
 def run(

@@ -34,6 +34,8 @@ def train_on(
     for option in ("axes", "patch", "transform", "periodic", "homogeneous", "group"):
         if (value := getattr(arguments, option)) is not None:
             given[f"system.{option}"] = value
+    if arguments.physics:
+        given["system.physics"] = str(Path(arguments.physics).absolute())
     if arguments.variable:
         given["system.variable"] = ",".join(arguments.variable)
     experiment = catalog.load(EXPERIMENT)

@@ -63,7 +63,7 @@ def compare_snapshot(
         trained_on: independent fields among the training fields.
         layer_time: solver time that the samples already contain.
         sizes: of sets, draws and relabellings.
-        times: solver times of the refinement curves, which need a solver.
+        times: solver times of the refinement curves, which need a solver; none: there are no curves.
         cost: left out where None.
         evolve: ``fields (2, *grid, c) -> (times, trajectories (2, time, *grid, c))``, for the pictures.
         baselines: name -> ``gan.baselines.Baseline``, fitted to the training fields.
@@ -96,7 +96,7 @@ def compare_snapshot(
     smaller = sizes.battery(apart, few, equation, sizes.refined, features)
     starts = starts_of_refinement(samples, stored, equation, layer_time, 2 * sizes.refined, sizes.seed)
     refinement = None
-    if equation.refine is not None:
+    if equation.refine is not None and times:
         refinement = refinement_curves(
             smaller, reference_set, starts, few, equation.refine, (0.0, layer_time, *times), progress=progress
         )

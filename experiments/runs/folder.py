@@ -37,9 +37,9 @@ from filelock import FileLock, Timeout
 from experiments import catalog
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
-from experiments.experiment_file import digest
 from experiments.files import JsonObject, write_bytes, write_text
 from experiments.options import to_mapping
+from experiments.python_file import digest
 from experiments.runs.provenance import provenance
 from experiments.wording import is_finite
 

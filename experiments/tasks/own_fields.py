@@ -18,8 +18,10 @@ from experiments.config import CompareConfig, ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.own_data.transforms import TRANSFORMS
+from experiments.python_file import digest
 from experiments.reporting import Report
-from experiments.tasks.equation import comparison_sizes
+from experiments.tasks.advance import refiner, solver_layer
+from experiments.tasks.equation import comparison_sizes, equation
 from experiments.tasks.task import NONE, Task, check_draws
 from gan.settings import check, nearest, setting
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from gan.networks.players import SampleSpec
     from gan.training.problem import Problem
     from gan.training.trained import Trained
+    from physics.system import System
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class OwnFieldsConfig(SystemConfig):
         ("none",), "before the training, one for all variables or one for each", choices=TRANSFORMS
     )
     periodic: tuple[str, ...] = setting((), "axes of space that are periodic")
+    physics: str = setting(
+        "", "Python file that defines system(points, extent), the equation of the fields (empty: none)"
+    )
     planned: int = setting(
         0, "fields of a planned second group, for the power of a study (0: as many as trained on)", "fields", minimum=0
     )
@@ -96,6 +102,10 @@ class OwnFields(Task["PreparedFields"]):
         assert isinstance(config.system, OwnFieldsConfig)
         return config.system
 
+    def unread_by(self, config: ExperimentConfig) -> tuple[str, ...]:
+        """With an equation there is a solver layer."""
+        return tuple(name for name in self.unread if name != "solver_layer" or not self.own_settings(config).physics)
+
     def samples_per_trajectory(self, config: ExperimentConfig) -> int:
         """Every field is a sample."""
         return 1
@@ -103,9 +113,13 @@ class OwnFields(Task["PreparedFields"]):
     def check(self, config: ExperimentConfig) -> None:
         """Read the file, and refuse what could not be trained on or compared."""
         from experiments.evaluation.distances import distance_names
+        from physics import StochasticSystem
 
         prepared = self._prepared(config)
         self._distribution(config, prepared)
+        system, tau = self._system(config, prepared), config.solver_layer.tau
+        if tau > 0 and isinstance(system, StochasticSystem):
+            raise UserError(f"--solver_layer.tau {tau:g}: the solver of a stochastic system is no layer; give 0.")
         taken = config.training.batch * config.game.critic_steps
         if (have := len(prepared.train)) < taken:
             raise UserError(
@@ -135,6 +149,7 @@ class OwnFields(Task["PreparedFields"]):
         from gan import Problem
 
         padding, extent, symmetries = self._distribution(config, dataset)
+        system = self._system(config, dataset) if config.solver_layer.tau > 0 else None
         return Problem(
             train=dataset.train,
             validation=dataset.validation,
@@ -142,6 +157,7 @@ class OwnFields(Task["PreparedFields"]):
             padding=padding,
             extent=extent,
             held=dataset.missing,
+            solver_layer=None if system is None else solver_layer(system, config.solver_layer.steps),
         )
 
     def with_fresh_test(
@@ -172,15 +188,25 @@ class OwnFields(Task["PreparedFields"]):
         _, extent, symmetries = self._distribution(config, dataset)
         homogeneous = self._homogeneous(config, dataset)
         named = tuple(one.named(name) for one, name in zip(dataset.transforms, dataset.channels))
-        samples = dataset.masked(trained.sample(jax.random.key(config.compare.seed), sizes.drawn))
+        drawn, valid = trained.draw(jax.random.key(config.compare.seed), sizes.drawn + sizes.drawn // 8)
+        samples = dataset.masked(np.where(valid.reshape(-1, *[1] * (drawn.ndim - 1)), drawn, np.nan))
+        system = self._system(config, dataset)
+        known = Equation(named, extent) if system is None else equation(system, refiner(system, system.recommended_dt))
         sections, figures = compare_snapshot(
             samples,
             dataset.test,
             dataset.train,
-            Equation(
-                named, extent, symmetries=symmetries, homogeneous=homogeneous, periodic=homogeneous, reference=DATA
+            replace(
+                known,
+                channels=named,
+                extent=extent,
+                symmetries=symmetries,
+                homogeneous=homogeneous,
+                periodic=homogeneous,
+                reference=DATA,
             ),
             trained_on=dataset.trained_on,
+            layer_time=config.solver_layer.tau,
             sizes=sizes,
             baselines=baselines,
             progress=report,
@@ -216,12 +242,15 @@ class OwnFields(Task["PreparedFields"]):
         """Draw fields in the units of the file, with the coordinates of its axes."""
         axes = dataset.grid
         units = {name: unit for name, unit in zip(dataset.channels, dataset.units) if unit}
+        system = self._system(config, dataset)
+        advance = None if system is None else refiner(system, system.recommended_dt)
 
         def draw(count: int, *, key: Array, refine: float = 0.0) -> Fields:
-            if refine:
+            if refine and advance is None:
                 raise UserError(f"refine is {refine:g}, but there is no solver here: leave it at 0.")
+            fields = dataset.physical(trained.sample(key, count))
             return Fields(
-                dataset.physical(trained.sample(key, count)),
+                advance(fields, refine) if refine and advance is not None else fields,
                 ("sample", *(one.name for one in axes), "channel"),
                 {one.name: np.arange(one.size) if one.coordinate is None else one.coordinate for one in axes},
                 dataset.channels,
@@ -237,9 +266,21 @@ class OwnFields(Task["PreparedFields"]):
         if not settings.file:
             raise UserError("--system.file is not given: say which file to learn from.")
         path = Path(settings.file)
-        changed = path.stat().st_mtime_ns if path.exists() else 0
+        files = [path, *([Path(settings.physics)] if settings.physics else [])]
+        changed = tuple(one.stat().st_mtime_ns if one.exists() else 0 for one in files)
         say(f"reading {path.name}")
         return _prepared(settings, data, changed)
+
+    def _system(self, config: ExperimentConfig, prepared: PreparedFields) -> System | None:
+        """The equation of the fields, where a file of the user gives it."""
+        from experiments.own_data.equation_file import system_of
+
+        settings = self.own_settings(config)
+        if not settings.physics:
+            return None
+        if settings.patch:
+            raise UserError("--system.physics: a patch is no field of the equation; leave --system.patch out.")
+        return system_of(settings.physics, prepared, settings.periodic)
 
     def _homogeneous(self, config: ExperimentConfig, prepared: PreparedFields) -> bool:
         """Whether the distribution is the same everywhere on a periodic grid, so that spectra mean something."""
@@ -284,15 +325,18 @@ def open_layout(settings: OwnFieldsConfig) -> Layout:
 
 
 @lru_cache(maxsize=1)
-def _prepared(settings: OwnFieldsConfig, data: HeldOutConfig, changed: int) -> PreparedFields:
-    """Keep the fields between the check and the training; ``changed`` is when the file was."""
+def _prepared(settings: OwnFieldsConfig, data: HeldOutConfig, changed: tuple[int, ...]) -> PreparedFields:
+    """Keep the fields between the check and the training; ``changed`` is when the files were."""
     from experiments.own_data.contents import checksum
     from experiments.own_data.preparation import Wishes, prepare
 
     found = open_layout(settings)
     wishes = Wishes(settings.patch, settings.transform, settings.group, data.shares, data.gap)
     prepared = prepare(found, wishes)
-    return replace(prepared, description={"checksum": checksum(found.contents.path), **prepared.description})
+    known = checksum(found.contents.path)
+    if settings.physics and Path(settings.physics).is_file():
+        known += f", equation {digest(settings.physics)}"
+    return replace(prepared, description={"checksum": known, **prepared.description})
 
 
 def affordable(settings: CompareConfig, training: int, test: np.ndarray) -> SnapshotSizes:

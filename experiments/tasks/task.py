@@ -51,6 +51,10 @@ class Task(abc.ABC, Generic[Data]):
     unread: ClassVar[tuple[str, ...]] = ()
     """Settings ("section.key") and whole sections that the task does not use: changing one is refused."""
 
+    def unread_by(self, config: ExperimentConfig) -> tuple[str, ...]:
+        """The same for one configuration; ``unread`` where it decides nothing."""
+        return self.unread
+
     @abc.abstractmethod
     def check(self, config: ExperimentConfig) -> None:
         """Refuse sizes that would fail only once the data are made or the training is done.

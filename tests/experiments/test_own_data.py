@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import experiments
+import physics
 from experiments import cli, export
 from experiments.errors import UserError
 from experiments.evaluation.results import Baselines, Planning, Refinement, Tests, Worth
@@ -422,3 +423,76 @@ def test_networks_are_chosen_by_the_fields(tmp_path):
     assert chosen(rng.standard_normal((302, 12)), "time,x", **{"network.levels": "2"}) == {}
     with pytest.raises(UserError, match="--patch 8"):
         chosen(rng.standard_normal((303, 15)), "time,x")
+
+
+EQUATION = """
+import physics
+
+
+def system(points, extent):
+    return physics.Burgers(physics.Grid(points, extent), viscosity=0.5)
+"""
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    """Fields in a file, and their equation in another."""
+    folder = tmp_path_factory.mktemp("flow")
+    rng, x = np.random.default_rng(0), np.arange(16) * 2 * np.pi / 16
+    waves = rng.normal(size=(400, 2, 1)) * np.sin(np.arange(1, 3)[:, None] * x + rng.uniform(0, 6.28, (400, 2, 1)))
+    np.save(folder / "u.npy", waves.sum(axis=1).astype(np.float32))
+    (folder / "burgers.py").write_text(EQUATION)
+    return folder
+
+
+def trained_on_flow(folder, *more):
+    words = ["train-on", str(folder / "u.npy"), "--axes", "sample,x", "--periodic", "x", "--homogeneous", "x"]
+    small = ["--preset", "smoke", "--training.steps", "10", "--runs-dir", str(folder / "runs")]
+    return cli.main([*words, *small, *more])
+
+
+def test_an_equation_of_ones_own_is_the_solver_layer_and_refines(flow, quick):
+    layer = ["--solver_layer.tau", "0.1", "--solver_layer.steps", "2"]
+    assert trained_on_flow(flow, "--physics", str(flow / "burgers.py"), *layer) == 0
+    (folder,) = (flow / "runs" / "own_data").iterdir()
+    run = experiments.load_run(folder)
+    assert run.comparison.get(Refinement) is None and run.comparison.need(Tests).reference == "held-out fields"
+    key = jax.random.key(0)
+    drawn, later = run.sample(3, key=key).values, run.sample(3, key=key, refine=0.5).values
+    system = physics.Burgers(physics.Grid((16,), (16.0,)), viscosity=0.5)
+    direct = [physics.solve(system, one, np.array([0.5]), dt=0.05)[0] for one in drawn]
+    np.testing.assert_allclose(later, np.stack(direct), atol=1e-4)
+    (flow / "burgers.py").write_text(EQUATION.replace("0.5", "0.4"))
+    try:
+        assert cli.main(["compare", str(folder)]) == 2
+    finally:
+        (flow / "burgers.py").write_text(EQUATION)
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "expected"),
+    [
+        (
+            EQUATION,
+            ["--patch", "8", "--periodic", "none", "--homogeneous", "none"],
+            "a patch is no field of the equation",
+        ),
+        (EQUATION.replace("def system", "def other"), [], "defines no function system"),
+        ("def system(points, extent):\n    return 3\n", [], "returns no physics.System, but int"),
+        (
+            EQUATION.replace("Grid(points", "Grid((8,)").replace("extent),", "(1.0,)),"),
+            [],
+            "its fields have the shape (8, 1), and those of the file (16, 1)",
+        ),
+        ("def system(points, extent:\n", [], "line 1"),
+        (None, [], "No such file"),
+        (EQUATION, ["--periodic", "none", "--homogeneous", "none"], "the equation is periodic along x too"),
+    ],
+)
+def test_an_equation_that_does_not_fit_is_refused_in_one_sentence(flow, tmp_path, capsys, content, more, expected):
+    path = tmp_path / "equation.py"
+    if content is not None:
+        path.write_text(content)
+    assert trained_on_flow(flow, "--physics", str(path), *more) == 2
+    said = capsys.readouterr().err.strip()
+    assert expected in " ".join(said.split()) and "Traceback" not in said
