@@ -25,6 +25,12 @@ ROUNDS = 120
 WIDTH = 24
 STEPS = 250
 BATCH = 256
+EPOCHS = 64
+"""How often every field is seen at most: few fields are learnt by heart in fewer updates."""
+COARSE = 16
+"""Points along an axis of a plane or a space after the first convolution."""
+RATED = 2**20
+"""Grid points that are rated at once."""
 
 
 class ClassifierScores(NamedTuple):
@@ -102,13 +108,15 @@ def convolutional_scores(
 
     Three convolutions of width 5 on a line and 3 beyond, then the mean and the mean square of every channel over the
     grid, which are blind to shifts, and a linear map. Reflections are met by moving the training fields at random.
+    Beyond one dimension the channels of the first convolution are averaged over blocks, so that at most `COARSE` points
+    are left along an axis: all that is learnt of shorter waves is what one convolution makes of them.
 
     Args:
         fit: samples and reference fields to train on; the larger set is cut to the smaller.
         held: samples and reference fields to rate.
         symmetries: ``shift_axes`` and ``reflections``.
         periodic: whether the grid is; otherwise convolutions are padded with zeros.
-        steps: updates.
+        steps: updates at most.
         seed: of parameters and batches.
     """
     samples, reference = (np.asarray(one, np.float32) for one in fit)
@@ -120,9 +128,10 @@ def convolutional_scores(
     ndim, channels = samples.ndim - 2, samples.shape[-1]
     rng = np.random.default_rng((seed, 21))
     parameters = _initial(rng, ndim, channels)
+    batch = min(BATCH, 2 * count)
+    steps = min(steps, EPOCHS * 2 * count // batch)
     optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, steps))
     state = optimizer.init(parameters)
-    batch = min(BATCH, 2 * count)
 
     @jax.jit
     def step(parameters: Any, state: Any, x: Array, y: Array, keys: Array) -> tuple[Any, Any]:
@@ -140,12 +149,14 @@ def convolutional_scores(
         parameters, state = step(parameters, state, fields[pick], labels[pick], keys[i])
     rate = jax.jit(lambda x: _logits(parameters, x, periodic))
 
+    chunk = int(np.clip(RATED // max(1, fields[0, ..., 0].size), 1, 1024))
+
     def rated(many: np.ndarray) -> np.ndarray:
         many = (np.asarray(many, np.float32) - mean) / std
         parts = []
-        for start in range(0, len(many), 1024):
-            part = many[start : start + 1024]
-            full = np.concatenate([part, np.repeat(part[-1:], 1024 - len(part), axis=0)])
+        for start in range(0, len(many), chunk):
+            part = many[start : start + chunk]
+            full = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
             parts.append(np.asarray(rate(full))[: len(part)])
         return np.concatenate(parts)
 
@@ -180,6 +191,9 @@ def _logits(parameters: list[Any], x: Array, periodic: bool) -> Array:
         x = x + bias
         if i < len(parameters) - 2:
             x = jax.nn.leaky_relu(x, 0.1)
+        if i == 0 and ndim > 1:
+            blocks = (1, *(-(-size // COARSE) for size in x.shape[1:-1]), 1)
+            x = jax.lax.reduce_window(x, 0.0, jax.lax.add, blocks, blocks, "VALID") / float(np.prod(blocks))
     weights, offset = parameters[-1]
     x = jnp.tanh(x)
     return jnp.concatenate([x.mean(axis=grid), (x**2).mean(axis=grid)], axis=-1) @ weights + offset
