@@ -170,7 +170,8 @@ def pays(runs: Sequence[Published]) -> str:
     if not (found := sections(runs, Cost)):
         return "no solver to beat"
     rival = "the cheapest solver" if found[0].search else "the reference"
-    costs = f"{span((1 / one.advantage for one in found), '.2g')} times the cost of {rival}"
+    ratios = [1 / one.advantage for one in found]
+    costs = f"{span(ratios, ',.0f' if min(ratios) >= 10 else '.2g')} times the cost of {rival}"
     samples = [one.break_even for one in found if one.break_even is not None]
     if not samples:
         return f"**loses**, {costs}"
