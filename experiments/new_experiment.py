@@ -205,14 +205,15 @@ DEMO = ExperimentConfig(
 
 SMOKE = replace(
     DEMO,
-    data=replace(DATA, trajectories=(128, 64, 256), snapshots=2),
+    data=replace(DATA, trajectories={smoke_trajectories}, snapshots=2),
     network={smoke_network},
     training=TrainingConfig(
-        steps=20, batch=16, log_every=5, checkpoint_every=10, validation_samples=32, sample_chunk=64
+        steps={smoke_steps}, batch={smoke_batch}, log_every=5, checkpoint_every=10,
+        validation_samples=16, sample_chunk=64,
     ),
     compare=CompareConfig(
-        fields=64, draws=180, tested=64, refined=32, relabellings=200, refine=(0.0, {short!r}),
-        separations={separations}, repeats=1,
+        fields={smoke_fields}, draws=180, tested={smoke_fields}, refined={smoke_refined}, relabellings=200,
+        refine=(0.0, {short!r}), separations={separations}, repeats=1,
     ),
 )  # fmt: skip
 
@@ -240,6 +241,7 @@ def _snapshot(name: str, facts: _Facts, parameter: str | None) -> str:
             f"{facts.imports(grid=False)}\n\n"
             f"    return {facts.system}.example()  # its parameters: {_numbers(facts.parameters())}"
         )
+    large = prod(facts.points) > 1024
     reach = max(facts.points, default=4) // 4
     separations = tuple(one for one in (1, 4, 16) if one < min(facts.points, default=0) and one <= reach)
     values = {
@@ -247,9 +249,15 @@ def _snapshot(name: str, facts: _Facts, parameter: str | None) -> str:
         "title": f"Snapshots of {facts.system}: single fields, drawn by a generator and held against the solver.",
         "imports": "from experiments.tasks.snapshot import Snapshot",
         "system": system,
-        **_data(facts, train=1024 if prod(facts.points) > 1024 else 4096, test=2048, snapshots=4),
+        **_data(facts, train=1024 if large else 4096, test=2048, snapshots=4),
         "network": facts.network(32, 32),
         "smoke_network": facts.network(8, 8),
+        # The smoke preset is to end within seconds, or a minute where a field has thousands of numbers.
+        "smoke_trajectories": (40, 16, 64) if large else (128, 64, 256),
+        "smoke_steps": 10 if large else 20,
+        "smoke_batch": 8 if large else 16,
+        "smoke_fields": 32 if large else 64,
+        "smoke_refined": 16 if large else 32,
         "short": _rounded(10 * facts.dt),
         "long": _rounded(100 * facts.dt),
         "separations": separations,
