@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CHUNK = 512
 """Fields that are advanced at once, which bounds the memory."""
+_NARROW = (4, 64)
+"""Widths of chunks of few fields, which a full one would cost far more: a picture follows two."""
 _BLOCKS = (100, 10, 1)
 _FRAMES = 200
 
@@ -85,9 +87,10 @@ def refiner(
         out = []
         for start in range(0, len(fields), chunk):
             part = np.asarray(fields[start : start + chunk], np.float32)
-            advanced: Array | np.ndarray = np.concatenate([part, np.repeat(part[-1:], chunk - len(part), axis=0)])
+            width = next(one for one in (*_NARROW, chunk) if len(part) <= one <= chunk)
+            advanced: Array | np.ndarray = np.concatenate([part, np.repeat(part[-1:], width - len(part), axis=0)])
             for block in blocks:
-                keys = jax.random.split(jax.random.key(next(calls)), chunk) if stochastic else None
+                keys = jax.random.split(jax.random.key(next(calls)), width) if stochastic else None
                 advanced = block(advanced, keys)
             out.append(np.asarray(advanced)[: len(part)])
         return np.concatenate(out)
