@@ -41,7 +41,10 @@ def system_of(file: str, prepared: PreparedFields, periodic: tuple[str, ...]) ->
     if not callable(make):
         raise UserError(f"{option} defines no function {FUNCTION}(points, extent).")
     points, extent = tuple(one.size for one in prepared.grid), tuple(one.extent for one in prepared.grid)
-    system = make(points, extent)
+    try:
+        system = make(points, extent)
+    except Exception as error:
+        raise UserError(f"{option}: {FUNCTION}{points, extent} fails with {type(error).__name__}: {error}") from error
     if not isinstance(system, System):
         raise UserError(f"{option}: {FUNCTION}(points, extent) returns no physics.System, but {type(system).__name__}.")
     if system.field_shape != (shape := prepared.train.shape[1:]):

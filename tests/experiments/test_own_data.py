@@ -484,6 +484,7 @@ def test_an_equation_of_ones_own_is_the_solver_layer_and_refines(flow, quick):
             [],
             "its fields have the shape (8, 1), and those of the file (16, 1)",
         ),
+        ("def system(points, extent):\n    return 1 / 0\n", [], "fails with ZeroDivisionError: division by zero"),
         ("def system(points, extent:\n", [], "line 1"),
         (None, [], "No such file"),
         (EQUATION, ["--periodic", "none", "--homogeneous", "none"], "the equation is periodic along x too"),
