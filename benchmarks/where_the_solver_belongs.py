@@ -135,9 +135,9 @@ class Judge:
             start: solver time that a sample contains.
             times: total solver times, rising.
         """
-        arguments = 2 * self.tested
-        fields, valid = trained.draw(jax.random.key(self.config.compare.seed), arguments + arguments // SPARE)
-        fields, invalid = finite_fields(np.where(np.asarray(valid)[:, None, None], fields, np.nan), arguments)
+        count = 2 * self.tested
+        fields, valid = trained.draw(jax.random.key(self.config.compare.seed), count + count // SPARE)
+        fields, invalid = finite_fields(np.where(np.asarray(valid)[:, None, None], fields, np.nan), count)
         now = start
         for time in (time for time in times if time >= start):
             fields = self.refine(fields, time - now) if time > now else fields

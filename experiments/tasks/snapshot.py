@@ -67,8 +67,7 @@ class Snapshot(SolverTask):
         if isinstance(system, StochasticSystem) and config.solver_layer.tau > 0:
             raise UserError(
                 f"--solver_layer.tau {config.solver_layer.tau:g}: the solver of a stochastic system is no "
-                f"layer, since its noise is "
-                "no function of the sample; give 0."
+                "layer, since its noise is no function of the sample; give 0."
             )
         settings, made = config.compare, config.data.trajectories
         least = max(2 * settings.fields, 2 * settings.refined)
@@ -81,8 +80,8 @@ class Snapshot(SolverTask):
         if (have := made[0] * config.data.snapshots) < needed:
             raise UserError(
                 f"--compare.tested {settings.tested} and --compare.refined {settings.refined} need {needed} "
-                f"training fields, "
-                f"but --data.trajectories and --data.snapshots make {have}: make more, or test fewer samples."
+                f"training fields, but --data.trajectories and --data.snapshots make {have}: make more, or test fewer "
+                "samples."
             )
         if settings.fields > 2 * settings.refined:
             raise UserError(
