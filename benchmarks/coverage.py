@@ -43,7 +43,7 @@ from experiments.evaluation.distances.literature import literature
 from experiments.evaluation.entries import Interval
 from experiments.evaluation.posterior_reference import PosteriorReference, PosteriorSizes
 from experiments.evaluation.scores import diversity, memorization
-from experiments.evaluation.two_sample.classifiers import Scores, auc_interval
+from experiments.evaluation.two_sample.classifiers import ClassifierScores, auc_interval
 from experiments.files import write_json
 from gan.augmentation import ArraySymmetries
 
@@ -141,7 +141,7 @@ def areas(repeats: int) -> Held:
         area = float(stats.norm.cdf(shift / np.sqrt(2)))
         for repeat in range(repeats):
             rng = np.random.default_rng((4, repeat))
-            rated = Scores(rng.standard_normal(256) + shift, rng.standard_normal(256))
+            rated = ClassifierScores(rng.standard_normal(256) + shift, rng.standard_normal(256))
             yield ("interval of the AUC", f"area {area:.2f}", "auc"), holds(auc_interval(rated), area)
 
 
