@@ -134,3 +134,17 @@ def test_arms_are_held_against_plain_training_at_equal_solver_time(publish):
     (said,) = publish.solver_study_sentences(json.loads(json.dumps(study)))
     assert "0.655" in said and "0.610" in said
     assert re.search(r"2 total solver times \(4, 8\) with 2 seeds.* smaller AUC .*: 8\. .* larger AUC: 4\.", said)
+
+
+def test_every_benchmark_finds_what_it_imports():
+    """In one process of its own; packages of the benchmarks extra may be missing, names of ours may not."""
+    program = (
+        "import importlib, pathlib, sys\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'benchmarks')!r}]\n"
+        f"for path in sorted(pathlib.Path({str(ROOT / 'benchmarks')!r}).glob('*.py')):\n"
+        "    try:\n"
+        "        importlib.import_module(path.stem)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        assert error.name.partition('.')[0] not in ('physics', 'gan', 'experiments'), error\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
