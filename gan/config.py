@@ -30,6 +30,17 @@ OBJECTIVES = (
     "least_squares",
     "hinge",
     "wasserstein",
+    "flow_matching",
+)
+FLOW_MATCHING = OBJECTIVES[-1]
+FOR_TWO_PLAYERS = (
+    "weight_clip",
+    "gradient_penalty",
+    "critic_steps",
+    "ensemble_weight",
+    "transport",
+    "conflict",
+    "augment_target",
 )
 SCHEMES = tuple(schemes.TABLE)
 COMPETITIVE = tuple(name for name, scheme in schemes.TABLE.items() if scheme.solved)
@@ -53,7 +64,7 @@ class NetworkConfig:
 
     kind: str = setting(
         "residual",
-        "residual convolutional, dense (mlp), dcgan, unet, Fourier neural operator (fno) or convgru",
+        "residual convolutional, dense (mlp, residual_mlp), dcgan, unet, Fourier neural operator (fno) or convgru",
         choices=tuple(KINDS),
     )
     width: int = setting(48, "channels of hidden layers (dcgan: of the finest)", "channels", minimum=1, maximum=2**14)
@@ -66,8 +77,8 @@ class NetworkConfig:
     )
     blocks: int = setting(
         1,
-        "residual blocks at each resolution (residual, unet), hidden layers (mlp), Fourier layers (fno) or units "
-        "(convgru)",
+        "residual blocks at each resolution (residual, unet) or in all (residual_mlp), hidden layers (mlp), Fourier "
+        "layers (fno) or units (convgru)",
         "blocks",
         minimum=1,
         maximum=100,
@@ -87,8 +98,8 @@ class NetworkConfig:
     )
     latent: int = setting(
         64,
-        "length of the generator's random input (residual, mlp, dcgan; 0, and other kinds: a random field like a "
-        "sample)",
+        "length of the generator's random input (residual, mlp, residual_mlp, dcgan; 0, and other kinds: a random "
+        "field like a sample)",
         "numbers",
         minimum=0,
         maximum=2**20,
@@ -179,7 +190,11 @@ class NetworkConfig:
 class GameConfig:
     """What the two players play for."""
 
-    objective: str = setting("relativistic", "adversarial loss of both players", choices=OBJECTIVES)
+    objective: str = setting(
+        "relativistic",
+        "adversarial loss of both players, or regression of a velocity without a discriminator (flow_matching)",
+        choices=OBJECTIVES,
+    )
     label_smoothing: float = setting(
         0.0,
         "share by which the target at data falls short of one (minimax, non_saturating)",
@@ -220,6 +235,9 @@ class GameConfig:
         0.0,
         "weight of the WGAN-GP penalty |grad| = 1 between data and samples",
         minimum=0,
+    )
+    evaluations: int = setting(
+        20, "evaluations of the network for one sample, even (flow_matching)", minimum=2, maximum=10_000
     )
     critic_steps: int = setting(
         1,
@@ -270,6 +288,17 @@ class GameConfig:
                 self.objective,
                 "game.label_smoothing, real_weight and fake_weight belong to minimax and non_saturating",
             )
+        if self.evaluations % 2:
+            _refuse("game", "evaluations", self.evaluations, "the midpoint rule takes two a step; give an even number")
+        if self.objective == FLOW_MATCHING:
+            self._refuse_adversarial()
+
+    def _refuse_adversarial(self) -> None:
+        """Refuse what only a game of two players reads, and would be missing in silence."""
+        for name in FOR_TWO_PLAYERS:
+            value, default = getattr(self, name), type(self).__dataclass_fields__[name].default
+            if value != default:
+                _refuse("game", name, value, f"flow_matching has no discriminator; set it to {str(default).lower()}")
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ KINDS = {
         generator_reads=("latent_fourier", "latent_signs"),
         discriminator_reads=("fourier",),
     ),
+    "residual_mlp": Kind("gan.networks.residual_mlp", "DenseResidualGenerator", "DenseResidualDiscriminator"),
     "dcgan": Kind(
         "gan.networks.dcgan",
         "TransposedGenerator",

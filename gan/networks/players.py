@@ -34,6 +34,8 @@ from gan.networks.layers import fold_time, per_axis, unfold_time
 from gan.normalizer import Normalizer
 
 Conditions = dict[str, Any]
+TIME_FEATURES = 9
+"""Numbers that say the time of flow matching to a network."""
 
 
 class SampleSpec(NamedTuple):
@@ -94,6 +96,8 @@ class Networks:
         condition_normalizers: one for each condition.
         constraint: linear hard constraint of the output.
         bound: smooth bound of the normalised output, ``None`` for none.
+        evaluations: of the generator for one sample, which it then makes by flow matching; 0 for one evaluation that
+            maps the latent to the sample.
         coupled: whether the discriminator judges a batch as a whole (batch statistics), not sample by sample.
         generator_graph: graph definition of the generator.
         discriminator_graph: graph definition of the discriminator.
@@ -105,6 +109,7 @@ class Networks:
     condition_normalizers: dict[str, Normalizer]
     constraint: str
     bound: float | None
+    evaluations: int
     coupled: bool
     generator_graph: Any
     discriminator_graph: Any
@@ -144,12 +149,46 @@ class Networks:
         """Return the generator's output and the state of the next step."""
         if self.spec.trajectory and len(self.latent) > 1:
             latent = fold_time(latent)
-        x, network_state = _pass(
-            self.generator_graph, params, network_state, (latent, *self._inputs(condition)), training
-        )
+        if self.evaluations:
+            x = self._flow(params, network_state, latent, condition)
+        else:
+            x, network_state = _pass(
+                self.generator_graph, params, network_state, (latent, *self._inputs(condition)), training
+            )
         if self.spec.trajectory:
             x = unfold_time(x, self.spec.times)
         return self._physical(x), network_state
+
+    def velocity(
+        self,
+        params: PyTree,
+        network_state: PyTree,
+        x: Float[Array, " batch *folded"],
+        time: Float[Array, " batch"],
+        condition: Conditions | None,
+    ) -> Float[Array, " batch *folded"]:
+        """Return the velocity of flow matching at normalised samples, time folded into channels."""
+        vector, field = self._inputs(condition)
+        features = time_features(time)
+        vector = features if vector is None else jnp.concatenate([vector, features], axis=-1)
+        return _pass(self.generator_graph, params, network_state, (x, vector, field), None)[0]
+
+    def _flow(
+        self, params: PyTree, network_state: PyTree, x: Float[Array, " batch *folded"], condition: Conditions | None
+    ) -> Float[Array, " batch *folded"]:
+        """Advance noise from time 0 to 1 by the midpoint rule, whose steps shorten towards the data."""
+        ends = 1.0 - (1.0 - np.arange(self.evaluations // 2 + 1) / (self.evaluations // 2)) ** 1.5
+
+        def velocity(x: Array, time: Array) -> Array:
+            return self.velocity(params, network_state, x, jnp.full(len(x), time), condition)
+
+        def step(x: Array, times: Array) -> tuple[Array, None]:
+            time, length = times[0], times[1] - times[0]
+            half = x + 0.5 * length * velocity(x, time)
+            return x + length * velocity(half, time + 0.5 * length), None
+
+        steps = jnp.asarray(np.stack([ends[:-1], ends[1:]], axis=1), x.dtype)
+        return jax.lax.scan(step, x, steps)[0]
 
     def _physical(self, x: Float[Array, " batch *made"]) -> Float[Array, " batch *shape"]:
         ndim = len(self.spec.grid)
@@ -206,6 +245,12 @@ def _pass(
     if "spectral" in network_state:
         following["spectral"] = spectral.advanced(params, network_state["spectral"])
     return output, following
+
+
+def time_features(time: Float[Array, " batch"]) -> Float[Array, "batch numbers"]:
+    """Return what a network sees of times in [0, 1]: a line and four waves, all between -1 and 1."""
+    angles = np.pi * time[:, None] * np.arange(1, (TIME_FEATURES + 1) // 2)
+    return jnp.concatenate([2.0 * time[:, None] - 1.0, jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
 def average_state(params: PyTree, average: PyTree, network_state: PyTree, share: Float[Array, ""]) -> PyTree:
@@ -266,6 +311,7 @@ def build(
     condition_normalizers: dict[str, Normalizer] | None = None,
     *,
     bound: float | None = None,
+    evaluations: int = 0,
     seed: int = 0,
 ) -> tuple[Networks, Players]:
     """Build both players and draw their first parameters.
@@ -276,6 +322,8 @@ def build(
         normalizer: of the samples; the networks see normalised fields.
         condition_normalizers: one for each condition in ``spec``, by name.
         bound: smooth bound of the normalised output, in standard deviations (before a solver); ``None`` for none.
+        evaluations: of the generator for one sample, by flow matching, for which there is no discriminator; 0 for an
+            adversarial generator, which takes one.
         seed: of the parameters.
 
     Returns:
@@ -286,10 +334,10 @@ def build(
     """
     _check_conditions(spec)
     grid = spec.grid
-    if not grid and (config.kind != "mlp" or config.constraint != "none"):
+    if not grid and (config.kind not in ("mlp", "residual_mlp") or config.constraint != "none"):
         raise ValueError(
             f"network.kind = {config.kind!r} with network.constraint = {config.constraint!r} needs a grid, and samples "
-            f"of shape {spec.shape} have none: choose mlp and none."
+            f"of shape {spec.shape} have none: choose mlp or residual_mlp, and none."
         )
     rules = per_axis(spec.padding, len(grid))
     outputs = spec.channels
@@ -302,7 +350,7 @@ def build(
         outputs = 1
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x6E6574]))
     kind = KINDS[config.kind]
-    field_latent = kind.field_latent or config.latent == 0
+    field_latent = kind.field_latent or config.latent == 0 or evaluations > 0
     folded = (*grid, spec.channels * spec.times)
     plan = Blueprint(
         config=config,
@@ -312,15 +360,20 @@ def build(
         rng=rng,
         times=spec.times,
         latent=folded if field_latent else (config.latent,),
-        vector=spec.vector_length(),
+        vector=spec.vector_length() + (TIME_FEATURES if evaluations else 0),
         field=spec.field_channels(),
         field_numbers=spec.field_numbers(),
     )
     generator_class, discriminator_class = player_classes(config.kind, config.discriminator)
     generator = generator_class(plan)
-    discriminator = discriminator_class(replace(plan, channels=spec.channels * spec.times))
     generator_graph, first = _split(generator, config.spectral == "both", rng)
-    discriminator_graph, second = _split(discriminator, config.spectral != "none", rng)
+    discriminator_graph, second, coupled = None, Player({}, {}), False
+    if not evaluations:
+        discriminator = discriminator_class(
+            replace(plan, channels=spec.channels * spec.times, vector=spec.vector_length())
+        )
+        discriminator_graph, second = _split(discriminator, config.spectral != "none", rng)
+        coupled = bool(nnx.state(discriminator, nnx.BatchStat))
     networks = Networks(
         spec=spec,
         latent=spec.shape if field_latent else (config.latent,),
@@ -328,7 +381,8 @@ def build(
         condition_normalizers=condition_normalizers or {},
         constraint=config.constraint,
         bound=bound,
-        coupled=bool(nnx.state(discriminator, nnx.BatchStat)),
+        evaluations=evaluations,
+        coupled=coupled,
         generator_graph=generator_graph,
         discriminator_graph=discriminator_graph,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gan.config import GameConfig, OptimizerConfig
+from gan.config import FLOW_MATCHING, GameConfig, OptimizerConfig
 from gan.objectives import TABLE as OBJECTIVES
 from gan.objectives import objective
 from gan.optimizers.gradients import Pair, refuse_critic_steps
@@ -40,7 +40,7 @@ def game_optimizer(config: OptimizerConfig, game: GameConfig, steps: int) -> Any
 def _refuse(scheme: Scheme, config: OptimizerConfig, game: GameConfig) -> None:
     if not scheme.critic_steps:
         refuse_critic_steps(game.critic_steps, config.scheme)
-    if scheme.zero_sum and not objective(game.objective).zero_sum:
+    if scheme.zero_sum and (game.objective == FLOW_MATCHING or not objective(game.objective).zero_sum):
         usable = ", ".join(name for name, entry in OBJECTIVES.items() if entry.zero_sum)
         raise ValueError(
             f"game.objective = {game.objective!r} cannot be played with optimizer.scheme = {config.scheme!r}, "

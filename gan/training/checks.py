@@ -9,7 +9,7 @@ from gan.config import Recipe
 from gan.networks.players import SampleSpec, build
 from gan.normalizer import Normalizer
 from gan.training.devices import choose_devices
-from gan.training.trained import bound_of, optimizer_of
+from gan.training.trained import bound_of, evaluations_of, optimizer_of
 
 
 def check_recipe(config: Any, spec: SampleSpec) -> None:
@@ -26,6 +26,15 @@ def check_recipe(config: Any, spec: SampleSpec) -> None:
     choose_devices(recipe)
     optimizer_of(recipe)
     conditions = {name: Normalizer.identity(shape[-1]) for name, shape in spec.conditions.items()}
-    networks, _ = build(recipe.network, spec, Normalizer.identity(spec.channels), conditions, bound=bound_of(recipe))
+    networks, _ = build(
+        recipe.network,
+        spec,
+        Normalizer.identity(spec.channels),
+        conditions,
+        bound=bound_of(recipe),
+        evaluations=evaluations_of(recipe),
+    )
+    if networks.evaluations:
+        return
     # The solver that a problem brings is taken to be there.
     adversarial_game(networks, recipe.game, recipe.solver_layer, solver_layer=lambda samples, *_: (samples, samples))

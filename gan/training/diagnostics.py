@@ -40,6 +40,9 @@ def layer_norms(gradient: PyTree, player: str) -> dict[str, Float[Array, ""]]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(gradient)
     names = ("/".join(str(getattr(key, "key", key)) for key in path) for path, _ in leaves)
     norms = {f"layer/{player}/{name}": jnp.sqrt(jnp.mean(jnp.square(leaf))) for name, (_, leaf) in zip(names, leaves)}
+    if not norms:
+        # Flow matching has no discriminator.
+        return {}
     values = jnp.stack([value for name, value in norms.items() if name.endswith("kernel")] or list(norms.values()))
     return norms | {f"layers_smallest_{player}": jnp.min(values), f"layers_largest_{player}": jnp.max(values)}
 

@@ -26,6 +26,7 @@ from gan import normalizer
 from gan.adaptive_augmentation import with_probability
 from gan.adversarial import adversarial_game
 from gan.config import Recipe
+from gan.flow_matching import flow_matching_game
 from gan.game import Batch, Game, Players
 from gan.networks.players import build
 from gan.optimizers.transforms import step_size
@@ -48,7 +49,7 @@ from gan.training.pace import Pace
 from gan.training.problem import Problem
 from gan.training.record import RECORD, SAMPLE_HISTORY, rewind, write_frame
 from gan.training.step import AXIS, TrainingState, first_state, make_step, parallel, repeated
-from gan.training.trained import Trained, bound_of, describe, optimizer_of
+from gan.training.trained import Trained, bound_of, describe, evaluations_of, optimizer_of
 from gan.training.validation import normalized_distance, variety
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -72,6 +73,11 @@ class Trainer:
                 f"solver_layer.tau = {self.recipe.solver_layer.tau} needs Problem.solver_layer: give one, or "
                 f"set tau to 0."
             )
+        if evaluations_of(self.recipe) and problem.penalties:
+            raise ValueError(
+                f"Flow matching draws no samples in training that the penalties {', '.join(problem.penalties)} could "
+                "judge: leave them out, or choose an adversarial game.objective."
+            )
         self.devices = choose_devices(self.recipe)
         conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
         self.networks, players = build(
@@ -80,6 +86,7 @@ class Trainer:
             normalizer.fit(problem.train, held=problem.held),
             conditions,
             bound=bound_of(self.recipe),
+            evaluations=evaluations_of(self.recipe),
             seed=training.seed,
         )
         axis_name = AXIS if training.parallel != "jit" else None
@@ -105,6 +112,8 @@ class Trainer:
     def _game(self, axis_name: str | None, strength: float = 1.0) -> Game:
         """Return the game with the discriminator's gradient penalties that many times as strong."""
         problem, game = self.problem, self.recipe.game
+        if self.networks.evaluations:
+            return flow_matching_game(self.networks, problem.symmetries)
         penalties = {name: strength * getattr(game, name) for name in ("r1", "r2", "gradient_penalty")}
         return adversarial_game(
             self.networks,

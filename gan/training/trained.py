@@ -15,7 +15,7 @@ from jaxtyping import Array, PyTree
 from gan.adaptive_augmentation import with_probability
 from gan.adversarial import Sampled, sampler
 from gan.augmentation import SymmetriesLike
-from gan.config import Recipe
+from gan.config import FLOW_MATCHING, Recipe
 from gan.game import Player
 from gan.networks.players import Networks, SampleSpec, build
 from gan.normalizer import Normalizer
@@ -236,6 +236,7 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
         normalizer(description["normalizer"]),
         {name: normalizer(value) for name, value in description["condition_normalizers"].items()},
         bound=bound_of(recipe),
+        evaluations=evaluations_of(recipe),
         seed=recipe.training.seed,
     )
     return (
@@ -246,8 +247,13 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
 
 
 def bound_of(recipe: Recipe) -> float | None:
-    """Return the bound of the generator's output: only before a solver."""
-    return recipe.solver_layer.bound if recipe.solver_layer.tau > 0 else None
+    """Return the bound of the generator's output: only before a solver through which gradients run."""
+    return recipe.solver_layer.bound if recipe.solver_layer.tau > 0 and not evaluations_of(recipe) else None
+
+
+def evaluations_of(recipe: Recipe) -> int:
+    """Return the evaluations of the network for one sample of flow matching; 0 for an adversarial training."""
+    return recipe.game.evaluations if recipe.game.objective == FLOW_MATCHING else 0
 
 
 def optimizer_of(recipe: Recipe) -> Any:

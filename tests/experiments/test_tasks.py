@@ -91,7 +91,7 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_made(nam
         (
             "gaussians",
             {"network.kind": "residual", "network.latent_signs": "false", "network.fourier": "0"},
-            "choose mlp and none",
+            "choose mlp or residual_mlp, and none",
         ),
     ],
 )
