@@ -121,6 +121,11 @@ WRITTEN_IN = {
     "space_time_average": "physics.statistics",
     "steady_share": "physics.statistics",
     "leading_lyapunov_exponent": "physics.lyapunov",
+    "InverseProblem": "physics.inference.inverse_problem",
+    "PosteriorSample": "physics.inference.inverse_problem",
+    "tempered_posterior": "physics.inference.tempering",
+    "crank_nicolson": "physics.inference.crank_nicolson",
+    "ensemble_smoother": "physics.inference.ensemble_smoother",
 }
 
 __all__ = sorted(WRITTEN_IN)
@@ -150,6 +155,11 @@ if TYPE_CHECKING:
     from physics.data.steady_samplers import RandomSource as RandomSource
     from physics.data.steady_samplers import default_steady_data as default_steady_data
     from physics.grid import Grid as Grid
+    from physics.inference.crank_nicolson import crank_nicolson as crank_nicolson
+    from physics.inference.ensemble_smoother import ensemble_smoother as ensemble_smoother
+    from physics.inference.inverse_problem import InverseProblem as InverseProblem
+    from physics.inference.inverse_problem import PosteriorSample as PosteriorSample
+    from physics.inference.tempering import tempered_posterior as tempered_posterior
     from physics.integrators.erk43 import ERK43 as ERK43
     from physics.integrators.etd53 import ETD53 as ETD53
     from physics.integrators.etdrk1 import ETDRK1 as ETDRK1

@@ -69,6 +69,12 @@ _SUMMARIES = {
         line="later fields from a few noisy points and the viscosity, against the exact posterior",
         cost="up to 12 minutes on 2 cores",
     ),
+    "burgers_inverse": Summary(
+        system="viscous Burgers, 1D, periodic",
+        task="posterior",
+        line="initial field, viscosity and trajectory from magnitudes seen later: posteriors of several modes",
+        cost="about 12 minutes on 2 cores",
+    ),
     "own_data": Summary(
         system="fields from a file of your own",
         task="own_fields",

@@ -86,6 +86,7 @@ def compare_forecast(
     repeats: int,
     spent: Spent,
     progress: Report,
+    reference_name: str = "the exact posterior",
 ) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
     """Hold a generator's ensembles against truths and exact posteriors.
 
@@ -102,6 +103,7 @@ def compare_forecast(
         repeats: of every timing.
         spent: on data and training.
         progress: called with (done, total, what).
+        reference_name: what the reference's ensembles were drawn from, in words.
 
     Returns:
         The sections and the arrays behind the pictures.
@@ -128,7 +130,14 @@ def compare_forecast(
         inside.reference[:brief], inside.truths[:brief], members=members, extent=extent, sizes=sizes
     )
     cost = _cost(
-        candidates(brief), some, ensembles[:brief], lambda: inside.draw(sample, brief), repeats, spent, progress
+        candidates(brief),
+        some,
+        ensembles[:brief],
+        lambda: inside.draw(sample, brief),
+        repeats,
+        spent,
+        progress,
+        reference_name,
     )
     timed = {name: (lambda one=one: one.make(brief)) for name, one in rivals.items() if one.timed}
     timings = in_turn(timed, repeats=repeats, count=brief * members)
@@ -137,7 +146,7 @@ def compare_forecast(
         for name, one in rivals.items()
     }
     rows["posterior"] = BaselineRow(
-        "the solver from draws of the exact posterior",
+        f"the solver from draws of {reference_name}",
         reference_set.figures_of_merit(reference_set.other_half()),
         timing=cost.reference.timing,
     )
@@ -154,7 +163,8 @@ def compare_forecast(
     )
     meaning = "Scores as defined above; of every distance, the ratio to its floor."
     regions = {cases.label: Region(*measured(cases)[2:4]) for cases in others}
-    sections = (distances, scores, Forecasts(), Baselines(meaning, own, rows), Regions(within, regions), cost)
+    outside = (Regions(within, regions),) if regions else ()
+    sections = (distances, scores, Forecasts(), Baselines(meaning, own, rows), *outside, cost)
     return sections, ranks | _figures(inside, ensembles, times, extent)
 
 
@@ -166,6 +176,7 @@ def _cost(
     repeats: int,
     spent: Spent,
     progress: Report,
+    reference_name: str,
 ) -> Cost:
     """Search the cheapest solver whose ensembles come as close to the posterior as the generator's."""
     rival = reference_set.distances(generator)
@@ -178,7 +189,7 @@ def _cost(
 
     rows, own = search(candidates, judge, draw, count=cases * members, repeats=repeats, progress=progress)
     criterion = (
-        f"over {cases} cases, every distance to the exact posterior is inside the null band or no larger than the "
+        f"over {cases} cases, every distance to {reference_name} is inside the null band or no larger than the "
         "generator's; draws of the posterior are counted in the solver's cost"
     )
     # Draws of the posterior itself are as good whatever a single comparison finds.

@@ -212,12 +212,12 @@ class Forecast(SolverTask):
         from experiments.evaluation.posterior_reference import PosteriorSizes
         from experiments.evaluation.results import Comparison
         from experiments.evaluation.verdict import verdict
-        from experiments.tasks.posterior import Posterior
+        from experiments.tasks.gaussian_posterior import GaussianPosterior
 
         settings, own = config.compare, self.own_settings(config)
         system, prior = self.system(config, own.parameter[0]), self.prior(config)
         key, members = jax.random.key(settings.seed), settings.members
-        posterior = Posterior(partial(self.system, config), prior, own.noise, dataset.times, dataset.dt)
+        posterior = GaussianPosterior(partial(self.system, config), prior, own.noise, dataset.times, dataset.dt)
 
         def known(label: str, seen: Observed, truths: np.ndarray) -> Cases:
             conditions = self.condition(config, seen)

@@ -1,126 +1,501 @@
-"""The exact posterior of an observed initial field, and the solver from there.
+"""Task ``posterior``: initial field, parameter and trajectory of a system, given noisy observations of later times.
 
-The initial field is Gaussian, so given noisy point observations it is Gaussian still, with known mean and covariance
-(Journel and Huijbregts 1978); the solver turns draws from it into an ensemble that no forecast can better.
+The generator proposes whitened unknowns for given observations, and the solver makes the trajectory, so that a sample
+costs one solver call and obeys the equation exactly. Where the magnitude alone is observed the posterior has several
+modes. The reference is a long run of tempered sequential Monte Carlo; its shorter runs, preconditioned Crank-Nicolson
+and the ensemble smoother are the rivals whose solver calls are counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, ClassVar
 
-import jax
 import numpy as np
-from jax import Array
 
-from experiments.evaluation.cost import Candidate
-from experiments.tasks.observations import Observed
-from physics import ETDRK2, ETDRK4, defect, resample, solve
-from physics.grid import Grid
-from physics.random_fields import GaussianField
-from physics.system import System
+from experiments.config import ExperimentConfig, SystemConfig
+from experiments.errors import UserError
+from experiments.export import Fields
+from experiments.reporting import Report
+from experiments.tasks.snapshot import AXES
+from experiments.tasks.solver_task import SolverTask, dataset_spec
+from experiments.tasks.task import NONE, check_draws
+from experiments.tasks.whitening import Whitening
+from gan.settings import setting
 
-_SOLVERS = {2: ETDRK2(), 4: ETDRK4()}
+if TYPE_CHECKING:
+    from jax import Array
+    from numpy.typing import ArrayLike
+
+    from experiments.evaluation.baselines import Fitted
+    from experiments.evaluation.cost import Candidate
+    from experiments.evaluation.results import Comparison
+    from experiments.tasks.solver_task import SolverData
+    from gan.networks.players import SampleSpec
+    from gan.training.problem import Problem
+    from gan.training.trained import Trained
+    from physics.inference.inverse_problem import InverseProblem, PosteriorSample
+    from physics.system import System
+
+OBSERVED = ("value", "magnitude", "square")
+_SPLITS = {"train": 0, "validation": 1, "test": 2}
 
 
-class Posterior:
-    """Ensembles of a system with one parameter, from exact draws of its initial field.
+@dataclass(frozen=True)
+class PosteriorConfig(SystemConfig):
+    """What is unknown, and what is observed of it."""
 
-    Args:
-        system: ``(parameter, points=None) -> physics.System``, on the data's grid or on one of ``points`` points.
-        prior: distribution of the initial field, a ``physics.GaussianField``.
-        noise: standard deviation of the observations' errors, in the unit of the field.
-        times: of the output.
-        dt: step of the solver that made the data.
+    parameter: tuple[float, float] = setting((0.1, 0.5), "range of the system's parameter, log-uniform", above=0)
+    waves: int = setting(8, "longest waves of which the initial field consists", minimum=1, maximum=512)
+    amplitude: float = setting(1.0, "standard deviation of the initial field", "that of the field", above=0)
+    length: float = setting(0.6, "correlation length of the initial field", "length", above=0)
+    observed: str = setting("magnitude", "what is observed of the field u: u, |u| or u^2", choices=OBSERVED)
+    observations: int = setting(8, "points, evenly spaced, at which it is observed", minimum=1)
+    times: tuple[int, ...] = setting((1,), "kept fields that are observed, counted from 0", minimum=0)
+    noise: float = setting(0.1, "standard deviation of every observation's error", "that of what is observed", above=0)
+    particles: int = setting(1024, "members of the reference's ensembles", minimum=16, maximum=10**6)
+    moves: int = setting(40, "moves of the reference at every temperature", minimum=1, maximum=10**5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.parameter
+        if not low < high:
+            raise UserError(f"parameter must be a lower and a higher value, found {low:g},{high:g}.")
+
+
+@dataclass(frozen=True)
+class Posterior(SolverTask):
+    """The task for one system with one parameter on a periodic line.
+
+    Attributes:
+        system: ``(config, parameter, points=None) -> physics.System``.
+        parameter: its name in the system.
     """
 
-    def __init__(self, system: Callable[..., System], prior: GaussianField, noise: float, times: np.ndarray, dt: float):
-        self.prior, self._system, self._times, self._dt = prior, system, np.asarray(times), dt
-        self.x = np.asarray(prior.grid.coordinates()[0], np.float32)
+    unread: ClassVar[tuple[str, ...]] = (
+        "solver_layer",
+        "compare.fields",
+        "compare.tested",
+        "compare.refined",
+        "compare.relabellings",
+        "compare.refine",
+        "compare.separations",
+        "compare.quantiles",
+        "compare.projections",
+    )
 
-        def given(points: Array, values: Array, keys: Array) -> Array:
-            return jax.vmap(prior.condition(points[:, None], values[:, None], noise).sample)(keys)
+    system: Callable[..., System]
+    parameter: str
 
-        @cache
-        def solver_layer(points: int | None, step: float, order: int) -> Callable[..., Array]:
-            def one(u0: Array, value: Array) -> Array:
-                return solve(system(value, points), u0, self._times, dt=step, solver=_SOLVERS[order])
+    def own_settings(self, config: ExperimentConfig) -> PosteriorConfig:
+        """Return the section ``system``, which is this task's own."""
+        assert isinstance(config.system, PosteriorConfig)
+        return config.system
 
-            return jax.jit(jax.vmap(jax.vmap(one, in_axes=(0, None))))
+    def whitening(self, config: ExperimentConfig) -> Whitening:
+        """Return initial fields and parameters as standard normal numbers."""
+        own = self.own_settings(config)
+        (size,), (extent,) = config.data.points, config.data.extent
+        return Whitening(size, extent, own.waves, own.amplitude, own.length, own.parameter)
 
-        def mismatch(trajectory: Array, value: Array) -> Array:
-            steps = round(float(np.diff(self._times)[0]) / dt)
-            pairs = jax.vmap(lambda a, b: defect(system(value), a, b, dt, steps=steps))
-            return (pairs(trajectory[:-1], trajectory[1:]) ** 2).mean() ** 0.5
+    def samples_per_trajectory(self, config: ExperimentConfig) -> int:
+        """Unknowns and observations of one trajectory are one sample."""
+        return 1
 
-        self._given, self._solver_layer = jax.jit(jax.vmap(given)), solver_layer
-        self._mismatch = jax.jit(jax.vmap(jax.vmap(mismatch, in_axes=(0, None))))
-        self._free = jax.jit(jax.vmap(prior.sample))
+    def check(self, config: ExperimentConfig) -> None:
+        """Refuse also what neither the task nor its comparison could use."""
+        from experiments.evaluation.posterior_reference import DISTANCES
 
-    def draw(self, cases: Observed, members: int, key: Array) -> np.ndarray:
-        """Draw initial fields from the posterior of every case, (cases, members, *grid, c)."""
-        keys = jax.random.split(key, (len(cases.parameter), members))
-        return np.asarray(self._given(self.x[cases.points], cases.values, keys))
+        super().check(config)
+        own, settings = self.own_settings(config), config.compare
+        size, *more = config.data.points
+        if more:
+            raise UserError(f"--data.points has {1 + len(more)} axes, and the unknown field is on a line: give one.")
+        self.system(config, own.parameter[0])
+        if own.observations > size:
+            raise UserError(
+                f"--system.observations {own.observations} is more than the {size} grid points: observe fewer."
+            )
+        if own.waves >= size / 2:
+            raise UserError(f"--system.waves {own.waves} needs more than the {size} grid points: take fewer waves.")
+        if max(own.times) >= config.data.snapshots:
+            raise UserError(
+                f"--system.times holds {max(own.times)}, but the {config.data.snapshots} kept fields are counted from "
+                "0: observe earlier ones, or keep more by --data.snapshots."
+            )
+        if (tests := config.data.trajectories[2]) < settings.cases:
+            raise UserError(
+                f"--compare.cases {settings.cases} needs as many test trajectories, but --data.trajectories makes "
+                f"{tests}: make more, or compare fewer cases."
+            )
+        if own.particles < 2 * settings.members or own.particles % 4:
+            raise UserError(
+                f"--system.particles {own.particles} must be a multiple of 4 and at least twice --compare.members "
+                f"{settings.members}: the reference is halved."
+            )
+        if settings.members < 8 or settings.members % 2:
+            raise UserError(f"--compare.members {settings.members} must be an even number of at least 8.")
+        check_draws(config, tuple(DISTANCES))
 
-    def prior_fields(self, cases: int, members: int, key: Array) -> np.ndarray:
-        """Draw initial fields whatever was observed, (cases, members, *grid, c)."""
-        fields = np.asarray(self._free(jax.random.split(key, cases * members)))
-        return fields.reshape(cases, members, *fields.shape[1:])
+    def spec(self, config: ExperimentConfig) -> SampleSpec:
+        """Unknowns, conditioned on what is observed."""
+        from gan import SampleSpec
 
-    def solve(
+        own = self.own_settings(config)
+        return SampleSpec(
+            (self.whitening(config).dimension,), conditions={"observed": (own.observations * len(own.times),)}
+        )
+
+    def data(self, config: ExperimentConfig, report: Report) -> SolverData:
+        """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
+        from physics import LogUniform, VaryingParameters, generate
+
+        own = self.own_settings(config)
+        system = self.system(config, own.parameter[0])
+        initial = self.whitening(config).prior(system.grid)
+        sampler = VaryingParameters(system, {self.parameter: LogUniform(*own.parameter)}, initial=initial)
+        return generate(sampler, dataset_spec(config.data, system, keep_initial=True), progress=report)
+
+    def problem(self, config: ExperimentConfig, dataset: SolverData) -> Problem:
+        """A sample is a vector of unknowns, its condition what was observed."""
+        from gan import Problem
+
+        return Problem(
+            train=self.unknowns(config, dataset, "train"),
+            condition={"observed": self.observe(config, dataset, "train")},
+            validation=self.unknowns(config, dataset, "validation"),
+            validation_condition={"observed": self.observe(config, dataset, "validation")},
+        )
+
+    def unknowns(self, config: ExperimentConfig, dataset: SolverData, split: str) -> np.ndarray:
+        """Return the true unknowns (n, d) of a split."""
+        return self.whitening(config).unknowns(dataset.initial[split], dataset.parameters[split][self.parameter])
+
+    def observe(self, config: ExperimentConfig, dataset: SolverData, split: str) -> np.ndarray:
+        """Observe every trajectory of a split with noise, (n, m); fixed by the data's seed."""
+        fields = np.asarray({"train": dataset.train, "validation": dataset.validation, "test": dataset.test}[split])
+        seen = np.asarray(self._seen(config, fields))
+        rng = np.random.default_rng((config.data.seed, _SPLITS[split]))
+        noise = self.own_settings(config).noise
+        return (seen + noise * rng.standard_normal(seen.shape)).astype(np.float32)
+
+    def _places(self, config: ExperimentConfig) -> np.ndarray:
+        """Return the grid points that are observed."""
+        (size,) = config.data.points
+        return np.arange(self.own_settings(config).observations) * size // self.own_settings(config).observations
+
+    def _seen(self, config: ExperimentConfig, fields: ArrayLike) -> Array:
+        """Return what is observed of trajectories (..., time, size, 1) without noise, (..., m)."""
+        import jax.numpy as jnp
+
+        own = self.own_settings(config)
+        found = jnp.asarray(fields)[..., 0][..., np.array(own.times), :][..., self._places(config)]
+        found = found.reshape((*found.shape[:-2], -1))
+        return {"value": lambda u: u, "magnitude": jnp.abs, "square": jnp.square}[own.observed](found)
+
+    def inverse_problem(
+        self, config: ExperimentConfig, times: np.ndarray, *, coarsening: int = 1, order: int = 4
+    ) -> InverseProblem:
+        """Return the problem with the solver that made the data, or with longer steps and another order."""
+        return _inverse_problem(self, config, tuple(float(one) for one in times), coarsening, order)
+
+    def trajectories(self, config: ExperimentConfig, times: np.ndarray, unknowns: np.ndarray) -> np.ndarray:
+        """Return (..., time, size, 1) of unknowns (..., d): the initial fields, then the kept ones."""
+        return _trajectories(self, config, tuple(float(one) for one in times), np.asarray(unknowns, np.float32))
+
+    def compare(
         self,
-        initial: np.ndarray,
-        parameter: np.ndarray,
-        *,
-        points: int | None = None,
-        dt: float | None = None,
-        order: int = 4,
-    ) -> np.ndarray:
-        """Advance (cases, members, *grid, c) to the output times, (cases, members, time, *grid, c)."""
-        program = self._solver_layer(points, self._dt if dt is None else dt, order)
-        return np.asarray(program(initial, np.asarray(parameter, np.float32)))
+        config: ExperimentConfig,
+        dataset: SolverData,
+        trained: Trained,
+        seconds: Mapping[str, float],
+        report: Report,
+        baselines: Mapping[str, Fitted] = NONE,
+    ) -> tuple[Comparison, dict[str, np.ndarray]]:
+        """Ensembles against a long tempered run, beside the samplers that reach as much with fewer solver calls."""
+        import jax
 
-    def defects(self, ensembles: np.ndarray, parameter: np.ndarray) -> np.ndarray:
-        """Root mean square defect of each trajectory by the solver and step that made the data, (cases, members)."""
-        return np.asarray(self._mismatch(ensembles, np.asarray(parameter, np.float32)))
+        from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
+        from experiments.evaluation.posterior_reference import PosteriorSizes
+        from experiments.evaluation.results import Comparison
+        from experiments.evaluation.verdict import verdict
 
-    def candidates(self, cases: Observed, members: int, key: Array) -> list[Candidate]:
-        """Return the solver that made the data, then coarser grids, larger steps and a lower order.
+        settings, own = config.compare, self.own_settings(config)
+        system = self.system(config, own.parameter[0])
+        key, members, count = jax.random.key(settings.seed), settings.members, settings.cases
+        observed = self.observe(config, dataset, "test")[:count]
+        solved = partial(self.trajectories, config, dataset.times)
+        truths = np.concatenate([dataset.initial["test"][:count, None], dataset.test[:count]], axis=1)
+        reference, agreement = self._reference(config, dataset.times, observed, report)
 
-        Each draws from the posterior, carries the draws on its own grid and interpolates the outcome.
+        def draw(sample: Callable[..., np.ndarray], count: int) -> np.ndarray:
+            unknowns = sample(key, count * members, {"observed": np.repeat(observed[:count], members, axis=0)})
+            return solved(unknowns.reshape(count, members, -1))
+
+        def misfit(ensembles: np.ndarray) -> np.ndarray:
+            apart = np.asarray(self._seen(config, ensembles[:, :, 1:])) - observed[: len(ensembles), None]
+            return np.sqrt((apart**2).mean(axis=-1)) / own.noise
+
+        meaning = "root mean square of observed minus simulated over the noise, a mean over members"
+        shown = np.arange(count)[:, None] * 0 + self._places(config)[None] * float(system.grid.spacing[0])
+        inside = Cases(
+            "inside",
+            truths,
+            solved(reference),
+            draw,
+            {"misfit": (meaning, "", misfit)},
+            shown,
+            # In the pictures of the initial field there is nothing to mark: later fields were observed.
+            np.empty((count, 0)),
+            tuple(
+                f"{self.parameter} {value:.3g}" for value in dataset.parameters["test"][self.parameter][:count].tolist()
+            ),
+        )
+
+        def climatology(count: int) -> np.ndarray:
+            stored = self.unknowns(config, dataset, "train")
+            chosen = np.random.default_rng((settings.seed, 3)).integers(len(stored), size=(count, members))
+            return solved(stored[chosen])
+
+        sections, figures = compare_forecast(
+            inside,
+            (),
+            trained.sample,
+            within="{} {:g} to {:g}".format(self.parameter, *own.parameter),
+            times=np.concatenate([[0.0], dataset.times]),
+            extent=system.grid.extent,
+            sizes=PosteriorSizes(settings.draws, settings.resamples, settings.level, settings.resolved, settings.seed),
+            rivals={
+                "prior": Rival("the solver from unknowns of the training data, whatever was observed", climatology)
+            },
+            fitted=baselines,
+            candidates=lambda count: self._candidates(config, dataset.times, observed[:count])[
+                : None if settings.search else 1
+            ],
+            repeats=settings.repeats,
+            spent=Spent(seconds["data"], seconds["training"]),
+            progress=report,
+            reference_name=(
+                f"a long tempered run (two runs agree to a potential scale reduction of {np.median(agreement):.3f}, at "
+                f"most {agreement.max():.3f})"
+            ),
+        )
+        title = f"{system.name}: posteriors against long tempered runs"
+        return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
+
+    def _reference(
+        self, config: ExperimentConfig, times: np.ndarray, observed: np.ndarray, report: Report
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the reference's ensembles (cases, 2 members, d), and say how well two independent runs agree (cases,).
+
+        A case in which they disagree is run again with more moves.
         """
-        fine = self.prior.grid
+        import jax
 
-        def candidate(points: int, dt: float, order: int) -> Candidate:
-            coarse = self._system(1.0, points).grid
-            restrict, interpolate = _resampler(fine, coarse, 2), _resampler(coarse, fine, 3)
+        from physics import tempered_posterior
+
+        own, members = self.own_settings(config), config.compare.members
+        problem, half = self.inverse_problem(config, times), own.particles // 2
+        # Two ensembles of so many independent members seldom differ by more, whatever they are drawn from.
+        allowed = np.sqrt(1 + (AGREEING**2 - 1) * AGREEING_MEMBERS / half)
+        key = jax.random.key(config.compare.seed + 1)
+        taken, agreement = [], []
+        for case in range(len(observed)):
+            report(case, len(observed), "posteriors by long tempered runs")
+            for attempt, moves in enumerate((own.moves, 2 * own.moves, 4 * own.moves)):
+                keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, case), attempt))
+                runs = [
+                    np.asarray(
+                        tempered_posterior(
+                            problem, observed[case : case + 1], half, one, moves=moves, last_moves=4 * moves
+                        ).unknowns[0]
+                    )
+                    for one in keys
+                ]
+                found = potential_scale_reduction(*runs)
+                if found <= allowed:
+                    break
+            agreement.append(found)
+            chosen = np.linspace(0, half - 1, members).astype(int)
+            taken.append(np.concatenate([one[chosen] for one in runs]))
+        return np.stack(taken), np.array(agreement)
+
+    def _candidates(self, config: ExperimentConfig, times: np.ndarray, observed: np.ndarray) -> list[Candidate]:
+        """Return samplers that might do as well for less: the reference's own with few moves first."""
+        import jax
+
+        from experiments.evaluation.cost import Candidate
+        from physics import crank_nicolson, ensemble_smoother, tempered_posterior
+
+        members, key = config.compare.members, jax.random.key(config.compare.seed + 2)
+
+        def candidate(
+            name: str,
+            draw: Callable[[InverseProblem], PosteriorSample],
+            steps: int,
+            coarsening: int = 1,
+            order: int = 4,
+        ) -> Candidate:
+            problem = self.inverse_problem(config, times, coarsening=coarsening, order=order)
+            setting = {"sampler": name, "steps": steps, "dt": coarsening * config.data.dt, "order": order}
 
             def make() -> np.ndarray:
-                start = restrict(self.draw(cases, members, key))
-                return interpolate(self.solve(start, cases.parameter, points=points, dt=dt, order=order))
+                return self.trajectories(config, times, np.asarray(draw(problem).unknowns))
 
-            return Candidate({"points": points, "dt": dt, "order": order}, make)
+            return Candidate(setting, make)
 
-        (size,) = fine.shape
+        def tempered(moves: int, **solver: int) -> Candidate:
+            return candidate(
+                "tempered",
+                lambda problem: tempered_posterior(problem, observed, members, key, moves=moves),
+                moves,
+                **solver,
+            )
+
+        own = self.own_settings(config)
         return [
-            candidate(size, self._dt, 4),
+            tempered(own.moves),
+            *(tempered(moves, coarsening=2, order=2) for moves in (1, 2, 5, 10, 20, 40)),
             *(
-                candidate(size // coarser, factor * self._dt, order)
-                for coarser in (4, 2, 1)
-                for order, factor in ((4, 2.5), (4, 5.0), (2, 1.0), (2, 5.0))
+                candidate(
+                    "crank_nicolson",
+                    lambda problem, steps=steps: crank_nicolson(problem, observed, members, key, steps=steps),
+                    steps,
+                    2,
+                    2,
+                )
+                for steps in (50, 200, 800)
+            ),
+            *(
+                candidate(
+                    "ensemble_smoother",
+                    lambda problem, steps=steps: ensemble_smoother(problem, observed, members, key, iterations=steps),
+                    steps,
+                    2,
+                    2,
+                )
+                for steps in (1, 4, 8)
             ),
         ]
 
+    def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:
+        """Draw trajectories for given observations, or for the test data's.
 
-def _resampler(have: Grid, want: Grid, axes: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Interpolate fields with ``axes`` leading axes by their Fourier series; compiled once, at the first call."""
-    if have == want:
-        return lambda fields: fields
+        The condition is given as ``observed`` (m,): one time after the other, the points in order.
+        """
+        system = self.system(config, self.own_settings(config).parameter[0])
+        (x,) = system.grid.coordinates()
 
-    def one(field: Array) -> Array:
-        return resample(field, have, want)
+        def draw(
+            count: int, *, key: Array, refine: float = 0.0, observed: ArrayLike | None = None, **given: object
+        ) -> Fields:
+            if refine:
+                raise UserError(f"refine is {refine:g}, but a posterior is for fixed times: leave it at 0.")
+            if given:
+                raise UserError(f"{min(given)} is no condition; the only one is observed.")
+            tests = self.observe(config, dataset, "test")
+            if observed is None:
+                seen = tests[np.arange(count) % len(tests)]
+            else:
+                one = np.asarray(observed, np.float32)
+                if one.shape != tests.shape[1:] or not np.isfinite(one).all():
+                    raise UserError(f"observed must be {tests.shape[1]} finite numbers, found shape {one.shape}.")
+                seen = np.tile(one, (count, 1))
+            unknowns = trained.sample(key, count, {"observed": seen})
+            parameter = np.exp(_log_parameter(self.whitening(config), unknowns))
+            return Fields(
+                self.trajectories(config, dataset.times, unknowns),
+                ("sample", "time", *AXES[:1], "channel"),
+                {"time": np.concatenate([[0.0], dataset.times]), "x": np.asarray(x), self.parameter: parameter},
+                system.channels,
+                attrs={"system": system.name, "step": trained.step},
+            )
 
-    for _ in range(axes):
-        one = jax.vmap(one)
-    program = jax.jit(one)
-    return lambda fields: np.asarray(program(fields))
+        return draw
+
+
+AGREEING, AGREEING_MEMBERS = 1.01, 512
+"""Potential scale reduction of two runs of the reference above which they disagree, with so many members each."""
+
+
+def potential_scale_reduction(one: np.ndarray, two: np.ndarray) -> float:
+    """Return the largest potential scale reduction over the unknowns of two ensembles (members, d).
+
+    The root of (W + V) / W with W the mean variance within the ensembles and V the variance of their two means (Gelman
+    and Rubin 1992, Stat. Sci. 7, 457, for long chains).
+    """
+    within = 0.5 * (one.var(axis=0, ddof=1) + two.var(axis=0, ddof=1))
+    between = 0.5 * (one.mean(axis=0) - two.mean(axis=0)) ** 2
+    return float(np.sqrt(1 + between / np.maximum(within, 1e-12)).max())
+
+
+def _log_parameter(whitening: Whitening, unknowns: np.ndarray) -> np.ndarray:
+    from scipy.stats import norm
+
+    low, high = np.log(whitening.parameter)
+    return low + (high - low) * norm.cdf(np.asarray(unknowns, np.float64)[:, -1])
+
+
+@lru_cache(maxsize=16)
+def _inverse_problem(
+    task: Posterior, config: ExperimentConfig, times: tuple[float, ...], coarsening: int, order: int
+) -> InverseProblem:
+    """Keep problems between calls, and with them their compiled programs."""
+    from physics import ETDRK2, ETDRK4, InverseProblem, solve
+
+    own, whitening = task.own_settings(config), task.whitening(config)
+    solver = {2: ETDRK2(), 4: ETDRK4()}[order]
+    observed = np.asarray(times)[np.array(own.times)]
+
+    def simulate(unknowns: Array) -> Array:
+        system = task.system(config, whitening.value(unknowns))
+        # Nothing after the last observation says anything of the unknowns.
+        return solve(system, whitening.field(unknowns), observed, dt=coarsening * config.data.dt, solver=solver)
+
+    last = replaced(config, tuple(range(len(observed))))
+    return InverseProblem(whitening.dimension, simulate, partial(task._seen, last), own.noise)
+
+
+def replaced(config: ExperimentConfig, times: tuple[int, ...]) -> ExperimentConfig:
+    """Return the configuration with other observed times."""
+    from dataclasses import replace
+
+    assert isinstance(config.system, PosteriorConfig)
+    return replace(config, system=replace(config.system, times=times))
+
+
+@lru_cache(maxsize=16)
+def _solver(task: Posterior, config: ExperimentConfig, times: tuple[float, ...]) -> Callable[[np.ndarray], Array]:
+    import jax
+    import jax.numpy as jnp
+
+    from physics import solve
+
+    whitening = task.whitening(config)
+
+    def one(unknowns: Array) -> Array:
+        start = whitening.field(unknowns)
+        system = task.system(config, whitening.value(unknowns))
+        return jnp.concatenate([start[None], solve(system, start, np.asarray(times), dt=config.data.dt)])
+
+    return jax.jit(jax.vmap(one))
+
+
+def _trajectories(
+    task: Posterior, config: ExperimentConfig, times: tuple[float, ...], unknowns: np.ndarray
+) -> np.ndarray:
+    """Solve in chunks of one size, so that one program serves every count."""
+    rows = unknowns.reshape(-1, unknowns.shape[-1])
+    run, out = _solver(task, config, times), []
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        padded = np.concatenate([part, np.repeat(part[-1:], CHUNK - len(part), axis=0)])
+        out.append(np.asarray(run(padded))[: len(part)])
+    fields = np.concatenate(out)
+    return fields.reshape(*unknowns.shape[:-1], *fields.shape[1:])
+
+
+CHUNK = 2048
+"""Trajectories that are solved at once."""

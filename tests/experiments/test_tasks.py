@@ -14,7 +14,7 @@ from experiments.config import DataConfig
 from experiments.errors import UserError
 from experiments.options import settings
 from experiments.tasks.observations import Observed, condition, observe
-from experiments.tasks.posterior import Posterior
+from experiments.tasks.gaussian_posterior import GaussianPosterior
 from experiments.tasks.solver_task import dataset_spec
 from physics import Lorenz96
 
@@ -173,7 +173,7 @@ def posterior():
     config, task = experiment.presets["smoke"], experiment.task
     rng = np.random.default_rng(0)
     with jax.enable_x64(False):
-        solved = Posterior(partial(task.system, config), task.prior(config), 0.1, np.array([0.25, 0.5]), 0.025)
+        solved = GaussianPosterior(partial(task.system, config), task.prior(config), 0.1, np.array([0.25, 0.5]), 0.025)
         initial = solved.prior_fields(3, 1, jax.random.key(0))
     return solved, observe(initial[:, 0], np.array([0.2, 0.3, 0.4]), 4, 0.1, rng)
 

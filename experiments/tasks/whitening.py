@@ -1,0 +1,96 @@
+"""Whitened unknowns of an inverse problem: standard normal numbers for an initial field and a parameter.
+
+The initial field is a sum of the longest waves of a periodic line with normal amplitudes, the parameter is log-uniform.
+Both are written as standard normal numbers, so that prior and sampler need not know what they mean.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jax import Array
+
+    from physics.grid import Grid
+    from physics.random_fields import GaussianField
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Initial fields and parameters as standard normal numbers, and back.
+
+    Attributes:
+        size: grid points of the line.
+        extent: its length.
+        waves: count of the waves with amplitudes; the unknowns are a cosine and a sine for each, then the parameter.
+        amplitude: standard deviation of the field at every point.
+        length: correlation length: wave k has the variance exp(-(length k)^2 / 2) up to a factor.
+        parameter: range of the parameter, log-uniform.
+    """
+
+    size: int
+    extent: float
+    waves: int
+    amplitude: float
+    length: float
+    parameter: tuple[float, float]
+
+    @property
+    def dimension(self) -> int:
+        """Count of the unknowns."""
+        return 2 * self.waves + 1
+
+    @cached_property
+    def spread(self) -> np.ndarray:
+        """Standard deviation (waves,) of the amplitudes of every wave's cosine and sine."""
+        k = 2 * math.pi / self.extent * np.arange(1, self.waves + 1)
+        variance = np.exp(-0.5 * (self.length * k) ** 2)
+        return self.amplitude * np.sqrt(variance / variance.sum())
+
+    @cached_property
+    def basis(self) -> np.ndarray:
+        """Fields (2 waves, size) whose sum with standard normal weights is an initial field."""
+        angle = 2 * math.pi * np.outer(np.arange(1, self.waves + 1), np.arange(self.size)) / self.size
+        scale = self.spread[:, None]
+        return np.concatenate([scale * np.cos(angle), scale * np.sin(angle)])
+
+    def prior(self, grid: Grid) -> GaussianField:
+        """Return the same distribution of initial fields as a `physics.GaussianField` on a grid of this line."""
+        from physics import GaussianField
+
+        k = 2 * math.pi / self.extent
+
+        def spectrum(modulus: np.ndarray) -> np.ndarray:
+            index = np.rint(modulus / k)
+            return np.where((index > 0) & (index <= self.waves), np.exp(-0.5 * (self.length * modulus) ** 2), 0.0)
+
+        return GaussianField(grid, spectrum, std=self.amplitude)
+
+    def field(self, unknowns: Array) -> Array:
+        """Return the initial field (size, 1) of unknowns (dimension,)."""
+        import jax.numpy as jnp
+
+        return (unknowns[: 2 * self.waves] @ jnp.asarray(self.basis, unknowns.dtype))[:, None]
+
+    def value(self, unknowns: Array) -> Array:
+        """Return the parameter of unknowns (dimension,)."""
+        import jax.numpy as jnp
+        from jax.scipy.stats import norm
+
+        low, high = np.log(self.parameter)
+        return jnp.exp(low + (high - low) * norm.cdf(unknowns[2 * self.waves]))
+
+    def unknowns(self, fields: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return unknowns (n, dimension) of initial fields (n, size, 1) and parameters (n,) of the prior."""
+        from scipy.stats import norm
+
+        weights = 2 / self.size * np.asarray(fields, np.float64)[..., 0] @ self.basis.T
+        variance = np.tile(self.spread**2, 2)
+        low, high = np.log(self.parameter)
+        share = np.clip((np.log(values) - low) / (high - low), 1e-6, 1 - 1e-6)
+        return np.concatenate([weights / variance, norm.ppf(share)[:, None]], axis=1).astype(np.float32)

@@ -1,0 +1,79 @@
+"""Samplers of posteriors: linear problems with known answers, two modes with known weights, and what is counted."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physics import InverseProblem, crank_nicolson, ensemble_smoother, tempered_posterior
+from physics.inference.inverse_problem import IMPOSSIBLE
+
+NOISE = 0.3
+ROWS = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, -1.0]], np.float32)
+OBSERVED = np.array([[0.7, -0.4], [-1.2, 0.3]], np.float32)
+
+
+def linear() -> InverseProblem:
+    return InverseProblem(3, lambda theta: theta, lambda theta: jnp.asarray(ROWS) @ theta, NOISE)
+
+
+def exact(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviations of the Gaussian posterior of the linear problem."""
+    covariance = np.linalg.inv(np.eye(3) + ROWS.T @ ROWS / NOISE**2)
+    return covariance @ ROWS.T @ observed / NOISE**2, np.sqrt(np.diag(covariance))
+
+
+@pytest.mark.parametrize(
+    ("draw", "calls"),
+    [
+        (lambda p, y, k: tempered_posterior(p, y, 1024, k, moves=20), None),
+        (lambda p, y, k: crank_nicolson(p, y, 1024, k, steps=150), 151.0),
+        (lambda p, y, k: ensemble_smoother(p, y, 4096, k, iterations=4), 4.0),
+    ],
+    ids=["tempered", "crank_nicolson", "ensemble_smoother"],
+)
+def test_a_linear_problem_has_its_gaussian_posterior(draw, calls):
+    made = draw(linear(), OBSERVED, jax.random.key(0))
+    for ensemble, observed in zip(np.asarray(made.unknowns), OBSERVED):
+        mean, std = exact(observed)
+        assert np.abs(ensemble.mean(axis=0) - mean).max() < 0.12
+        np.testing.assert_allclose(ensemble.std(axis=0), std, rtol=0.12)
+    assert calls is None or made.solver_calls == calls
+
+
+def test_magnitudes_leave_two_modes_of_known_weight_and_the_smoother_misses_them():
+    """From |theta| both signs are as likely; the prior's mean shifted by a second observation weighs them."""
+    problem = InverseProblem(1, lambda theta: theta, lambda u: jnp.stack([jnp.abs(u[0]), 0.05 * u[0]]), 0.1)
+    observed = np.array([[1.0, 0.05]], np.float32)
+    made = np.asarray(tempered_posterior(problem, observed, 2048, jax.random.key(1), moves=30).unknowns)[0, :, 0]
+    grid = np.linspace(-3, 3, 6001)
+    density = np.exp(-0.5 * grid**2 - 0.5 * ((1 - np.abs(grid)) ** 2 + (0.05 - 0.05 * grid) ** 2) / 0.1**2)
+    positive = density[grid > 0].sum() / density.sum()
+    assert np.mean(made > 0) == pytest.approx(positive, abs=0.05)
+    assert np.mean(np.abs(np.abs(made) - 1) < 0.35) > 0.97
+    smoothed = np.asarray(ensemble_smoother(problem, observed, 2048, jax.random.key(2), iterations=4).unknowns)[0, :, 0]
+    assert np.mean(np.abs(np.abs(smoothed) - 1) < 0.35) < 0.6
+
+
+def test_a_simulation_that_fails_is_impossible():
+    problem = InverseProblem(1, lambda theta: jnp.where(theta > 0, jnp.inf, theta), lambda u: u, 0.1)
+    assert float(problem.log_likelihood(jnp.ones(1), jnp.zeros(1))) == pytest.approx(IMPOSSIBLE)
+    observed = np.array([[-0.5]], np.float32)
+    made = tempered_posterior(problem, observed, 64, jax.random.key(0), moves=5)
+    assert np.all(np.asarray(made.unknowns) <= 0)
+    assert np.isfinite(np.asarray(ensemble_smoother(problem, observed, 64, jax.random.key(0), iterations=2)[0])).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda p: tempered_posterior(p, OBSERVED, 9, jax.random.key(0), moves=1), "even number"),
+        (lambda p: crank_nicolson(p, OBSERVED, 8, jax.random.key(0), steps=0), "steps must be at least 1"),
+        (lambda p: ensemble_smoother(p, OBSERVED, 8, jax.random.key(0), iterations=0), "iterations must be at least 1"),
+        (lambda p: InverseProblem(0, p.simulate, p.observe, 0.1), "dimension must be at least 1"),
+        (lambda p: InverseProblem(1, p.simulate, p.observe, 0.0), "noise must be a positive"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(linear())
