@@ -152,7 +152,8 @@ def adversarial_game(
         )
     draws = game.ensemble_draws if game.ensemble_weight > 0 else 1
     tau_at = solver_layer_time(solver_layer_config)
-    generate = sampler(networks, solver_layer, solver_layer_config, symmetries, game.symmetrize)
+    layer = solver_layer if solver_layer_config.in_training else None
+    generate = sampler(networks, layer, solver_layer_config, symmetries, game.symmetrize)
     normalize = networks.normalizer.normalize
     scale = regularizers.gamma_of(1.0, spec.shape) if gamma_scale is None else gamma_scale
     r1, r2 = game.r1 * scale, game.r2 * scale

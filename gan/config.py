@@ -64,7 +64,8 @@ class NetworkConfig:
 
     kind: str = setting(
         "residual",
-        "residual convolutional, dense (mlp, residual_mlp), dcgan, unet, Fourier neural operator (fno) or convgru",
+        "residual convolutional, dense (mlp, residual_mlp), dense on waves, dcgan, unet, Fourier neural operator (fno) "
+        "or convgru",
         choices=tuple(KINDS),
     )
     width: int = setting(48, "channels of hidden layers (dcgan: of the finest)", "channels", minimum=1, maximum=2**14)
@@ -77,8 +78,8 @@ class NetworkConfig:
     )
     blocks: int = setting(
         1,
-        "residual blocks at each resolution (residual, unet) or in all (residual_mlp), hidden layers (mlp), Fourier "
-        "layers (fno) or units (convgru)",
+        "residual blocks at each resolution (residual, unet) or in all (residual_mlp, waves), hidden layers (mlp), "
+        "Fourier layers (fno) or units (convgru)",
         "blocks",
         minimum=1,
         maximum=100,
@@ -98,8 +99,8 @@ class NetworkConfig:
     )
     latent: int = setting(
         64,
-        "length of the generator's random input (residual, mlp, residual_mlp, dcgan; 0, and other kinds: a random "
-        "field like a sample)",
+        "length of the generator's random input (residual, mlp, residual_mlp, waves, dcgan; 0, and other kinds: a "
+        "random field like a sample)",
         "numbers",
         minimum=0,
         maximum=2**20,
@@ -136,6 +137,13 @@ class NetworkConfig:
         "waves",
         minimum=1,
         maximum=2**12,
+    )
+    waves: int = setting(
+        6,
+        "longest waves of a periodic line that the players see and make; the solver makes the others (waves)",
+        "waves",
+        minimum=1,
+        maximum=2**10,
     )
     batch_norm: str = setting("generator", "players with batch normalisation (dcgan)", choices=BATCH_NORM)
     dropout: float = setting(
@@ -388,6 +396,9 @@ class SolverLayerConfig:
         minimum=0,
     )
     steps: int = setting(20, "solver steps within tau", "steps", minimum=1, maximum=10**6)
+    in_training: bool = setting(
+        True, "the discriminator judges what the solver advanced, and gradients run through it; else it only finishes"
+    )
     start: float = setting(
         0.1,
         "solver-layer time at the first training step as a share of tau",

@@ -40,7 +40,7 @@ def flow_matching_game(networks: Networks, symmetries: SymmetriesLike | None = N
     def draw(params: PyTree, network_state: PyTree, batch: Batch, key: Array) -> tuple[GeneratedBatch, PyTree]:
         keys = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i), 3))(batch.place)
         data = networks.normalizer.normalize(transform_batch(batch.real, keys[:, 0], symmetries, len(spec.grid)))
-        noise = jax.vmap(lambda k: jax.random.normal(k, spec.shape))(keys[:, 1])
+        noise = jax.vmap(lambda k: jax.random.normal(k, networks.normalized_shape))(keys[:, 1])
         time = jax.nn.sigmoid(TIME_MEAN + TIME_SPREAD * jax.vmap(jax.random.normal)(keys[:, 2]))
         if spec.trajectory:
             data, noise = fold_time(data), fold_time(noise)

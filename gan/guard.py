@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from gan.normalizer import Normalizer
+from gan.normalizer import SampleNormalizer
 
 SolverLayer = Callable[[Any, Any, Any], tuple[Any, Any]]
 PerSample = Callable[[Any, Any], Any]
@@ -31,7 +31,7 @@ def _per_sample(mask: Bool[Array, " batch"], ndim: int) -> Bool[Array, " batch *
     return mask.reshape(mask.shape + (1,) * (ndim - 1))
 
 
-def guarded(solver_layer: SolverLayer, normalizer: Normalizer, limit: float) -> SolverLayer:
+def guarded(solver_layer: SolverLayer, normalizer: SampleNormalizer, limit: float) -> SolverLayer:
     """Wrap ``solver_layer`` with the guard.
 
     Args:
@@ -47,7 +47,7 @@ def guarded(solver_layer: SolverLayer, normalizer: Normalizer, limit: float) -> 
 
     def accept(samples: Array, valid: Array) -> Array:
         size = jnp.abs(normalizer.normalize(samples))
-        within = jnp.all(size <= limit, axis=tuple(range(1, samples.ndim)))
+        within = jnp.all(size <= limit, axis=tuple(range(1, size.ndim)))
         # A comparison with a value that is not a number is false, so this refuses NaN too.
         return jnp.logical_and(valid, within)
 

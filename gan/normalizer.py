@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gan.config import NetworkConfig
+
 
 class Normalizer(NamedTuple):
     """Mean and standard deviation of each channel, in physical units.
@@ -31,6 +33,10 @@ class Normalizer(NamedTuple):
         """Return the normaliser of this many channels that changes nothing."""
         return cls(np.zeros(channels, np.float32), np.ones(channels, np.float32))
 
+    def normalized_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a normalised sample, that of the sample."""
+        return shape
+
     def normalize(self, field: Any) -> Any:
         """Return a field (..., C) in units of standard deviations from the mean; numpy stays numpy."""
         if np.min(self.std) > 0:
@@ -41,6 +47,108 @@ class Normalizer(NamedTuple):
     def denormalize(self, field: Any) -> Any:
         """Return a normalised field (..., C) in physical units; numpy stays numpy."""
         return field * self.std + self.mean
+
+
+class WaveNormalizer(NamedTuple):
+    """Fields on a periodic line as the amplitudes of their longest waves, each in units of its own spread.
+
+    A normalised field is a vector of 2 K numbers, the real parts of the waves 1 to K and then the imaginary parts, all
+    of unit root mean square over the data. Shorter waves and the spatial mean have no part in it: a field that comes
+    back has the mean of the data and no shorter waves.
+
+    Attributes:
+        mean: of the fields, (1,), physical units.
+        std: root mean square (K,) of the real, and of the imaginary, part of every wave's amplitude.
+        square_std: the same of the squared fields, after their mean is taken off.
+        points: of the line.
+    """
+
+    mean: Any
+    std: Any
+    square_std: Any
+    points: int
+
+    @property
+    def waves(self) -> int:
+        """Count of the waves."""
+        return len(self.std)
+
+    def normalized_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a normalised sample."""
+        return (2 * self.waves,)
+
+    def normalize(self, field: Any) -> Any:
+        """Return fields (..., N, 1) as amplitudes (..., 2 K); numpy stays numpy."""
+        return (field[..., 0] - self.mean) @ self._matrix(forward=True)
+
+    def denormalize(self, field: Any) -> Any:
+        """Return amplitudes (..., 2 K) as fields (..., N, 1); numpy stays numpy."""
+        return (field @ self._matrix(forward=False) + self.mean)[..., None]
+
+    def _matrix(self, forward: bool) -> np.ndarray:
+        """Return the matrix of the scaled transform, (N, 2 K), or of its inverse, (2 K, N)."""
+        angle = 2 * np.pi * np.outer(np.arange(1, self.waves + 1), np.arange(self.points)) / self.points
+        parts, spread = np.concatenate([np.cos(angle), -np.sin(angle)]), np.tile(np.asarray(self.std), 2)[:, None]
+        return (parts / (self.points * spread)).T.astype(np.float32) if forward else (2 * parts * spread).astype("f4")
+
+
+SampleNormalizer = Normalizer | WaveNormalizer
+"""What normalises samples; conditions have a `Normalizer`."""
+
+
+def _points_of_line(shape: tuple[int, ...], waves: int) -> int:
+    if len(shape) != 2 or shape[1] != 1:
+        raise ValueError(
+            f"network.kind = 'waves' needs single fields of one channel on a line, and samples have the shape {shape}: "
+            "choose another kind."
+        )
+    if waves >= shape[0] / 2:
+        raise ValueError(f"network.waves = {waves} are more than {shape[0]} points can hold: take fewer.")
+    return shape[0]
+
+
+def fit_samples(network: NetworkConfig, fields: np.ndarray, held: np.ndarray | None = None) -> SampleNormalizer:
+    """Fit the normaliser that the players of this kind need to training samples (N, ...); raises as the fits do."""
+    return fit_waves(fields, network.waves) if network.kind == "waves" else fit(fields, held=held)
+
+
+def unit_samples(network: NetworkConfig, shape: tuple[int, ...]) -> SampleNormalizer:
+    """Return the normaliser of that kind with unit scales, for checks before there are data; raises as the fits do."""
+    if network.kind != "waves":
+        return Normalizer.identity(shape[-1])
+    ones = np.ones(network.waves, np.float32)
+    return WaveNormalizer(np.zeros(1, np.float32), ones, ones, _points_of_line(shape, network.waves))
+
+
+def fit_waves(fields: np.ndarray, waves: int, most: int = 2**16) -> WaveNormalizer:
+    """Fit a normaliser to the longest waves of fields (N, points, 1) on a periodic line.
+
+    Args:
+        fields: of which at most ``most``, evenly spaced, are read.
+        waves: count of the waves.
+        most: fields that are read.
+
+    Raises:
+        ValueError: fields of another shape, as many waves as the grid cannot hold, or a wave without energy.
+    """
+    points = _points_of_line(np.shape(fields)[1:], waves)
+    taken = np.unique(np.linspace(0, len(fields) - 1, min(len(fields), most)).astype(int))
+    known = np.asarray(fields[taken], np.float64)[..., 0]
+    mean = known.mean()
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        amplitudes = np.fft.rfft(values, axis=1)[:, 1 : waves + 1] / points
+        return np.sqrt((np.abs(amplitudes) ** 2).mean(axis=0) / 2)
+
+    std, square_std = spread(known - mean), spread((known - mean) ** 2)
+    if not (np.isfinite(std).all() and (std > 0).all()):
+        raise ValueError(f"network.waves = {waves}: a wave has no energy in the training fields; take fewer waves.")
+    return WaveNormalizer(
+        np.array([mean], np.float32),
+        std.astype(np.float32),
+        np.where(square_std > 0, square_std, 1.0).astype(np.float32),
+        points,
+    )
 
 
 def fit(fields: np.ndarray, chunk: int = 1024, held: np.ndarray | None = None) -> Normalizer:

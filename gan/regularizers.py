@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gan.normalizer import Normalizer
+from gan.normalizer import SampleNormalizer
 
 Critic = Callable[[Float[Array, " batch *shape"]], Float[Array, " batch"]]
 
@@ -42,7 +42,7 @@ def gamma_of(weight: float, sample_shape: tuple[int, ...]) -> float:
     return weight * count
 
 
-def neighbour_scale(fields: np.ndarray, normalizer: Normalizer) -> float:
+def neighbour_scale(fields: np.ndarray, normalizer: SampleNormalizer) -> float:
     """Return half the mean squared distance of normalised fields to their nearest other one.
 
     Args:

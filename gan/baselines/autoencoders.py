@@ -27,7 +27,7 @@ ENCODED = 20_000
 
 
 def _encoder(fit: Fit, outputs: int) -> tuple[Any, Any]:
-    spec, config = fit.problem.spec, fit.recipe.network
+    spec, config = fit.spec, fit.recipe.network
     inputs = int(np.prod(spec.shape)) + spec.vector_length() + spec.field_numbers()
     rng = np.random.default_rng((fit.recipe.training.seed, 21))
     graph, params = nnx.split(DenseChain((inputs, config.width, config.width, outputs), rng), nnx.Param)
@@ -75,7 +75,7 @@ def autoencoder(fit: Fit) -> Baseline:
 def variational_autoencoder(fit: Fit) -> Baseline:
     """Fit decoder, encoder and the likelihood's standard deviations by the variational bound."""
     networks, decoder, network_state = fit.network({}, fit.recipe.training.seed)
-    size, channels = math.prod(networks.latent), fit.problem.spec.channels
+    size, channels = math.prod(networks.latent), fit.spec.channels
     encode, encoder = _encoder(fit, 2 * size)
 
     def decode(params: PyTree, codes: Array, condition: dict[str, Array]) -> Array:

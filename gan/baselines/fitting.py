@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -15,10 +15,10 @@ from jaxtyping import Array, PyTree
 
 from gan import normalizer
 from gan.augmentation import transform_batch
-from gan.config import Recipe
+from gan.config import NetworkConfig, Recipe
 from gan.game import Player
 from gan.networks.players import Networks, build
-from gan.normalizer import Normalizer
+from gan.normalizer import Normalizer, SampleNormalizer
 from gan.training.batches import Batches, advance
 from gan.training.problem import Problem
 from gan.training.step import averaged
@@ -44,7 +44,7 @@ class Baseline:
     """
 
     draw: Callable[[Array, dict[str, Array]], Array]
-    normalizer: Normalizer
+    normalizer: SampleNormalizer
     meaning: str
     training_seconds: float
     evaluations: int = 1
@@ -72,7 +72,12 @@ class Fit:
 
     def __init__(self, problem: Problem, recipe: Recipe, progress: Progress | None = None):
         self.problem, self.recipe, self.progress = problem, recipe, progress
-        self.normalizer = normalizer.fit(problem.train, held=problem.held)
+        self.normalizer = normalizer.fit_samples(recipe.network, problem.train, problem.held)
+        # What the networks see: fields, or the vector of their amplitudes, for which the network has no use of waves.
+        self.spec, self.network_config = problem.spec, recipe.network
+        if (shape := self.normalizer.normalized_shape(self.spec.shape)) != self.spec.shape:
+            self.spec = self.spec._replace(shape=shape, extent=None)
+            self.network_config = replace(recipe.network, kind="residual_mlp", waves=NetworkConfig.waves)
         self.conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
 
     def network(self, more: Mapping[str, tuple[int, ...]], seed: int) -> tuple[Networks, PyTree, PyTree]:
@@ -81,11 +86,11 @@ class Fit:
         Returns:
             the functions, the parameters, and the state of the network.
         """
-        spec = self.problem.spec
+        spec = self.spec
         spec = spec._replace(conditions={**spec.conditions, **more})
         normalizers = {**self.conditions, **{name: Normalizer.identity(shape[-1]) for name, shape in more.items()}}
         unchanged = Normalizer.identity(spec.channels)
-        networks, players = build(self.recipe.network, spec, unchanged, normalizers, seed=seed)
+        networks, players = build(self.network_config, spec, unchanged, normalizers, seed=seed)
         return networks, players.generator.params, players.generator.state
 
     def minimise(self, loss: Loss, params: PyTree, what: str) -> tuple[PyTree, float]:

@@ -20,7 +20,7 @@ EVALUATIONS = (1, 4, 20)
 
 def flow_matching(fit: Fit) -> dict[str, Baseline]:
     """Fit one velocity field; return a baseline for each number of evaluations."""
-    shape = fit.problem.spec.shape
+    shape = fit.spec.shape
     networks, start, network_state = fit.network({"noised": shape, "time": (1,)}, fit.recipe.training.seed)
 
     def velocity(params: PyTree, x: Array, time: Array, condition: dict[str, Array]) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from gan.config import NetworkConfig
+from gan.normalizer import SampleNormalizer
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Blueprint:
         vector: how many numbers the vector conditions have together.
         field: channels of the field conditions together, time folded in.
         field_numbers: how many numbers the field conditions have together.
+        normalizer: of the samples, where a network needs to know their units.
+        velocity: whether the generator is the velocity of flow matching.
     """
 
     config: NetworkConfig
@@ -38,6 +41,8 @@ class Blueprint:
     vector: int = 0
     field: int = 0
     field_numbers: int = 0
+    normalizer: SampleNormalizer | None = None
+    velocity: bool = False
 
 
 class Training(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 
 from gan.config import NetworkConfig
 from gan.networks.players import SampleSpec, build
-from gan.normalizer import Normalizer
+from gan.normalizer import Normalizer, unit_samples
 
 
 class Count(NamedTuple):
@@ -37,14 +37,17 @@ def network_counts(config: NetworkConfig, spec: SampleSpec) -> dict[str, Count]:
         ValueError: the networks do not fit the samples, as :func:`gan.build` says it.
     """
     normalizers = {name: Normalizer.identity(shape[-1]) for name, shape in spec.conditions.items()}
-    networks, players = build(config, spec, Normalizer.identity(spec.channels), normalizers)
+    networks, players = build(config, spec, unit_samples(config, spec.shape), normalizers)
 
     def one(shape: tuple[int, ...]) -> Any:
         return jax.ShapeDtypeStruct((1, *shape), jnp.float32)
 
     condition = {name: one(shape) for name, shape in spec.conditions.items()}
     counts = {}
-    passes = {"generator": (networks.generate, networks.latent), "discriminator": (networks.classify, spec.shape)}
+    passes = {
+        "generator": (networks.generate, networks.latent),
+        "discriminator": (networks.classify, networks.normalized_shape),
+    }
     for name, (function, shape) in passes.items():
         player = getattr(players, name)
         analysis = jax.jit(function).lower(*player, one(shape), condition).cost_analysis() or {}

@@ -31,7 +31,7 @@ from gan.networks.blueprint import Blueprint, Training
 from gan.networks.constraints import curl, smooth_bound, without_mean
 from gan.networks.kinds import KINDS, player_classes
 from gan.networks.layers import fold_time, per_axis, unfold_time
-from gan.normalizer import Normalizer
+from gan.normalizer import Normalizer, SampleNormalizer, WaveNormalizer
 
 Conditions = dict[str, Any]
 TIME_FEATURES = 9
@@ -105,7 +105,7 @@ class Networks:
 
     spec: SampleSpec
     latent: tuple[int, ...]
-    normalizer: Normalizer
+    normalizer: SampleNormalizer
     condition_normalizers: dict[str, Normalizer]
     constraint: str
     bound: float | None
@@ -113,6 +113,11 @@ class Networks:
     coupled: bool
     generator_graph: Any
     discriminator_graph: Any
+
+    @property
+    def normalized_shape(self) -> tuple[int, ...]:
+        """Shape of a normalised sample."""
+        return self.normalizer.normalized_shape(self.spec.shape)
 
     def _inputs(self, condition: Conditions | None) -> tuple[Any, Any]:
         """Normalise the condition; return its vectors and its fields, each joined, ``None`` if absent."""
@@ -192,6 +197,9 @@ class Networks:
 
     def _physical(self, x: Float[Array, " batch *made"]) -> Float[Array, " batch *shape"]:
         ndim = len(self.spec.grid)
+        if isinstance(self.normalizer, WaveNormalizer):
+            x = x if self.bound is None else smooth_bound(x, self.bound)
+            return self.normalizer.denormalize(x)
         if self.constraint != "none":
             # The constraint is blind to the mean, so nothing holds it: it could drift until the bound saturates
             # everywhere, and the generator would be a constant without a gradient.
@@ -307,7 +315,7 @@ def _split(module: nnx.Module, normalized: bool, rng: np.random.Generator) -> tu
 def build(
     config: NetworkConfig,
     spec: SampleSpec,
-    normalizer: Normalizer,
+    normalizer: SampleNormalizer,
     condition_normalizers: dict[str, Normalizer] | None = None,
     *,
     bound: float | None = None,
@@ -348,10 +356,20 @@ def build(
                 f"two axes with a known extent, got shape {spec.shape} and extent {spec.extent}."
             )
         outputs = 1
+    if (config.kind == "waves") != isinstance(normalizer, WaveNormalizer):
+        raise ValueError("network.kind = 'waves' and a gan.normalizer.WaveNormalizer need each other.")
+    if config.kind == "waves" and (set(rules) != {"circular"} or config.constraint != "none"):
+        raise ValueError(
+            f"network.kind = 'waves' needs a periodic line, whose mean it keeps, got padding {spec.padding!r} and "
+            f"network.constraint = {config.constraint!r}: set the constraint to none, or choose another kind."
+        )
+    *seen, channels = normalizer.normalized_shape(spec.shape[1:] if spec.trajectory else spec.shape)
+    if len(seen) < len(grid):
+        grid, rules, outputs = tuple(seen), (), channels
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x6E6574]))
     kind = KINDS[config.kind]
     field_latent = kind.field_latent or config.latent == 0 or evaluations > 0
-    folded = (*grid, spec.channels * spec.times)
+    folded = (*grid, channels * spec.times)
     plan = Blueprint(
         config=config,
         grid=grid,
@@ -363,20 +381,20 @@ def build(
         vector=spec.vector_length() + (TIME_FEATURES if evaluations else 0),
         field=spec.field_channels(),
         field_numbers=spec.field_numbers(),
+        normalizer=normalizer,
+        velocity=evaluations > 0,
     )
     generator_class, discriminator_class = player_classes(config.kind, config.discriminator)
     generator = generator_class(plan)
     generator_graph, first = _split(generator, config.spectral == "both", rng)
     discriminator_graph, second, coupled = None, Player({}, {}), False
     if not evaluations:
-        discriminator = discriminator_class(
-            replace(plan, channels=spec.channels * spec.times, vector=spec.vector_length())
-        )
+        discriminator = discriminator_class(replace(plan, channels=folded[-1], vector=spec.vector_length()))
         discriminator_graph, second = _split(discriminator, config.spectral != "none", rng)
         coupled = bool(nnx.state(discriminator, nnx.BatchStat))
     networks = Networks(
         spec=spec,
-        latent=spec.shape if field_latent else (config.latent,),
+        latent=normalizer.normalized_shape(spec.shape) if field_latent else (config.latent,),
         normalizer=normalizer,
         condition_normalizers=condition_normalizers or {},
         constraint=config.constraint,

@@ -7,7 +7,7 @@ from typing import Any
 from gan.adversarial import adversarial_game
 from gan.config import Recipe
 from gan.networks.players import SampleSpec, build
-from gan.normalizer import Normalizer
+from gan.normalizer import Normalizer, unit_samples
 from gan.training.devices import choose_devices
 from gan.training.trained import bound_of, evaluations_of, optimizer_of
 
@@ -29,7 +29,7 @@ def check_recipe(config: Any, spec: SampleSpec) -> None:
     networks, _ = build(
         recipe.network,
         spec,
-        Normalizer.identity(spec.channels),
+        unit_samples(recipe.network, spec.shape),
         conditions,
         bound=bound_of(recipe),
         evaluations=evaluations_of(recipe),

@@ -83,7 +83,7 @@ class Trainer:
         self.networks, players = build(
             self.recipe.network,
             problem.spec,
-            normalizer.fit(problem.train, held=problem.held),
+            normalizer.fit_samples(self.recipe.network, problem.train, problem.held),
             conditions,
             bound=bound_of(self.recipe),
             evaluations=evaluations_of(self.recipe),

@@ -18,7 +18,7 @@ from gan.augmentation import SymmetriesLike
 from gan.config import FLOW_MATCHING, Recipe
 from gan.game import Player
 from gan.networks.players import Networks, SampleSpec, build
-from gan.normalizer import Normalizer
+from gan.normalizer import Normalizer, SampleNormalizer, WaveNormalizer
 from gan.optimizers.selection import game_optimizer
 from gan.training.checkpoint import Checkpoints, read_description
 from gan.training.step import TrainingState, first_state
@@ -207,8 +207,8 @@ def _by_index(draw: Callable[..., Sampled], precision: str) -> Callable[..., tup
 def describe(recipe: Recipe, networks: Networks) -> dict[str, Any]:
     """Return everything that rebuilds the networks, as written beside the checkpoints."""
 
-    def plain(normalizer: Normalizer) -> dict[str, list[float]]:
-        return {"mean": np.asarray(normalizer.mean).tolist(), "std": np.asarray(normalizer.std).tolist()}
+    def plain(normalizer: SampleNormalizer) -> dict[str, Any]:
+        return {name: np.asarray(value).tolist() for name, value in normalizer._asdict().items()}
 
     return {
         "recipe": recipe.as_dict(),
@@ -221,8 +221,14 @@ def describe(recipe: Recipe, networks: Networks) -> dict[str, Any]:
 def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingState]:
     """Rebuild recipe, networks and a first state from :func:`describe`."""
 
-    def normalizer(values: dict[str, list[float]]) -> Normalizer:
-        return Normalizer(np.asarray(values["mean"], np.float32), np.asarray(values["std"], np.float32))
+    def plain_normalizer(values: dict[str, Any]) -> Normalizer:
+        return Normalizer(**{name: np.asarray(value, np.float32) for name, value in values.items()})
+
+    def normalizer(values: dict[str, Any]) -> SampleNormalizer:
+        if "points" not in values:
+            return plain_normalizer(values)
+        arrays = {name: np.asarray(value, np.float32) for name, value in values.items() if name != "points"}
+        return WaveNormalizer(**arrays, points=values["points"])
 
     def tuples(value: PyTree) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -234,7 +240,7 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
         recipe.network,
         SampleSpec(**sample),
         normalizer(description["normalizer"]),
-        {name: normalizer(value) for name, value in description["condition_normalizers"].items()},
+        {name: plain_normalizer(value) for name, value in description["condition_normalizers"].items()},
         bound=bound_of(recipe),
         evaluations=evaluations_of(recipe),
         seed=recipe.training.seed,
@@ -248,7 +254,8 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
 
 def bound_of(recipe: Recipe) -> float | None:
     """Return the bound of the generator's output: only before a solver through which gradients run."""
-    return recipe.solver_layer.bound if recipe.solver_layer.tau > 0 and not evaluations_of(recipe) else None
+    layer = recipe.solver_layer
+    return layer.bound if layer.tau > 0 and layer.in_training and not evaluations_of(recipe) else None
 
 
 def evaluations_of(recipe: Recipe) -> int:

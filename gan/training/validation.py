@@ -14,7 +14,7 @@ from types import EllipsisType
 import numpy as np
 from jaxtyping import Float
 
-from gan.normalizer import Normalizer
+from gan.normalizer import SampleNormalizer
 
 DIRECTIONS = 64
 """Random directions along which whole fields are projected."""
@@ -114,7 +114,7 @@ def local_quantities(
     yield rows(chosen.reshape(-1, size) @ rng.standard_normal((size, FILTERS)).astype(np.float32))
 
 
-def normalized_distance(samples: np.ndarray, fields: np.ndarray, normalizer: Normalizer) -> float:
+def normalized_distance(samples: np.ndarray, fields: np.ndarray, normalizer: SampleNormalizer) -> float:
     """Return the validation metric: `mean_wasserstein` of normalised fields, at the size of the smaller set."""
     count = min(len(samples), len(fields))
     return mean_wasserstein(
@@ -174,7 +174,7 @@ def neighbourhood_coverage(samples: np.ndarray, fields: np.ndarray, neighbours: 
     return float(np.mean(squares(fields, samples).min(axis=1) <= radius))
 
 
-def variety(samples: np.ndarray, fields: np.ndarray, normalizer: Normalizer) -> dict[str, float]:
+def variety(samples: np.ndarray, fields: np.ndarray, normalizer: SampleNormalizer) -> dict[str, float]:
     """Return effective rank and coverage of at most 512 samples beside as many held-out fields, normalised."""
     count = min(len(samples), len(fields), VARIETY_SAMPLES)
     if count <= NEIGHBOURS:
