@@ -8,12 +8,13 @@ stand in its place, and what needs one (refinement, cost) is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.evaluation.baselines import Fitted, baseline_rows
+from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
 from experiments.evaluation.distances import FieldFeatures, ReferenceSet
 from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
@@ -118,9 +119,14 @@ def compare_snapshot(
     def row(fields: np.ndarray, bank: Sequence[Paths] = bank) -> dict[str, float]:
         return figures_of_merit(smaller.outcome(fields, bank=bank), reference_set, fields)
 
-    learnt = baseline_rows(
-        baselines or {}, lambda sample: sample(jax.random.key(sizes.seed), 2 * sizes.refined), row, 2 * sizes.refined
-    )
+    def finished(sample: Sample) -> np.ndarray:
+        fields = sample(jax.random.key(sizes.seed), 2 * sizes.refined)
+        return fields if equation.refine is None or layer_time <= 0 else np.asarray(equation.refine(fields, layer_time))
+
+    learnt = baseline_rows(baselines or {}, finished, row, 2 * sizes.refined)
+    if equation.refine is not None and layer_time > 0:
+        later = f", advanced by the solver for {layer_time:g}, as long as a sample"
+        learnt = {name: replace(one, meaning=one.meaning + later) for name, one in learnt.items()}
     if refinement is not None:
         sections.append(baselines_of_refinement(refinement, layer_time, cost, learnt))
     else:
