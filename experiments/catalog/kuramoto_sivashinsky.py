@@ -88,7 +88,7 @@ DEMO = ExperimentConfig(
     ),
     solver_layer=SolverLayerConfig(tau=1.0, steps=5, in_training=False),
     training=TrainingConfig(
-        steps=12_000,
+        steps=6000,
         batch=256,
         cpu_devices=2,
         steps_per_call=20,

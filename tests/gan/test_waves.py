@@ -1,0 +1,144 @@
+"""Players on the longest waves of a line: transform, symmetries that networks keep, training, refusals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gan
+from gan import ArraySymmetries, GameConfig, NetworkConfig, OptimizerConfig, Problem, Recipe, SampleSpec, TrainingConfig
+from gan.config import SolverLayerConfig
+from gan.networks.players import build
+from gan.networks.waves import WaveFeatures, turned
+from gan.normalizer import Normalizer, WaveNormalizer, fit_waves
+
+POINTS, WAVES = 32, 4
+NETWORK = NetworkConfig(kind="waves", waves=WAVES, width=16, blocks=1, latent=2 * WAVES)
+
+
+def lines(count: int, seed: int = 0) -> np.ndarray:
+    """Fields of five waves of falling size about a mean of 2."""
+    rng = np.random.default_rng(seed)
+    x = 2 * np.pi * np.arange(POINTS) / POINTS
+    fields = 2.0 + np.zeros((count, POINTS))
+    for k in range(1, 6):
+        a, b = rng.standard_normal((2, count, 1)) / k
+        fields += a * np.cos(k * x) + b * np.sin(k * x)
+    return fields[..., None].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def normalizer() -> WaveNormalizer:
+    return fit_waves(lines(4096), WAVES)
+
+
+def test_amplitudes_have_unit_spread_and_come_back_as_the_longest_waves(normalizer):
+    fields = lines(512, seed=1)
+    amplitudes = normalizer.normalize(fields)
+    assert amplitudes.shape == (512, 2 * WAVES)
+    np.testing.assert_allclose(np.sqrt((normalizer.normalize(lines(4096)) ** 2).mean(axis=0)), 1.0, rtol=0.05)
+    kept = np.fft.rfft(fields[..., 0] - normalizer.mean, axis=1)
+    kept[:, 0] = kept[:, WAVES + 1 :] = 0
+    expected = np.fft.irfft(kept, POINTS, axis=1) + normalizer.mean
+    np.testing.assert_allclose(normalizer.denormalize(amplitudes)[..., 0], expected, atol=1e-5)
+
+
+@given(shift=st.integers(0, POINTS - 1), seed=st.integers(0, 99))
+def test_what_a_network_sees_does_not_change_with_a_shift_that_keeps_the_frame(shift, seed):
+    """The frame of wave k is known up to shifts by L / k, so fields of the strongest wave 1 have one frame."""
+    normalizer = fit_waves(lines(4096), WAVES)
+    features = WaveFeatures(normalizer)
+    assert features.frame == 1
+    field = lines(1, seed)
+    moved = np.roll(field, shift, axis=1)
+    one, two = (features(jnp.asarray(normalizer.normalize(f)))[0] for f in (field, moved))
+    np.testing.assert_allclose(one, two, atol=2e-4)
+
+
+def test_a_shift_turns_amplitudes(normalizer):
+    field = lines(3)
+    shifted = normalizer.normalize(np.roll(field, 5, axis=1))
+    angle = jnp.full((3, 1), -2 * np.pi * 5 / POINTS)
+    np.testing.assert_allclose(turned(jnp.asarray(normalizer.normalize(field)), angle), shifted, atol=1e-5)
+
+
+def test_features_hold_the_waves_of_the_squared_field(normalizer):
+    fields = normalizer.denormalize(normalizer.normalize(lines(64)))
+    features = WaveFeatures(normalizer)
+    x = jnp.asarray(normalizer.normalize(fields))
+    seen, angle = features(x)
+    square = np.fft.rfft((fields[..., 0] - normalizer.mean) ** 2, axis=1)[:, 1 : WAVES + 1] / POINTS
+    expected = jnp.concatenate([jnp.asarray(square.real), jnp.asarray(square.imag)], axis=1)
+    expected = turned(expected, angle) / np.tile(normalizer.square_std, 2)
+    np.testing.assert_allclose(seen[:, 2 * WAVES :], expected, atol=2e-4)
+
+
+def test_a_velocity_turns_with_the_field(normalizer):
+    networks, players = build(NETWORK, SampleSpec((POINTS, 1)), normalizer, evaluations=2)
+    time, angle = jnp.full(3, 0.4), jnp.asarray([[0.3], [0.7], [-0.5]])
+    x = jnp.asarray(normalizer.normalize(lines(3)))
+
+    def velocity(x):
+        return networks.velocity(players.generator.params, {}, x, time, None)
+
+    np.testing.assert_allclose(velocity(turned(x, angle)), turned(velocity(x), angle), atol=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["relativistic", "flow_matching"])
+def test_a_training_makes_fields_that_the_solver_finishes(objective, tmp_path):
+    """The solver layer doubles what it gets; it is no part of the training, and of every sample."""
+
+    def double(samples, condition, tau):
+        return 2.0 * samples, jnp.ones(len(samples), bool)
+
+    recipe = Recipe(
+        NETWORK,
+        GameConfig(objective=objective, r1=0.1, r2=0.1, gamma_rule="fixed", evaluations=4, symmetrize=True),
+        OptimizerConfig(),
+        SolverLayerConfig(tau=1.0, in_training=False),
+        TrainingConfig(steps=20, batch=32, log_every=10, checkpoint_every=20, diagnose_every=20, cpu_devices=1),
+    )
+    problem = Problem(
+        lines(256), validation=lines(64, seed=2), solver_layer=double, symmetries=ArraySymmetries((0,), ())
+    )
+    trained = gan.train(problem, recipe, tmp_path)
+    samples = trained.sample(jax.random.key(0), 64)
+    plain = trained.draw_without_solver(jax.random.key(0), 64).fields
+    np.testing.assert_allclose(samples, 2.0 * plain, rtol=1e-6)
+    # Only the waves that the players see, about the mean of the data.
+    hat = np.fft.rfft(plain[..., 0], axis=1) / POINTS
+    assert np.abs(hat[:, WAVES + 1 :]).max() < 1e-5
+    assert hat[:, 0].real == pytest.approx(2.0, abs=0.05)
+    again = gan.load(tmp_path, solver_layer=double, symmetries=problem.symmetries)
+    np.testing.assert_array_equal(again.sample(jax.random.key(0), 64), samples)
+
+
+def test_baselines_learn_the_amplitudes_and_make_fields():
+    recipe = Recipe(
+        NETWORK, GameConfig(), OptimizerConfig(), SolverLayerConfig(tau=0.0), TrainingConfig(steps=5, batch=8)
+    )
+    for baseline in gan.fit_baselines(Problem(lines(64)), recipe).values():
+        assert baseline.sample(jax.random.key(0), 3).shape == (3, POINTS, 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "waves", "words"),
+    [
+        (np.zeros((8, POINTS, 2), np.float32), 3, "one channel on a line"),
+        (np.zeros((8, 8, 8, 1), np.float32), 3, "one channel on a line"),
+        (lines(8), POINTS // 2, "take fewer"),
+        (np.ones((8, POINTS, 1), np.float32), 2, "no energy"),
+    ],
+)
+def test_fields_without_such_waves_are_refused(fields, waves, words):
+    with pytest.raises(ValueError, match=words):
+        fit_waves(fields, waves)
+
+
+def test_networks_on_waves_and_their_normaliser_need_each_other(normalizer):
+    with pytest.raises(ValueError, match="need each other"):
+        build(NETWORK, SampleSpec((POINTS, 1)), Normalizer.identity(1))
+    with pytest.raises(ValueError, match="needs a periodic line"):
+        build(NETWORK, SampleSpec((POINTS, 1), padding="zero"), normalizer)
