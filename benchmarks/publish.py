@@ -53,8 +53,10 @@ class Row:
 
 ROWS = (
     Row("kuramoto_sivashinsky", "demo", "Kuramoto-Sivashinsky fields from the invariant measure, L = 22"),
-    Row("kuramoto_sivashinsky", "full", "the same, L = 32 pi"),
+    Row("kuramoto_sivashinsky", "convolutional", "the same, by convolutional networks trained through the solver"),
+    Row("kuramoto_sivashinsky", "full", "the same as the last, L = 32 pi"),
     Row("burgers", "demo", "Burgers fields at later times, given 8 noisy points and the viscosity"),
+    Row("burgers_inverse", "demo", "initial field and viscosity, given 8 noisy magnitudes of a later Burgers field"),
     Row("gaussians", "demo", "25 Gaussians in the plane"),
     Row("gaussians", "unbalanced", "100 Gaussians of weights 1, 2, ..., 100"),
     Row("digits", "demo", "stacks of four handwritten digits, 10,000 classes"),

@@ -13,8 +13,8 @@ from experiments import catalog, pipeline
 from experiments.config import DataConfig
 from experiments.errors import UserError
 from experiments.options import settings
-from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.gaussian_posterior import GaussianPosterior
+from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.solver_task import dataset_spec
 from physics import Lorenz96
 
