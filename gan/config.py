@@ -133,7 +133,7 @@ class NetworkConfig:
     )
     modes: int = setting(
         12,
-        "lowest waves along each axis that a Fourier layer maps (fno)",
+        "lowest modes along each axis that a Fourier layer maps (fno)",
         "waves",
         minimum=1,
         maximum=2**12,

@@ -346,37 +346,28 @@ class Posterior(SolverTask):
 
             return Candidate(setting, make)
 
-        def tempered(moves: int, **solver: int) -> Candidate:
-            return candidate(
-                "tempered",
-                lambda problem: tempered_posterior(problem, observed, members, key, moves=moves),
-                moves,
-                **solver,
-            )
+        def tempered(moves: int, problem: InverseProblem) -> PosteriorSample:
+            return tempered_posterior(problem, observed, members, key, moves=moves)
 
+        def walked(steps: int, problem: InverseProblem) -> PosteriorSample:
+            return crank_nicolson(problem, observed, members, key, steps=steps)
+
+        def smoothed(iterations: int, problem: InverseProblem) -> PosteriorSample:
+            return ensemble_smoother(problem, observed, members, key, iterations=iterations)
+
+        offered = (
+            ("tempered", tempered, (1, 2, 5, 10, 20, 40)),
+            ("crank_nicolson", walked, (50, 200, 800)),
+            ("ensemble_smoother", smoothed, (1, 4, 8)),
+        )
         own = self.own_settings(config)
         return [
-            tempered(own.moves),
-            *(tempered(moves, coarsening=2, order=2) for moves in (1, 2, 5, 10, 20, 40)),
+            candidate("tempered", partial(tempered, own.moves), own.moves),
+            # Longer solver steps of a lower order change less than the noise does.
             *(
-                candidate(
-                    "crank_nicolson",
-                    lambda problem, steps=steps: crank_nicolson(problem, observed, members, key, steps=steps),
-                    steps,
-                    2,
-                    2,
-                )
-                for steps in (50, 200, 800)
-            ),
-            *(
-                candidate(
-                    "ensemble_smoother",
-                    lambda problem, steps=steps: ensemble_smoother(problem, observed, members, key, iterations=steps),
-                    steps,
-                    2,
-                    2,
-                )
-                for steps in (1, 4, 8)
+                candidate(name, partial(draw, steps), steps, coarsening=2, order=2)
+                for name, draw, counts in offered
+                for steps in counts
             ),
         ]
 

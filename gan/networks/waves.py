@@ -59,14 +59,20 @@ class WaveFeatures:
         return jnp.concatenate([x, field**2 @ jnp.asarray(self.from_grid, x.dtype)], axis=-1), angle
 
 
+def _normalizer(plan: Blueprint) -> WaveNormalizer:
+    if not isinstance(plan.normalizer, WaveNormalizer) or plan.normalizer.waves != plan.config.waves:
+        raise ValueError(f"network.waves = {plan.config.waves} needs a normaliser of as many waves.")
+    return plan.normalizer
+
+
 class WaveGenerator(nnx.Module):
     """Latent (and condition) to amplitudes; by flow matching, amplitudes to a velocity that turns with them."""
 
     def __init__(self, plan: Blueprint):
-        assert isinstance(plan.normalizer, WaveNormalizer)
+        normalizer = _normalizer(plan)
         inputs, self.seen = math.prod(plan.latent), None
         if plan.velocity:
-            self.seen = WaveFeatures(plan.normalizer)
+            self.seen = WaveFeatures(normalizer)
             inputs = self.seen.size
         self.body = ResidualBody(
             inputs + plan.vector + plan.field_numbers, plan.config.width, plan.config.blocks, plan.rng
@@ -93,8 +99,8 @@ class WaveDiscriminator(nnx.Module):
     """Amplitudes (and condition) to one logit per sample."""
 
     def __init__(self, plan: Blueprint):
-        assert isinstance(plan.normalizer, WaveNormalizer)
-        self.seen = WaveFeatures(plan.normalizer)
+        normalizer = _normalizer(plan)
+        self.seen = WaveFeatures(normalizer)
         inputs = self.seen.size + plan.vector + plan.field_numbers
         self.body = ResidualBody(inputs, plan.config.width, plan.config.blocks, plan.rng)
         self.head = Dense(plan.config.width, 1, plan.rng)

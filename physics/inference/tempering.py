@@ -56,10 +56,10 @@ def tempered_posterior(
         raise ValueError(f"members must be an even number of at least 8, not {members}.")
     likelihood, move = _programs(problem)
     cases = len(observed)
-    observed = jnp.asarray(observed, jnp.float32)
+    seen = jnp.asarray(observed, jnp.float32)
     start_key, key = jax.random.split(key)
     theta = jax.random.normal(start_key, (cases, members, problem.dimension))
-    log_likelihood = np.asarray(likelihood(theta, observed))
+    log_likelihood = np.asarray(likelihood(theta, seen))
     beta, scale, calls = np.zeros(cases), np.full(cases, 0.3), 1.0
     while (beta < 1).any():
         rise = np.array([_rise(one, 1 - at) for one, at in zip(log_likelihood, beta)])
@@ -71,7 +71,7 @@ def tempered_posterior(
         log_likelihood = np.take_along_axis(log_likelihood, chosen, axis=1)
         count = last_moves if last_moves is not None and (beta >= 1).all() else moves
         theta, found, accepted = move(
-            theta, jnp.asarray(log_likelihood), observed, jnp.asarray(beta), jnp.asarray(scale), move_key, count
+            theta, jnp.asarray(log_likelihood), seen, jnp.asarray(beta), jnp.asarray(scale), move_key, count
         )
         log_likelihood, calls = np.asarray(found), calls + 0.5 * count
         scale = np.clip(scale * np.exp(np.asarray(accepted) - ACCEPTED), 0.05, 1.0)

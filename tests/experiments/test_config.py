@@ -74,8 +74,8 @@ def test_text_becomes_the_type_of_the_setting(config, name, text, value):
         (
             "network.kind",
             "resnet",
-            "--network.kind must be one of residual, mlp, residual_mlp, waves, dcgan, unet, fno, convgru, found resnet; "
-            "did you mean",
+            "--network.kind must be one of residual, mlp, residual_mlp, waves, dcgan, unet, fno, convgru, found "
+            "resnet; did you mean",
         ),
         (
             "network.modes",

@@ -9,6 +9,7 @@ import pytest
 from gan.config import NetworkConfig
 from gan.networks.blueprint import Blueprint
 from gan.networks.kinds import KINDS, MATCHING, player_classes, player_kinds, readers
+from gan.normalizer import unit_samples
 
 VALUES = {
     "plain_levels": 1,
@@ -20,7 +21,9 @@ VALUES = {
     "batch_norm": "both",
     "dropout": 0.2,
     "modes": 3,
+    "waves": 3,
 }
+WAVES = unit_samples(NetworkConfig(kind="waves"), (32, 1))
 # Sizes that presets choose for their data, and scales that say nothing without the features beside them.
 SHARED = {"levels", "blocks", "fourier_scale", "latent_fourier_scale"}
 NAMES = [field.name for field in dataclasses.fields(NetworkConfig)]
@@ -40,7 +43,10 @@ def seen_by(kind: str) -> tuple[set[str], set[str]]:
         config = Watched(kind=kind, width=2, levels=2, latent=4)
         seen.clear()
         latent = (32, 1) if KINDS[kind].field_latent and place == 0 else (4,)
-        player(Blueprint(config, (32,), ("circular",), 1, np.random.default_rng(0), latent=latent, vector=2))
+        plan = Blueprint(config, (32,), ("circular",), 1, np.random.default_rng(0), latent=latent, vector=2)
+        if kind == "waves":
+            plan = dataclasses.replace(plan, grid=(), rules=(), channels=2 * WAVES.waves, normalizer=WAVES)
+        player(plan)
         found.append(seen & set(NAMES))
     return found[0], found[1]
 
