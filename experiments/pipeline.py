@@ -169,9 +169,11 @@ def _same(folder: RunFolder, dataset: TrainingData) -> TrainingData:
 
 def describe_networks(config: ExperimentConfig, problem: Problem, folder: RunFolder, progress: Progress) -> None:
     """Say how large both players are, and keep it in ``networks.json``."""
+    from gan.config import Recipe
     from gan.networks.counts import in_words, network_counts
+    from gan.training.trained import evaluations_of
 
-    counts = network_counts(config.network, problem.spec)
+    counts = network_counts(config.network, problem.spec, evaluations_of(Recipe.of(config)))
     progress.note(f"networks: {in_words(counts)}")
     files.write_json(folder.networks_file, {name: one._asdict() for name, one in counts.items()})
 

@@ -87,6 +87,7 @@ def compare_forecast(
     spent: Spent,
     progress: Report,
     reference_name: str = "the exact posterior",
+    evaluations: int = 1,
 ) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
     """Hold a generator's ensembles against truths and exact posteriors.
 
@@ -104,6 +105,7 @@ def compare_forecast(
         spent: on data and training.
         progress: called with (done, total, what).
         reference_name: what the reference's ensembles were drawn from, in words.
+        evaluations: of the generator's network for one sample.
 
     Returns:
         The sections and the arrays behind the pictures.
@@ -159,7 +161,11 @@ def compare_forecast(
         brief=lambda draw: inside.draw(draw, brief),
     )
     own = BaselineRow(
-        "the generator", reference_set.figures_of_merit(ensembles), 1, cost.generator, training_seconds=spent.training
+        "the generator",
+        reference_set.figures_of_merit(ensembles),
+        evaluations,
+        cost.generator,
+        training_seconds=spent.training,
     )
     meaning = "Scores as defined above; of every distance, the ratio to its floor."
     regions = {cases.label: Region(*measured(cases)[2:4]) for cases in others}

@@ -66,9 +66,9 @@ def baselines_of_refinement(
                 later = f", advanced by the solver for {time:g}, as long as a sample" if time else ""
                 key = f"{name}_advanced" if time else name
                 rows[key] = BaselineRow(f"{curve.label}{later}", at(name, time))
-    spent = None if cost is None else cost.training_seconds
+    spent, evaluations = (None, 1) if cost is None else (cost.training_seconds, cost.evaluations)
     return Baselines(
         meaning=MEANING,
-        generator=BaselineRow("the generator", at("generator", layer_time), 1, None, spent),
+        generator=BaselineRow("the generator", at("generator", layer_time), evaluations, None, spent),
         rows={**rows, **learnt},
     )

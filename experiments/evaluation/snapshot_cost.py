@@ -36,6 +36,7 @@ class CostInputs:
         data_seconds, training_seconds: spent once.
         repeats: rounds of timing.
         reference_count: fields of which the reference is timed.
+        evaluations: of the generator's network for one sample.
     """
 
     draw: Callable[[int], np.ndarray]
@@ -46,6 +47,7 @@ class CostInputs:
     training_seconds: float
     repeats: int = 3
     reference_count: int = 512
+    evaluations: int = 1
 
 
 def figures_of_merit(outcome: Outcome, reference_set: ReferenceSet, fields: np.ndarray) -> dict[str, float]:

@@ -283,6 +283,7 @@ class Forecast(SolverTask):
             repeats=settings.repeats,
             spent=Spent(seconds["data"], seconds["training"]),
             progress=report,
+            evaluations=trained.evaluations,
         )
         title = f"{system.name}: forecasts against the exact posterior"
         return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures

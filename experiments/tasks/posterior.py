@@ -277,6 +277,7 @@ class Posterior(SolverTask):
             repeats=settings.repeats,
             spent=Spent(seconds["data"], seconds["training"]),
             progress=report,
+            evaluations=trained.evaluations,
             reference_name=(
                 f"a long tempered run (two runs agree to a potential scale reduction of {np.median(agreement):.3f}, at "
                 f"most {agreement.max():.3f})"

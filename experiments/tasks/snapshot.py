@@ -202,6 +202,7 @@ class Snapshot(SolverTask):
             data_seconds=seconds["data"],
             training_seconds=seconds["training"],
             repeats=settings.repeats,
+            evaluations=trained.evaluations,
         )
 
     def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:

@@ -26,18 +26,20 @@ class Count(NamedTuple):
     flops: float
 
 
-def network_counts(config: NetworkConfig, spec: SampleSpec) -> dict[str, Count]:
-    """Return the sizes of "generator" and "discriminator"; nothing is compiled.
+def network_counts(config: NetworkConfig, spec: SampleSpec, evaluations: int = 0) -> dict[str, Count]:
+    """Return the sizes of "generator" and, unless it is a flow, "discriminator"; nothing is compiled.
 
     Args:
         config: shape of the networks.
         spec: shapes of samples and conditions.
+        evaluations: of the generator for one sample, by flow matching; 0 for an adversarial generator.
 
     Raises:
         ValueError: the networks do not fit the samples, as :func:`gan.build` says it.
     """
     normalizers = {name: Normalizer.identity(shape[-1]) for name, shape in spec.conditions.items()}
-    networks, players = build(config, spec, unit_samples(config, spec.shape), normalizers)
+    unit = unit_samples(config, spec.shape)
+    networks, players = build(config, spec, unit, normalizers, evaluations=evaluations)
 
     def one(shape: tuple[int, ...]) -> Any:
         return jax.ShapeDtypeStruct((1, *shape), jnp.float32)
@@ -48,6 +50,8 @@ def network_counts(config: NetworkConfig, spec: SampleSpec) -> dict[str, Count]:
         "generator": (networks.generate, networks.latent),
         "discriminator": (networks.classify, networks.normalized_shape),
     }
+    if evaluations:
+        del passes["discriminator"]
     for name, (function, shape) in passes.items():
         player = getattr(players, name)
         analysis = jax.jit(function).lower(*player, one(shape), condition).cost_analysis() or {}

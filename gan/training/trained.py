@@ -81,6 +81,11 @@ class Trained:
         return jax.jit(_by_index(draw, self.recipe.training.precision))
 
     @property
+    def evaluations(self) -> int:
+        """Evaluations of the network for one sample."""
+        return self.networks.evaluations or 1
+
+    @property
     def params(self) -> PyTree:
         """Parameters of the generator, averaged over the training."""
         return self.generator.params
