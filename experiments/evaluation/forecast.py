@@ -88,6 +88,7 @@ def compare_forecast(
     progress: Report,
     reference_name: str = "the exact posterior",
     evaluations: int = 1,
+    members_shown: int = 0,
 ) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
     """Hold a generator's ensembles against truths and exact posteriors.
 
@@ -106,6 +107,7 @@ def compare_forecast(
         progress: called with (done, total, what).
         reference_name: what the reference's ensembles were drawn from, in words.
         evaluations: of the generator's network for one sample.
+        members_shown: members of both ensembles that the pictures show, where mean and spread would hide modes.
 
     Returns:
         The sections and the arrays behind the pictures.
@@ -119,7 +121,9 @@ def compare_forecast(
     def measured(cases: Cases) -> tuple[PosteriorReference, np.ndarray, Distances, Scores, dict[str, np.ndarray]]:
         progress(0, 1, f"{cases.label}: distances between ensemble members")
         ensembles = cases.draw(sample, len(cases.truths))
-        reference_set = PosteriorReference(cases.reference, cases.truths, members=members, extent=extent, sizes=sizes)
+        reference_set = PosteriorReference(
+            cases.reference, cases.truths, members=members, extent=extent, sizes=sizes, name=reference_name
+        )
         residuals = {
             name: (definition, unit, value(ensembles), value(cases.reference[:, :members]))
             for name, (definition, unit, value) in cases.residuals.items()
@@ -129,7 +133,12 @@ def compare_forecast(
     reference_set, ensembles, distances, scores, ranks = measured(inside)
     brief = min(count, SEARCHED)
     some = PosteriorReference(
-        inside.reference[:brief], inside.truths[:brief], members=members, extent=extent, sizes=sizes
+        inside.reference[:brief],
+        inside.truths[:brief],
+        members=members,
+        extent=extent,
+        sizes=sizes,
+        name=reference_name,
     )
     cost = _cost(
         candidates(brief),
@@ -171,7 +180,7 @@ def compare_forecast(
     regions = {cases.label: Region(*measured(cases)[2:4]) for cases in others}
     outside = (Regions(within, regions),) if regions else ()
     sections = (distances, scores, Forecasts(), Baselines(meaning, own, rows), *outside, cost)
-    return sections, ranks | _figures(inside, ensembles, times, extent)
+    return sections, ranks | _figures(inside, ensembles, times, extent, members_shown)
 
 
 def _cost(
@@ -203,9 +212,13 @@ def _cost(
 
 
 def _figures(
-    cases: Cases, ensembles: np.ndarray, times: Sequence[float] | np.ndarray, extent: tuple[float, ...]
+    cases: Cases,
+    ensembles: np.ndarray,
+    times: Sequence[float] | np.ndarray,
+    extent: tuple[float, ...],
+    members_shown: int,
 ) -> dict[str, np.ndarray]:
-    """Truths, observations, means and spreads of the first cases."""
+    """Truths, observations, means and spreads of the first cases, and single members where they are asked for."""
     grid = cases.truths.shape[2:-1]
     figures: dict[str, np.ndarray] = {
         f"coordinates/{axis}": np.arange(n) * length / n for axis, (n, length) in enumerate(zip(grid, extent))
@@ -216,6 +229,8 @@ def _figures(
     for who, ensemble in (("generator", ensembles), ("reference", cases.reference)):
         figures[f"forecast/{who}_mean"] = ensemble[:SHOWN].mean(axis=1)
         figures[f"forecast/{who}_std"] = ensemble[:SHOWN].std(axis=1, ddof=1)
+        if members_shown:
+            figures[f"forecast/{who}_members"] = ensemble[:SHOWN, :members_shown]
     figures["forecast/points"] = cases.points[:SHOWN]
     figures["forecast/observations"] = cases.observations[:SHOWN]
     figures["forecast/case_labels"] = np.array(cases.labels[:SHOWN])

@@ -97,6 +97,7 @@ class PosteriorReference:
         members: of the ensembles that are to be measured.
         extent: lengths of the box.
         sizes: of null and intervals.
+        name: what the reference's ensembles were drawn from, in words.
 
     Attributes:
         floor, null95: of every distance, by name.
@@ -113,7 +114,9 @@ class PosteriorReference:
         members: int,
         extent: tuple[float, ...],
         sizes: PosteriorSizes,
+        name: str = "the exact posterior",
     ) -> None:
+        self.name = name
         pool = reference.shape[1]
         if members < 2 or pool < 2 * members:
             raise ValueError(
@@ -243,7 +246,7 @@ class PosteriorReference:
             "rank/generator": measured.parts["ranks"].sum(axis=0),
             "rank/reference": picked["ranks"].sum(axis=0),
         }
-        return self._distances(measured), Scores("fresh ensembles of the exact posterior", entries), ranks
+        return self._distances(measured), Scores(f"fresh ensembles of {self.name}", entries), ranks
 
     def _distances(self, measured: _Measured) -> Distances:
         values = measured.distances(None)
@@ -253,9 +256,9 @@ class PosteriorReference:
         inside = dict(zip(p_values, holm(list(p_values.values()), level)))
         return Distances(
             between=f"ensembles of {self.members} members for each of {len(self.truths)} cases, the generator's and "
-            "the solver's from the exact posterior",
+            f"the solver's from {self.name}",
             against="disjoint halves of the solver's ensembles",
-            reference="the exact posterior",
+            reference=self.name,
             draws=draws,
             level=level,
             entries={

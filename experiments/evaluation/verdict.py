@@ -141,7 +141,7 @@ def crps_sentences(scores: Mapping[str, Score]) -> list[str]:
     if (crps := scores.get("crps")) is None or not crps.target:
         return []
     return [
-        f"The generator's CRPS is {crps.value:.3g}{_unit(crps.unit)} where the exact posterior has {crps.target:.3g} "
+        f"The generator's CRPS is {crps.value:.3g}{_unit(crps.unit)} where the reference has {crps.target:.3g} "
         f"({crps.value / crps.target - 1:+.0%})."
     ]
 
@@ -179,7 +179,7 @@ def regions_sentences(regions: Regions) -> list[str]:
         if crps is not None and crps.target:
             parts.insert(
                 0,
-                f"the CRPS is {crps.value:.3g}{_unit(crps.unit)} where the exact posterior has {crps.target:.3g} "
+                f"the CRPS is {crps.value:.3g}{_unit(crps.unit)} where the reference has {crps.target:.3g} "
                 f"({crps.value / crps.target - 1:+.0%})",
             )
         sentences.append(f"Outside the range of training, at {label}, {' and '.join(parts)}.")

@@ -36,6 +36,9 @@ def forecasts(figures: Arrays, comparison: Comparison, cases: int = 4) -> list[P
     pictures = []
     for case in range(min(cases, len(truth))):
         name = labels[case] if case < len(labels) else f"case {case + 1}"
+        if "forecast/generator_members" in figures:
+            pictures.append(_members(figures, comparison, case, name, steps))
+            continue
         with style():
             figure, grid = panels((3.5, 1.1 + 1.35 * len(steps)), len(steps), sharex=True)
             for axes, step in zip(grid[:, 0], steps):
@@ -52,6 +55,39 @@ def forecasts(figures: Arrays, comparison: Comparison, cases: int = 4) -> list[P
         )
         pictures.append(Picture(figure, caption))
     return pictures
+
+
+def _members(figures: Arrays, comparison: Comparison, case: int, name: str, steps: list[int]) -> Picture:
+    """Single members of both ensembles side by side: mean and spread would hide that there are several modes."""
+    truth, times = figures["forecast/truth"], figures["forecast/times"]
+    with style():
+        figure, grid = panels((6.4, 1.1 + 1.35 * len(steps)), len(steps), 2, sharex=True)
+        for row, step in zip(grid, steps):
+            row[1].sharey(row[0])
+            for axes, who, colour, label in zip(
+                row, ("reference", "generator"), (SOLVER, GENERATOR), ("solver's posterior", "generator")
+            ):
+                draw_members(axes, figures, case, step, who, colour)
+                axes.set_title(f"{label}, time {times[step]:.3g}", fontsize=9)
+            row[0].set_ylabel(labelled(comparison, channel_names(comparison, truth.shape[-1])[0]))
+        for axes in grid[-1]:
+            axes.set_xlabel(labelled(comparison, "x"))
+        figure.suptitle(words(name), x=0.02, ha="left", fontsize=10.5)
+        handles, texts = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, texts, loc="outside lower center")
+    count = figures["forecast/generator_members"].shape[1]
+    return Picture(figure, f"{words(name)}: {count} members of each ensemble, with the truth.")
+
+
+def draw_members(axes: Axes, figures: Arrays, case: int, step: int, who: str, colour: str) -> None:
+    """Draw the members of one ensemble of one case at one time, and the truth, into ``axes``."""
+    x = figures["forecast/coordinates"]
+    members = figures[f"forecast/{who}_members"][case, :, step, ..., 0]
+    axes.plot(x, members.T, color=colour, linewidth=0.7, alpha=0.45)
+    axes.plot(
+        x, figures["forecast/truth"][case, step, ..., 0], color=TRUTH, linewidth=1.4, linestyle=":", label="truth"
+    )
+    axes.margins(x=0)
 
 
 def draw_forecast(axes: Axes, figures: Arrays, case: int, step: int) -> None:
