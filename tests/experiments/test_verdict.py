@@ -73,7 +73,7 @@ def forecast(own):
 @pytest.mark.parametrize(("own", "share"), [(0.6, "+50%"), (0.3, "-25%")])
 def test_a_forecast_says_how_far_its_crps_is_from_the_exact_posteriors(own, share):
     said = verdict(forecast(own))
-    assert f"CRPS is {own} std where the exact posterior has 0.4 ({share})" in said
+    assert f"CRPS is {own} std where the reference has 0.4 ({share})" in said
     assert said.count("CRPS") == 1
 
 
