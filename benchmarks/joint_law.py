@@ -1,11 +1,11 @@
 """Which generators come near the joint law of a chaotic field? Kuramoto-Sivashinsky, L = 22, equal seconds of training.
 
-Arms: flow matching with the demo's network, as `gan.baselines` has it; flow matching, the fair energy score and an
-adversarial game in the amplitudes of the few longest waves, which leave the short ones to the solver; rejection by a
-classifier behind the flow; and, as a scale, Gaussian fields that the solver spins up, and solver fields that are cut or
-disturbed. The solver advances all samples to the same total solver times, and the judge of
-``where_the_solver_belongs.py`` holds them against solver fields of a seed that no training has used. The demo's game
-stands beside them as that study found it.
+Arms: flow matching of whole fields with a convolutional network, as `gan.baselines` has it; flow matching, the fair
+energy score and an adversarial game in the amplitudes of the few longest waves, which leave the short ones to the
+solver; rejection by a classifier behind the flow; and, as a scale, Gaussian fields that the solver spins up, and solver
+fields that are cut or disturbed. The solver advances all samples to the same total solver times, and the judge of
+``where_the_solver_belongs.py`` holds them against solver fields of a seed that no training has used. The convolutional
+games stand beside them as that study found them.
 
     python benchmarks/joint_law.py                                 # every arm, one seed
     python benchmarks/joint_law.py --arms waves_flow_8 --seeds 11 12 13
@@ -72,12 +72,14 @@ MARKS = re.compile(r"(<!-- joint law: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTAL
 TIMES = (0.0, 1.0, 2.0, 4.0, 8.0)
 LONG = (0.0, 8.0, 32.0, 64.0, 128.0)
 """Total solver times of a spin-up, which needs far more of it."""
+PRESET = "convolutional"
+"""Whose data, network and game stand beside the generators of few waves."""
 WAVES = 6
 """Longest waves that the generators of this file draw; the solver fills in the others within one unit of time."""
 ACCEPTED = 0.3
 """Share of proposals that the rejection keeps."""
 NETWORK_UPDATES = 6000
-"""Of the demo's network by flow matching: as many as the demo's game makes."""
+"""Of the convolutional network by flow matching: as many as its game makes."""
 
 
 class Drawn(NamedTuple):
@@ -166,7 +168,7 @@ def waves_direct(shop: Workshop, seed: int, name: str, fit: Callable[..., PyTree
 
 
 def network_flow(shop: Workshop, seed: int, evaluations: int) -> Source:
-    """Flow matching of whole fields with the demo's convolutional network, as `gan.baselines` fits it."""
+    """Flow matching of whole fields with the convolutional network, as `gan.baselines` fits it."""
     from gan.baselines.fitting import Fit
     from gan.baselines.flow_matching import flow_matching
     from gan.config import Recipe
@@ -187,8 +189,8 @@ def network_flow(shop: Workshop, seed: int, evaluations: int) -> Source:
     return Source(baselines[f"flow_matching_{evaluations}"].sample, time.process_time() - began)
 
 
-def demo_network(shop: Workshop) -> Callable[[], np.ndarray]:
-    """Draw from the demo's generator as it starts, without a solver layer: what its samples cost."""
+def convolutional_network(shop: Workshop) -> Callable[[], np.ndarray]:
+    """Draw from the convolutional generator as it starts, without a solver layer: what its samples cost."""
     from gan.baselines.fitting import Fit
     from gan.config import Recipe
 
@@ -290,7 +292,7 @@ class Arm:
 
 ARMS = {
     "network_flow_20": Arm(
-        "flow matching, the demo's network, 20 evaluations", partial(network_flow, evaluations=20), evaluations=20
+        "convolutional flow matching, 20 evaluations", partial(network_flow, evaluations=20), evaluations=20
     ),
     "waves_score": Arm(
         "six waves, fair energy score", partial(waves_direct, name="waves_score", fit=trained_score), evaluations=1
@@ -350,7 +352,7 @@ def seconds_per_sample(make: Callable[[], np.ndarray], repeats: int = 3) -> floa
 def measure(arguments: argparse.Namespace) -> None:
     """Judge every arm and seed that is not in the result file yet, and save after each."""
     experiment = catalog.load(EXPERIMENT)
-    base, task = experiment.presets["demo"], experiment.learnt()
+    base, task = experiment.presets[PRESET], experiment.learnt()
     if arguments.sealed == base.data.seed:
         raise UserError(f"--sealed {arguments.sealed} is the seed of the training data: give another one.")
     about = {
@@ -377,7 +379,7 @@ def measure(arguments: argparse.Namespace) -> None:
     shop = Workshop(judge, arguments.seconds, arguments.models)
     some = judge.stored[:4096]
     solver = seconds_per_sample(lambda: judge.refine(some, 1.0))
-    study["demo_drawing_seconds"] = seconds_per_sample(demo_network(shop))
+    study["convolutional_drawing_seconds"] = seconds_per_sample(convolutional_network(shop))
     for name, seed in wanted:
         arm = ARMS[name]
         source = arm.source(shop, seed)
@@ -412,11 +414,12 @@ def by_arm(study: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     return {name: sorted(some, key=lambda run: run["seed"]) for name, some in found.items() if some}
 
 
-def demo_arms() -> dict[str, list[Mapping[str, Any]]]:
-    """The demo's game in the study of where the solver belongs, by title: without the solver, and through it for 1."""
+def games_of_fields() -> dict[str, list[Mapping[str, Any]]]:
+    """Convolutional games in the study of where the solver belongs, by title: plain, and through the solver for 1."""
     runs = json.loads((PUBLISHED / SOLVER_STUDY).read_text())["runs"]
     return {
-        f"the demo's game, {solver_study_title(tau)}": [run for run in runs if run["tau"] == tau] for tau in (0.0, 1.0)
+        f"convolutional game, {solver_study_title(tau)}": [run for run in runs if run["tau"] == tau]
+        for tau in (0.0, 1.0)
     }
 
 
@@ -444,7 +447,7 @@ def area_table(study: Mapping[str, Any], trained: bool) -> list[str]:
     arms = {titled(name): some for name, some in by_arm(study).items() if ARMS[name].trained == trained}
     times = sorted({point["time"] for some in arms.values() for run in some for point in run["points"]})
     # The other study went on to longer times.
-    arms = (demo_arms() if trained else {}) | arms
+    arms = (games_of_fields() if trained else {}) | arms
     lines = [f"| arm | seeds | {' | '.join(f'{time:g}' for time in times)} | joint test at 8, p |"]
     lines += ["|---" * (3 + len(times)) + "|"]
     for title, some in arms.items():
@@ -469,8 +472,8 @@ def cost_table(study: Mapping[str, Any]) -> list[str]:
         value = statistics.median(at(some, total, "auc"))
         return f"| {title} | {training} | {duration(drawing)} | {total:g} | {whole} | {value:.3f} |"
 
-    if drawing := study.get("demo_drawing_seconds"):
-        lines += [row(title, some, drawing, 0.0, 8.0) for title, some in demo_arms().items()]
+    if drawing := study.get("convolutional_drawing_seconds"):
+        lines += [row(title, some, drawing, 0.0, 8.0) for title, some in games_of_fields().items()]
     for name, some in by_arm(study).items():
         drawing = statistics.median(run["drawing_seconds"] for run in some)
         if ARMS[name].trained:
@@ -518,8 +521,8 @@ def draw(study: Mapping[str, Any], target: Path) -> None:
     figure, both = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained", sharey=True)
     solver = statistics.median(run["solver_seconds"] for run in study["runs"])
     curves = [
-        (title, some, 0.0, study.get("demo_drawing_seconds"), {"color": color, "ls": ":"})
-        for (title, some), color in zip(demo_arms().items(), ("0.55", "0.2"))
+        (title, some, 0.0, study.get("convolutional_drawing_seconds"), {"color": color, "ls": ":"})
+        for (title, some), color in zip(games_of_fields().items(), ("0.55", "0.2"))
     ]
     for number, (name, some) in enumerate(by_arm(study).items()):
         if ARMS[name].trained or name == "gaussian":

@@ -238,7 +238,7 @@ def trained_score(waves: Waves, batches: Batches, seconds: float, seed: int) -> 
 
 
 def trained_game(waves: Waves, batches: Batches, seconds: float, seed: int, *, weight: float) -> PyTree:
-    """Parameters of `direct_samples` by the demo's game, against a dense discriminator of what `seen` returns.
+    """Parameters of `direct_samples` by the relativistic game, against a dense discriminator of what `seen` returns.
 
     The weight is that of the penalties of the discriminator's gradient at data and at samples.
     """
