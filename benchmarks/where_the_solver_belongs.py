@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--train", action="store_true", help="train the runs that are missing")
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14, 15])
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
-    parser.add_argument("--preset", default="demo")
+    parser.add_argument("--preset", default="convolutional")
     parser.add_argument("--times", type=float, nargs="+", default=list(TIMES), help="total solver times")
     parser.add_argument("--tested", type=int, default=4096, help="samples tested, and as many to train the classifier")
     parser.add_argument("--references", type=int, default=8192, help="sealed fields, one per trajectory")
