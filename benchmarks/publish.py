@@ -349,8 +349,8 @@ def solver_study_page(study: Mapping[str, Any]) -> str:
         "the solver and to let the solver advance its samples afterwards? It is for readers who want to know where a "
         "differentiable solver belongs in a recipe.",
         "",
-        "- **System and recipe.** Kuramoto-Sivashinsky at L = 22, with the recipe of the preset `convolutional`. The arms "
-        f"differ only in the time of the solver layer. Each makes {study['steps']} updates.",
+        "- **System and recipe.** Kuramoto-Sivashinsky at L = 22, with the recipe of the preset `convolutional`. The "
+        f"arms differ only in the time of the solver layer. Each makes {study['steps']} updates.",
         "- **Comparison.** Samples are compared at equal *total solver time*. That is the time of the solver layer "
         "plus the time for which the solver advances the samples after the training.",
         f"- **Data.** All samples are tested against one sealed data set (seed {study['sealed']}, "
