@@ -42,8 +42,8 @@ FORCED_WAVES = 2
 class KolmogorovConfig(SystemConfig):
     """Over which parameters the flow is learned."""
 
-    viscosity: tuple[float, float] = setting((0.04, 0.08), "range of the viscosity, log-uniform", above=0)
-    forcing: tuple[float, float] = setting((0.8, 1.2), "range of the amplitude of the force, log-uniform", above=0)
+    viscosity: tuple[float, float] = setting((0.04, 0.055), "range of the viscosity, log-uniform", above=0)
+    forcing: tuple[float, float] = setting((1.0, 1.4), "range of the amplitude of the force, log-uniform", above=0)
     drag: float = setting(0.05, "linear drag", minimum=0)
 
 
@@ -82,7 +82,7 @@ DEMO = ExperimentConfig(
         points=(32, 32),
         extent=(tau, tau),
         dt=0.025,
-        trajectories=(1536, 64, 1024),
+        trajectories=(2048, 64, 1024),
         snapshots=4,
         spin_up=40.0,
         stride=8.0,
@@ -93,7 +93,7 @@ DEMO = ExperimentConfig(
     optimizer=OptimizerConfig(average_half_life=30_000.0),
     solver_layer=SolverLayerConfig(tau=1.0, steps=20),
     training=TrainingConfig(
-        steps=2500, batch=64, cpu_devices=2, log_every=25, checkpoint_every=250, diagnose_every=500
+        steps=4000, batch=64, cpu_devices=2, log_every=25, checkpoint_every=500, diagnose_every=1000
     ),
     compare=CompareConfig(
         fields=512, tested=1024, refined=512, relabellings=2000, refine=(0.0, 1.0, 2.0, 4.0, 8.0), repeats=3
