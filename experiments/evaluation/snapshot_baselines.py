@@ -33,9 +33,8 @@ def starts_of_refinement(
 
     Args:
         samples: of the generator, its solver layer included.
-        stored: training fields, of which the last ones are taken: ``count`` of them, or, where parameters vary, those of
-            the last ``RESERVED`` times ``count`` whose parameters are nearest to those of the samples, whose own they
-            then get.
+        stored: training fields, of which the last ones are taken: ``count`` of them, or, where parameters vary, those
+            among ``RESERVED`` times as many whose parameters are nearest to those of the samples, which they then get.
         equation: of the system.
         layer_time: solver time that the samples already contain.
         count: fields of each start.

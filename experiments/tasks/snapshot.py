@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from experiments.evaluation.baselines import Fitted, Sample
-    from experiments.evaluation.results import Comparison
+    from experiments.evaluation.results import Comparison, Section
     from experiments.evaluation.snapshot_cost import CostInputs
     from experiments.tasks.solver_task import SolverData
     from gan.networks.players import SampleSpec
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from physics.system import System
 
 AXES = ("x", "y", "z")
+_OUTSIDE = 16
+"""First of the random streams of the regions outside the range of training."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ class Snapshot(SolverTask):
             baselines=baselines,
             progress=report,
         )
+        sections += self._outside(config, dataset, trained, report)
         comparison = Comparison(
             title="",
             verdict=verdict(sections),
@@ -204,6 +207,34 @@ class Snapshot(SolverTask):
             channels=tuple(system.channels),
         )
         return comparison, figures
+
+    def _outside(
+        self, config: ExperimentConfig, dataset: SolverData, trained: Trained, report: Report
+    ) -> tuple[Section, ...]:
+        """Compare samples with solver fields at each value outside of the range of its parameter."""
+        import jax
+
+        from experiments.evaluation.outside import region
+        from experiments.evaluation.results import Regions
+
+        system, settings, varying = self.system(config), config.compare, self.parameters(config)
+        if not varying.outside:
+            return ()
+        sizes, key, found = comparison_sizes(settings), jax.random.key(settings.seed), {}
+        refine = refiner(system, dataset.dt, parameters=varying.names)
+        known = equation(system, refine, varying.names)
+        for number, (name, value) in enumerate(varying.outside):
+            report(number, len(varying.outside), f"solver fields at {name} {value:g}")
+            asked, others = (
+                varying.draw(settings.refined, settings.seed + _OUTSIDE + 2 * number + i, (name, value)) for i in (0, 1)
+            )
+            start = initial_fields(
+                system, settings.refined, jax.random.fold_in(key, _OUTSIDE + number), varying.names, others
+            )
+            fields, valid = trained.draw(key, settings.refined, varying.condition(asked))
+            samples = joined(np.where(valid.reshape(-1, *[1] * (fields.ndim - 1)), fields, np.nan), asked)
+            found[f"{name} {value:g}"] = region(samples, refine(start, float(dataset.times[0])), known, sizes)
+        return (Regions(varying.within, found),)
 
     def _cost(
         self, config: ExperimentConfig, dataset: SolverData, trained: Trained, seconds: Mapping[str, float]

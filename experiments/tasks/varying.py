@@ -29,30 +29,48 @@ class Varying:
     Attributes:
         names: of the parameters, as the system has them; none: every sample has one and the same system.
         ranges: the lowest and the highest value of each.
+        outside: a parameter and a value of it outside its range, for each region that is compared too.
     """
 
     names: tuple[str, ...]
     ranges: tuple[tuple[float, float], ...]
+    outside: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def of(cls, config: ExperimentConfig, names: tuple[str, ...]) -> Varying:
         """Read the ranges from the settings of the section ``system`` that are called like the parameters.
 
+        Values outside are those of the settings ``outside_viscosity`` and so on, where the section has them.
+
         Raises:
-            UserError: a range that is no lower and a higher positive value.
+            UserError: a range that is no lower and a higher positive value, or a value outside that is inside.
         """
         ranges = tuple(tuple(getattr(config.system, name)) for name in names)
         for name, ends in zip(names, ranges):
             if len(ends) != 2 or not 0 < ends[0] < ends[1]:
                 shown = ",".join(f"{end:g}" for end in ends)
                 raise UserError(f"--system.{name} {shown}: give a lower and a higher positive value.")
-        return cls(names, ranges)
+        outside = []
+        for name, (low, high) in zip(names, ranges):
+            for value in getattr(config.system, f"outside_{name}", ()):
+                if low <= value <= high:
+                    raise UserError(f"--system.outside_{name} {value:g}: give values below {low:g} or above {high:g}.")
+                outside.append((name, value))
+        return cls(names, ranges, tuple(outside))
 
-    def draw(self, count: int, seed: int) -> np.ndarray:
-        """Draw logarithms of parameters (count, k), independent of those of the data."""
+    @property
+    def within(self) -> str:
+        """The range of training, in words."""
+        return ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in zip(self.names, self.ranges))
+
+    def draw(self, count: int, seed: int, outside: tuple[str, float] | None = None) -> np.ndarray:
+        """Draw logarithms of parameters (count, k), independent of those of the data, one of them given a value."""
         low, high = np.log(np.reshape(self.ranges, (-1, 2))).T
         shares = np.random.default_rng((seed, 61)).uniform(size=(count, len(self.names)))
-        return (low + (high - low) * shares).astype(np.float32)
+        logarithms = (low + (high - low) * shares).astype(np.float32)
+        if outside is not None:
+            logarithms[:, self.names.index(outside[0])] = np.log(outside[1])
+        return logarithms
 
     def sampler(self, system: System) -> Sampler:
         """Return what draws the systems of a data set."""

@@ -48,7 +48,14 @@ from experiments.evaluation.two_sample.classifiers import (
 )
 from experiments.evaluation.two_sample.neighbours import Paths, distance_to, images, nearest_others, paths
 from experiments.evaluation.two_sample.physical_features import PhysicalFeatures
-from experiments.evaluation.two_sample.relabelling import Relabelling, largest, p_value, scale_of, standardised
+from experiments.evaluation.two_sample.relabelling import (
+    Relabelling,
+    area_error,
+    largest,
+    p_value,
+    scale_of,
+    standardised,
+)
 from experiments.evaluation.varying import parted
 from gan.augmentation import SymmetriesLike
 
@@ -354,8 +361,7 @@ class Battery:
     @property
     def area_error(self) -> float:
         """Standard deviation of the area under the ROC curve over relabellings (Mann and Whitney 1947)."""
-        n, m = self.labels.samples, self.labels.references
-        return float(np.sqrt((n + m + 1) / (12 * n * m)))
+        return area_error(self.labels.samples, self.labels.references)
 
 
 def _definition(name: str) -> tuple[str, str]:
