@@ -152,8 +152,8 @@ def compare_snapshot(
             name: BaselineRow(one.label, row(one.fields, () if name == BANK else bank)) for name, one in starts.items()
         }
         sections.append(Baselines(MEANING, rows.pop("generator"), {**rows, **learnt}))
-    shown = (equation.fields_alone(one) for one in (samples, pool))
-    figures = snapshot_figures(reference_set, held, *shown, equation.channels, shown=sizes.shown)
+    ours, theirs = equation.fields_alone(samples), equation.fields_alone(pool)
+    figures = snapshot_figures(reference_set, held, ours, theirs, equation.channels, shown=sizes.shown)
     if evolve is not None:
         moments, trajectories = evolve(np.stack([samples[0], pool[0]]))
         figures["evolution/times"] = np.asarray(moments)

@@ -34,8 +34,7 @@ def parted(
     """Return fields and the logarithms of their ``count`` parameters, as `joined` took them."""
     if not count:
         return joint, np.zeros((len(joint), 0), np.float32)
-    first = (slice(None), *[0] * (joint.ndim - 2))
-    return joint[..., :-count], joint[first][..., -count:]
+    return joint[..., :-count], joint.reshape(len(joint), -1, joint.shape[-1])[:, 0, -count:]
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,9 +60,9 @@ def test_every_field_is_advanced_and_described_under_its_own_parameters(smoke, o
     np.testing.assert_array_equal(logarithms, smoke.asked)
     known = equation(smoke.system, refine, NAMES)
     assert known.parameters == NAMES and known.joint_symmetries.moves[1].signs == (-1.0, 1.0, 1.0)
-    rates = [own(smoke, i).vector_field(0.0, smoke.fields[i]) for i in range(4)]
+    rates = [own(smoke, i).vector_field(0.0, jnp.asarray(smoke.fields[i])) for i in range(4)]
     np.testing.assert_allclose(known.tendency(joint), rates, atol=1e-4)
-    spent = [own(smoke, i).budgets(smoke.fields[i])["energy"]["dissipation"] for i in range(4)]
+    spent = [own(smoke, i).budgets(jnp.asarray(smoke.fields[i]))["energy"]["dissipation"] for i in range(4)]
     np.testing.assert_allclose(known.budgets(joint)["energy, dissipation"], spent, rtol=1e-4)
 
 
@@ -79,7 +79,8 @@ def test_cheap_solvers_make_fields_of_the_parameters_that_are_asked_for(smoke, s
     solvers = Solvers(smoke.experiment.task.system, smoke.config, dataset, smoke.varying)
     made = solvers.fields(SolverSetting(start, None, DT, 4, 0.0), 16)
     assert made.shape == (16, 16, 16, 3) and np.isfinite(made).all()
-    np.testing.assert_allclose(parted(made, 2)[1], smoke.varying.draw(16, smoke.config.compare.seed + 1), atol=1e-6)
+    found, asked = parted(made, 2)[1], smoke.varying.draw(16, smoke.config.compare.seed + 1)
+    np.testing.assert_allclose(found[np.argsort(found[:, 0])], asked[np.argsort(asked[:, 0])], atol=1e-6)
 
 
 def test_along_a_trajectory_every_field_has_the_parameters_that_are_asked_for_next(smoke, monkeypatch):

@@ -89,7 +89,8 @@ def test_samples_with_parameters_of_other_fields_are_distinguished_by_what_sees_
     comparison, _ = mismatch
     tests = comparison.need(results.Tests)
     assert tests.distinguished
-    assert tests.entries["classifier_features"].value > 0.8
+    classifier = tests.entries["classifier_features"]
+    assert classifier.p_value < 0.02 and classifier.statistic > classifier.missed
     assert tests.entries["features"].p_value < 0.02
     assert tests.entries["marginals"].p_value > 0.02
     assert all(one.inside for one in comparison.need(results.Distances).entries.values())
@@ -105,8 +106,8 @@ def test_stored_and_gaussian_starts_get_the_parameters_of_the_samples(mismatch):
     curves = comparison.need(results.Refinement).curves
     assert "of the nearest parameters" in curves["bank"].label
     # The made-up solver answers to the parameters: after it every start is as good as any.
-    assert curves["generator"].auc[1] < 0.7 and curves["gaussian"].auc[1] < 0.7
-    assert curves["bank"].auc[0] < 0.7 < curves["generator"].auc[0]
+    assert curves["generator"].p_value[1] > 0.02 and curves["gaussian"].p_value[1] > 0.02
+    assert curves["generator"].p_value[0] < 0.05 < curves["bank"].p_value[0]
 
 
 def test_pictures_show_fields_without_their_parameters(mismatch):
