@@ -7,7 +7,7 @@ from the two. `StochasticSystem` adds noise to either.
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -155,13 +155,18 @@ def with_parameters(system: System, values: Mapping[str, Scalar | Array]) -> Sys
     Raises:
         ValueError: the system has no parameter of that name.
     """
-    known = {field.name for field in dataclasses.fields(system) if not field.metadata.get("static", False)}
-    for name in values:
-        if name not in known:
-            raise ValueError(f"{type(system).__name__} has no parameter {name!r} to vary")
+    check_names(system, values)
     if not values:
         return system
     return eqx.tree_at(lambda s: [getattr(s, name) for name in values], system, list(values.values()))
+
+
+def check_names(system: System, names: Iterable[str]) -> None:
+    """Raise ``ValueError`` unless these are names of the system's parameters."""
+    known = {field.name for field in dataclasses.fields(system) if not field.metadata.get("static", False)}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{type(system).__name__} has no parameter {name!r} to vary")
 
 
 class SemilinearSystem(System):

@@ -138,10 +138,8 @@ class Snapshot(SolverTask):
         layer = solver_layer(system, config.solver_layer.steps, varying.names)
         return Problem(
             train=dataset.train.reshape(-1, *shape),
-            condition=varying.condition(varying.logarithms(known["train"], dataset.train.shape[1]))
-            if varying.names
-            else None,
-            validation_condition=varying.condition(varying.logarithms(known["validation"])) if varying.names else None,
+            condition=varying.condition(varying.logarithms(known, "train", dataset.train.shape[1])),
+            validation_condition=varying.condition(varying.logarithms(known, "validation")),
             # One field per held-out trajectory: the validation metric wants independent ones.
             validation=dataset.validation[:, 0],
             symmetries=system.symmetries,
@@ -178,9 +176,7 @@ class Snapshot(SolverTask):
             given = varying.condition(asked[:n])
             return joined(sample(key, n) if given is None else sample(key, n, given), asked[:n])
 
-        pool = np.asarray(dataset.test[:, 0])
-        if varying.names:
-            pool = joined(pool, varying.logarithms(dataset.parameters["test"]))
+        pool = joined(np.asarray(dataset.test[:, 0]), varying.logarithms(dataset.parameters, "test"))
         sections, figures = compare_snapshot(
             samples,
             pool,

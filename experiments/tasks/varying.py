@@ -80,9 +80,14 @@ class Varying:
             return FixedSystem(system)
         return VaryingParameters(system, {name: LogUniform(*ends) for name, ends in zip(self.names, self.ranges)})
 
-    def logarithms(self, parameters: Mapping[str, np.ndarray], fields: int = 1) -> np.ndarray:
-        """Return the logarithms (n, k) of parameters by name, each row for ``fields`` fields of a trajectory."""
-        columns = [np.log(np.asarray(parameters[name], np.float64)) for name in self.names]
+    def logarithms(self, parameters: Mapping[str, Mapping[str, np.ndarray]], split: str, fields: int = 1) -> np.ndarray:
+        """Return the logarithms (n, k) of a data set's parameters in a split, for ``fields`` fields of each trajectory.
+
+        Without parameters that vary there are no columns, and no rows: nothing says how many fields there are.
+        """
+        if not self.names:
+            return np.zeros((0, 0), np.float32)
+        columns = [np.log(np.asarray(parameters[split][name], np.float64)) for name in self.names]
         return np.repeat(np.stack(columns, axis=1), fields, axis=0).astype(np.float32)
 
     def condition(self, logarithms: np.ndarray) -> dict[str, np.ndarray] | None:
@@ -114,4 +119,4 @@ class Varying:
         fields = dataset.train.reshape(-1, *shape)
         if not self.names:
             return fields
-        return JoinedFields(fields, self.logarithms(dataset.parameters["train"], dataset.train.shape[1]))
+        return JoinedFields(fields, self.logarithms(dataset.parameters, "train", dataset.train.shape[1]))

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from physics.system import System, with_parameters
+from physics.system import System, check_names, with_parameters
 
 
 @runtime_checkable
@@ -125,7 +125,7 @@ class VaryingParameters(Sampler):
     initial: RandomField | None = None
 
     def __post_init__(self):
-        with_parameters(self.system, {name: getattr(self.system, name, 0.0) for name in self.ranges})
+        check_names(self.system, self.ranges)
 
     def draw(self, key: Key[Array, ""]) -> Draw:
         """A system with its own parameters, one initial field and the parameters by name."""
