@@ -57,6 +57,7 @@ ROWS = (
     Row("kuramoto_sivashinsky", "full", "the same as the last, L = 32 pi"),
     Row("burgers", "demo", "Burgers fields at later times, given 8 noisy points and the viscosity"),
     Row("burgers_inverse", "demo", "initial field and viscosity, given 8 noisy magnitudes of a later Burgers field"),
+    Row("kolmogorov_flow", "demo", "forced two-dimensional turbulence, given viscosity and forcing"),
     Row("gaussians", "demo", "25 Gaussians in the plane"),
     Row("gaussians", "unbalanced", "100 Gaussians of weights 1, 2, ..., 100"),
     Row("digits", "demo", "stacks of four handwritten digits, 10,000 classes"),

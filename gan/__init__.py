@@ -25,6 +25,7 @@ WRITTEN_IN = {
     "fair_ensemble_score": "gan.penalties",
     "ArraySymmetries": "gan.augmentation",
     "ArrayReflection": "gan.augmentation",
+    "ArrayMove": "gan.augmentation",
     "Objective": "gan.objectives",
     "objective": "gan.objectives",
     "Game": "gan.game",
@@ -64,6 +65,7 @@ __all__ = sorted(WRITTEN_IN)
 # The same names for type checkers and editors; tests/test_packaging.py compares the two.
 if TYPE_CHECKING:
     from gan.adversarial import adversarial_game as adversarial_game
+    from gan.augmentation import ArrayMove as ArrayMove
     from gan.augmentation import ArrayReflection as ArrayReflection
     from gan.augmentation import ArraySymmetries as ArraySymmetries
     from gan.baselines.table import fit_baselines as fit_baselines

@@ -17,6 +17,8 @@ WRITTEN_IN = {
     "NoisePath": "physics.noise",
     "Symmetries": "physics.system",
     "Reflection": "physics.system",
+    "Move": "physics.system",
+    "with_parameters": "physics.system",
     "Advection": "physics.systems.advection",
     "AllenCahn": "physics.systems.allen_cahn",
     "Burgers": "physics.systems.burgers",
@@ -206,11 +208,13 @@ if TYPE_CHECKING:
     from physics.steady import resolve_error as resolve_error
     from physics.steady import solve_steady as solve_steady
     from physics.steady import steady_residual as steady_residual
+    from physics.system import Move as Move
     from physics.system import Reflection as Reflection
     from physics.system import SemilinearSystem as SemilinearSystem
     from physics.system import StochasticSystem as StochasticSystem
     from physics.system import Symmetries as Symmetries
     from physics.system import System as System
+    from physics.system import with_parameters as with_parameters
     from physics.systems.advection import Advection as Advection
     from physics.systems.allen_cahn import AllenCahn as AllenCahn
     from physics.systems.barotropic import BarotropicVorticity as BarotropicVorticity

@@ -7,7 +7,7 @@ from the two. `StochasticSystem` adds noise to either.
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,11 +32,29 @@ class Reflection:
 
 
 @dataclass(frozen=True)
+class Move:
+    """A symmetry of several parts at once: mirror images, a shift by a share of the box, and one sign per channel.
+
+    Attributes:
+        signs: that the channels take.
+        mirrored: axes along which x -> -x.
+        shifted: axis along which the field is shifted by the box over ``order``; None for no shift.
+        order: how often the move is made until every field is back; its powers are symmetries too.
+    """
+
+    signs: tuple[float, ...]
+    mirrored: tuple[int, ...] = ()
+    shifted: int | None = None
+    order: int = 2
+
+
+@dataclass(frozen=True)
 class Symmetries:
-    """Maps of solutions to solutions: shifts by any distance along ``shift_axes``, and ``reflections``."""
+    """Maps of solutions to solutions: shifts by any distance along ``shift_axes``, ``reflections`` and ``moves``."""
 
     shift_axes: tuple[int, ...] = ()
     reflections: tuple[Reflection, ...] = ()
+    moves: tuple[Move, ...] = ()
 
     @classmethod
     def of_scalars(cls, grid: Grid, channels: int = 1) -> "Symmetries":
@@ -125,6 +143,30 @@ class System(eqx.Module):
     def field_shape(self) -> tuple[int, ...]:
         """``(*grid.shape, C)``."""
         return (*self.grid.shape, len(self.channels))
+
+
+def with_parameters(system: System, values: Mapping[str, Scalar | Array]) -> System:
+    """The same system with other values of some parameters, which may be traced, by name.
+
+    Under ``jax.vmap`` every member of a batch has a system of its own::
+
+        jax.vmap(lambda nu, u: advance(with_parameters(system, {"viscosity": nu}), u, dt, 10))(viscosities, fields)
+
+    Raises:
+        ValueError: the system has no parameter of that name.
+    """
+    check_names(system, values)
+    if not values:
+        return system
+    return eqx.tree_at(lambda s: [getattr(s, name) for name in values], system, list(values.values()))
+
+
+def check_names(system: System, names: Iterable[str]) -> None:
+    """Raise ``ValueError`` unless these are names of the system's parameters."""
+    known = {field.name for field in dataclasses.fields(system) if not field.metadata.get("static", False)}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{type(system).__name__} has no parameter {name!r} to vary")
 
 
 class SemilinearSystem(System):

@@ -75,6 +75,12 @@ _SUMMARIES = {
         line="initial field, viscosity and trajectory from magnitudes seen later: posteriors of several modes",
         cost="about 12 minutes on 2 cores",
     ),
+    "kolmogorov_flow": Summary(
+        system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
+        task="snapshot",
+        line="forced turbulence at any viscosity and forcing of a range, which the generator is given",
+        cost="about an hour on 2 cores",
+    ),
     "own_data": Summary(
         system="fields from a file of your own",
         task="own_fields",

@@ -23,10 +23,16 @@ from experiments.evaluation.figures import snapshot_figures
 from experiments.evaluation.refinement import BANK, refinement_curves
 from experiments.evaluation.results import Baselines, Distances, FieldPictures, Scores, Section, Statistics
 from experiments.evaluation.scores import diversity
-from experiments.evaluation.snapshot_baselines import MEANING, baselines_of_refinement, starts_of_refinement
+from experiments.evaluation.snapshot_baselines import (
+    MEANING,
+    RESERVED,
+    baselines_of_refinement,
+    starts_of_refinement,
+)
 from experiments.evaluation.snapshot_cost import CostInputs, figures_of_merit, snapshot_cost
 from experiments.evaluation.snapshot_inputs import SOLVER, Equation, Reference, SnapshotSizes, path
 from experiments.evaluation.two_sample.neighbours import Paths
+from experiments.evaluation.varying import JoinedFields
 from experiments.evaluation.worth import worth
 from experiments.reporting import Report, silent
 
@@ -41,7 +47,7 @@ LITERATURE_DRAWS = 50
 def compare_snapshot(
     samples: Float[np.ndarray, "s *grid c"],
     pool: Float[np.ndarray, "p *grid c"],
-    training: Float[np.ndarray, "b *grid c"],
+    training: Float[np.ndarray, "b *grid c"] | JoinedFields,
     equation: Equation,
     *,
     trained_on: int,
@@ -50,10 +56,14 @@ def compare_snapshot(
     times: Sequence[float] = (),
     cost: CostInputs | None = None,
     evolve: Evolve | None = None,
+    draw: Callable[[Sample, int], np.ndarray] | None = None,
     baselines: Mapping[str, Fitted] | None = None,
     progress: Report | None = None,
 ) -> tuple[tuple[Section, ...], dict[str, np.ndarray]]:
     """Hold generated fields against solver fields.
+
+    Where parameters vary (``equation.parameters``), samples, pool and training fields are joined with theirs, and so is
+    what ``draw`` and the functions of ``cost`` return.
 
     Args:
         samples: generated fields, solver layer included, physical units; at least ``sizes.drawn`` finite ones. Those
@@ -67,6 +77,8 @@ def compare_snapshot(
         times: solver times of the refinement curves, which need a solver; none: there are no curves.
         cost: left out where None.
         evolve: ``fields (2, *grid, c) -> (times, trajectories (2, time, *grid, c))``, for the pictures.
+        draw: ``(sample, n) -> n samples`` by the ``sample`` of a baseline, which has to be given where samples have a
+            condition.
         baselines: name -> ``gan.baselines.Baseline``, fitted to the training fields.
         progress: called with (done, total, what).
 
@@ -84,10 +96,13 @@ def compare_snapshot(
     stored = stored[rng.permutation(len(stored))]
     # What the classifiers take for solver fields, and what fixes the features, is not among the stored fields that are
     # a start of their own: principal components of few fields know these fields.
-    apart = stored[: -2 * sizes.refined]
+    reserved = RESERVED if equation.parameters else 1
+    apart = stored[: -2 * reserved * sizes.refined]
     features = equation.features(apart[:4096])
     say(0, 3, f"{equation.reference.fields} against one another")
-    reference_set = sizes.reference_set(pool, equation.extent, progress, homogeneous=equation.homogeneous)
+    reference_set = sizes.reference_set(
+        pool, equation.extent, progress, homogeneous=equation.homogeneous, parameters=len(equation.parameters)
+    )
     say(0, 3, "tests: features of training and held-out fields")
     battery = sizes.battery(apart, pool, equation, sizes.tested, features)
     bank = [battery.prepare_bank(path(stored[:FOLLOWED], equation, layer_time))]
@@ -119,8 +134,10 @@ def compare_snapshot(
     def row(fields: np.ndarray, bank: Sequence[Paths] = bank) -> dict[str, float]:
         return figures_of_merit(smaller.outcome(fields, bank=bank), reference_set, fields)
 
+    drawn = draw or (lambda sample, n: sample(jax.random.key(sizes.seed), n))
+
     def finished(sample: Sample) -> np.ndarray:
-        fields = sample(jax.random.key(sizes.seed), 2 * sizes.refined)
+        fields = drawn(sample, 2 * sizes.refined)
         return fields if equation.refine is None or layer_time <= 0 else np.asarray(equation.refine(fields, layer_time))
 
     learnt = baseline_rows(baselines or {}, finished, row, 2 * sizes.refined)
@@ -135,11 +152,12 @@ def compare_snapshot(
             name: BaselineRow(one.label, row(one.fields, () if name == BANK else bank)) for name, one in starts.items()
         }
         sections.append(Baselines(MEANING, rows.pop("generator"), {**rows, **learnt}))
-    figures = snapshot_figures(reference_set, held, samples, pool, equation.channels, shown=sizes.shown)
+    ours, theirs = equation.fields_alone(samples), equation.fields_alone(pool)
+    figures = snapshot_figures(reference_set, held, ours, theirs, equation.channels, shown=sizes.shown)
     if evolve is not None:
         moments, trajectories = evolve(np.stack([samples[0], pool[0]]))
         figures["evolution/times"] = np.asarray(moments)
-        figures["evolution/generator"], figures["evolution/solver"] = np.asarray(trajectories)
+        figures["evolution/generator"], figures["evolution/solver"] = equation.fields_alone(np.asarray(trajectories))
     return tuple(sections), figures
 
 
@@ -185,9 +203,12 @@ def _scores(
     say: Report,
 ) -> Scores:
     frame, first = reference_set.frame, samples[: sizes.fields]
+    alone = equation.fields_alone
     say(0, 2, "diversity")
     scores = {
-        "diversity": diversity(samples, pool, scale=frame.std, symmetries=equation.symmetries, seed=sizes.seed),
+        "diversity": diversity(
+            alone(samples), alone(pool), scale=frame.std, symmetries=equation.symmetries, seed=sizes.seed
+        ),
         "invalid": Score(
             "share of samples that were not finite, or that the solver refused", "", invalid, 0.0, (0.0, 0.0)
         ),
@@ -227,8 +248,8 @@ def _scores(
     if equation.tendency is not None and equation.periodic:
         tendencies = (equation.tendency(first), equation.tendency(pool))
     scores |= literature(
-        first,
-        pool,
+        alone(first),
+        alone(pool),
         (described[0][: sizes.fields], described[1]),
         frame=frame,
         tendencies=tendencies,

@@ -12,7 +12,10 @@ from experiments.evaluation.refinement import BANK, Start
 from experiments.evaluation.results import Baselines, Refinement
 from experiments.evaluation.snapshot_cost import CostInputs
 from experiments.evaluation.snapshot_inputs import Equation, moved
+from experiments.evaluation.varying import joined, nearest_free, parted
 
+RESERVED = 2
+"""Stored fields for each one of the start, from which the nearest are taken where parameters vary."""
 GAUSSIAN_FROM = 16384
 """Training fields from which the spectrum of the Gaussian start is taken."""
 MEANING = "Fields that the generator did not make, by the same tests and distances."
@@ -30,20 +33,31 @@ def starts_of_refinement(
 
     Args:
         samples: of the generator, its solver layer included.
-        stored: training fields, of which the last ones are taken.
+        stored: training fields, of which the last ones are taken: ``count`` of them, or, where parameters vary, those
+            among ``RESERVED`` times as many whose parameters are nearest to those of the samples, which they then get.
         equation: of the system.
         layer_time: solver time that the samples already contain.
         count: fields of each start.
         seed: of the Gaussian fields and of the moves.
     """
     # The classifiers' other class and the bank itself are the first stored fields: the start takes the last ones.
-    bank = moved(stored[-count:], equation.symmetries, seed)
-    gaussian = gaussian_fields(stored[:GAUSSIAN_FROM], count, seed=seed, homogeneous=equation.homogeneous)
+    known = len(equation.parameters)
+    _, asked = parted(samples[-count:], known)
+    kept = stored[-count:]
+    if known:
+        fields, logarithms = parted(stored[-RESERVED * count :], known)
+        kept = joined(fields[nearest_free(logarithms, asked)], asked)
+    bank = moved(kept, equation.joint_symmetries, seed)
+    gaussian = gaussian_fields(stored[:GAUSSIAN_FROM], count, seed=seed, homogeneous=equation.homogeneous, asked=asked)
     knows = "spectrum" if equation.homogeneous else "mean and covariance"
     return {
         "generator": Start("the generator", samples[-count:], layer_time),
         "gaussian": Start(f"a Gaussian field with the data's {knows}", gaussian),
-        BANK: Start("training fields moved by a random symmetry", bank, until=layer_time),
+        BANK: Start(
+            f"training fields{' of the nearest parameters' if known else ''} moved by a random symmetry",
+            bank,
+            until=layer_time,
+        ),
     }
 
 

@@ -15,8 +15,9 @@ from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.refinement import Refine
 from experiments.evaluation.two_sample.battery import Battery
 from experiments.evaluation.two_sample.physical_features import Map, PhysicalFeatures
+from experiments.evaluation.varying import parted
 from experiments.reporting import Report
-from gan.augmentation import ArrayReflection, ArraySymmetries, SymmetriesLike, transform_batch
+from gan.augmentation import ArraySymmetries, SymmetriesLike, transform_batch
 
 PATH_STEPS = 16
 """Short solves of which a path consists."""
@@ -51,12 +52,15 @@ class Equation:
         channels: names.
         extent: lengths of the box.
         refine: ``(fields, duration) -> fields``: the solver that made the data; None where there is none.
-        symmetries: ``shift_axes`` and ``reflections``.
+        symmetries: ``shift_axes``, ``reflections`` and ``moves``.
         homogeneous: whether the distribution is the same everywhere on a periodic grid.
         periodic: whether the grid is periodic.
         tendency: ``fields -> du/dt``, or None.
         later: ``fields -> fields`` a short solver time later, or None.
         budgets: ``fields -> {name: (n,)}``: terms of the system's budgets, or None.
+        parameters: names of the parameters that vary from field to field. Where there are any, all fields of the
+            comparison are joined with their logarithms (`experiments.evaluation.varying`), and the functions above
+            take them so; ``refine`` and ``later`` return them so too.
         reference: what made the fields that samples are held against, as "the solver" is said in results.
     """
 
@@ -69,6 +73,7 @@ class Equation:
     tendency: Map | None = None
     later: Map | None = None
     budgets: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
+    parameters: tuple[str, ...] = ()
     reference: Reference = SOLVER
 
     def features(self, fields: Float[np.ndarray, "n *grid c"]) -> PhysicalFeatures:
@@ -81,7 +86,17 @@ class Equation:
             tendency=self.tendency,
             later=self.later,
             budgets=self.budgets,
+            parameters=self.parameters,
         )
+
+    @property
+    def joint_symmetries(self) -> ArraySymmetries:
+        """The symmetries of fields that are joined with their parameters, which no symmetry changes."""
+        return ArraySymmetries.of(self.symmetries, len(self.parameters))
+
+    def fields_alone(self, joint: Float[np.ndarray, "n *grid more"]) -> Float[np.ndarray, "n *grid c"]:
+        """The fields without their parameters."""
+        return parted(joint, len(self.parameters))[0]
 
 
 @dataclass(frozen=True)
@@ -125,6 +140,7 @@ class SnapshotSizes:
         progress: Report | None = None,
         *,
         homogeneous: bool = True,
+        parameters: int = 0,
     ) -> ReferenceSet:
         """The reference set of these sizes for a pool of solver fields."""
         return ReferenceSet(
@@ -138,6 +154,7 @@ class SnapshotSizes:
             directions=self.projections,
             resolved=self.resolved,
             homogeneous=homogeneous,
+            parameters=parameters,
             seed=self.seed,
             progress=progress,
         )
@@ -152,7 +169,7 @@ class SnapshotSizes:
             features=features,
             tested=tested,
             extent=equation.extent,
-            symmetries=equation.symmetries,
+            symmetries=equation.joint_symmetries,
             homogeneous=equation.homogeneous,
             periodic=equation.periodic,
             separations=self.separations,
@@ -169,8 +186,7 @@ def moved(
     """Move every field by a random symmetry of the system."""
     keys = jax.random.split(jax.random.key(seed), len(fields))
     # Programs are kept by these values, so that all symmetries that are alike share one.
-    reflections = tuple(ArrayReflection(one.axis, one.signs) for one in symmetries.reflections)
-    known = ArraySymmetries(symmetries.shift_axes, reflections)
+    known = ArraySymmetries.of(symmetries)
     return np.asarray(_mover(known, fields.ndim - 2)(np.asarray(fields, np.float32), keys))
 
 

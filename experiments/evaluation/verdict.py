@@ -175,6 +175,10 @@ def regions_sentences(regions: Regions) -> list[str]:
             f"{count or 'none'} of {len(entries)} distances {'distinguishes' if count <= 1 else 'distinguish'} "
             f"the samples"
         ]
+        area = region.scores.entries.get("auc")
+        if area is not None:
+            chance = f"{area.null[0]:.3g} to {area.null[1]:.3g}"
+            parts.insert(0, f"the area under the ROC curve is {area.value:.3g}, where chance gives {chance},")
         crps = region.scores.entries.get("crps")
         if crps is not None and crps.target:
             parts.insert(

@@ -1,13 +1,19 @@
-"""Fields advanced by the solver: as the generator's last layer, in a refinement, in a picture, on other grids."""
+"""Fields advanced by the solver: as the generator's last layer, in a refinement, in a picture, on other grids.
+
+Where parameters vary from field to field, every member of a batch has its own system (`member`): in training by the
+generator's condition, and elsewhere by the parameters with which a field is joined (`experiments.evaluation.varying`).
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from experiments.evaluation.varying import joined
 
 if TYPE_CHECKING:
     from diffrax import AbstractSolver
@@ -24,45 +30,102 @@ _BLOCKS = (100, 10, 1)
 _FRAMES = 200
 
 
-def solver_layer(system: System, steps: int) -> Callable[[Array, object, Array], tuple[Array, Array]]:
-    """Return ``(samples, condition, tau) -> (samples, valid)``: the solver over tau in ``steps`` steps."""
+def condition_name(parameter: str) -> str:
+    """Name of the condition that is the logarithm of a parameter."""
+    return f"log_{parameter}"
+
+
+def member(system: System, joint: Array, parameters: tuple[str, ...]) -> tuple[System, Array]:
+    """Return the system of one field, and the field without its parameters.
+
+    Args:
+        system: that all fields share but for the values of ``parameters``.
+        joint: ``(*grid, c + k)``, joined with the logarithms of its k parameters.
+        parameters: their names; none: all fields have the one system.
+    """
+    if not parameters:
+        return system, joint
+    import jax.numpy as jnp
+
+    from physics import with_parameters
+
+    values = jnp.exp(joint[(0,) * system.grid.ndim][-len(parameters) :])
+    return with_parameters(system, dict(zip(parameters, values))), joint[..., : -len(parameters)]
+
+
+def solver_layer(
+    system: System, steps: int, parameters: tuple[str, ...] = ()
+) -> Callable[[Array, Mapping[str, Array], Array], tuple[Array, Array]]:
+    """Return ``(samples, condition, tau) -> (samples, valid)``: the solver over tau in ``steps`` steps.
+
+    The values of ``parameters`` are those of each sample's condition, which has their logarithms ``(batch, 1)``.
+    """
     import jax
     import jax.numpy as jnp
 
-    from physics import advance
+    from physics import advance, with_parameters
 
-    def run(samples: Array, condition: object, tau: Array) -> tuple[Array, Array]:
-        advanced = jax.vmap(lambda u: advance(system, u, tau / steps, steps, adjoint="stages"))(samples)
+    def run(samples: Array, condition: Mapping[str, Array], tau: Array) -> tuple[Array, Array]:
+        values = {name: jnp.exp(condition[condition_name(name)][:, 0]) for name in parameters}
+
+        def one(u: Array, own: dict[str, Array]) -> Array:
+            return advance(with_parameters(system, own), u, tau / steps, steps, adjoint="stages")
+
+        advanced = jax.vmap(one)(samples, values)
         axes = tuple(range(1, advanced.ndim))
         return advanced, jnp.isfinite(advanced).all(axis=axes)
 
     return run
 
 
-def initial_fields(system: System, count: int, key: Array) -> np.ndarray:
-    """Draw ``count`` of the system's own initial fields."""
+def initial_fields(
+    system: System,
+    count: int,
+    key: Array,
+    parameters: tuple[str, ...] = (),
+    asked: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw ``count`` of the system's own initial fields, joined with the ``asked`` logarithms of its parameters."""
     import jax
 
-    return np.asarray(_initial_program(system)(jax.random.split(key, count)))
+    keys = jax.random.split(key, count)
+    if asked is None or not parameters:
+        return np.asarray(_initial_program(system)(keys))
+    return joined(np.asarray(_initial_program(system, parameters)(keys, asked)), asked)
 
 
 @lru_cache(maxsize=16)
-def _initial_program(system: System) -> Callable[[Array | np.ndarray], Array]:
+def _initial_program(system: System, parameters: tuple[str, ...] = ()) -> Callable[..., Array]:
     """Keep the compiled program between calls, which are timed."""
     import jax
+    import jax.numpy as jnp
 
-    return jax.jit(jax.vmap(system.sample_initial))
+    from physics import with_parameters
+
+    if not parameters:
+        return jax.jit(jax.vmap(system.sample_initial))
+
+    def one(key: Array, logarithms: Array) -> Array:
+        return with_parameters(system, dict(zip(parameters, jnp.exp(logarithms)))).sample_initial(key)
+
+    return jax.jit(jax.vmap(one))
 
 
 def refiner(
-    system: System, dt: float, solver: AbstractSolver | None = None, *, chunk: int = CHUNK
+    system: System,
+    dt: float,
+    solver: AbstractSolver | None = None,
+    *,
+    parameters: tuple[str, ...] = (),
+    chunk: int = CHUNK,
 ) -> Callable[[np.ndarray, float], np.ndarray]:
     """Return ``(fields, duration) -> fields``: the solver, by default the one that made the data, in fixed chunks.
 
     Steps are of the length ``dt``, or the next shorter one that divides the duration. Every field of every call of a
-    stochastic system has noise of its own.
+    stochastic system has noise of its own. Where ``parameters`` vary, fields are joined with theirs, before and after.
     """
     import jax
+    import jax.numpy as jnp
 
     from physics import NoisePath, StochasticSystem, advance
 
@@ -71,8 +134,11 @@ def refiner(
 
     @lru_cache
     def program(length: float, steps: int) -> Callable[..., Array]:
-        def one(u: Array, key: Array | None) -> Array:
-            return advance(system, u, length, steps, solver=solver, noise=None if key is None else NoisePath(key))
+        def one(joint: Array, key: Array | None) -> Array:
+            own, u = member(system, joint, parameters)
+            noise = None if key is None else NoisePath(key)
+            later = advance(own, u, length, steps, solver=solver, noise=noise)
+            return jnp.concatenate([later, joint[..., u.shape[-1] :]], axis=-1) if parameters else later
 
         return jax.jit(jax.vmap(one, in_axes=(0, 0 if stochastic else None)))
 

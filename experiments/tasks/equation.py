@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.config import CompareConfig
+from experiments.tasks.advance import member
 
 if TYPE_CHECKING:
+    from jax import Array
+
     from experiments.evaluation.snapshot_inputs import Equation, SnapshotSizes
     from physics.system import System
 
@@ -36,14 +39,26 @@ def comparison_sizes(settings: CompareConfig) -> SnapshotSizes:
     )
 
 
-def equation(system: System, refine: Callable[[np.ndarray, float], np.ndarray]) -> Equation:
-    """Return what the evaluation needs to know of a system."""
+def equation(
+    system: System, refine: Callable[[np.ndarray, float], np.ndarray], parameters: tuple[str, ...] = ()
+) -> Equation:
+    """Return what the evaluation needs to know of a system.
+
+    Args:
+        system: the system.
+        refine: ``(fields, duration) -> fields``.
+        parameters: of the system, that vary from field to field; all functions then take fields joined with them.
+    """
     import jax
 
     from experiments.evaluation.snapshot_inputs import Equation
     from physics.system import StochasticSystem
 
-    tendency = jax.jit(jax.vmap(lambda u: system.vector_field(0.0, u)))
+    def rate(joint: Array) -> Array:
+        own, u = member(system, joint, parameters)
+        return own.vector_field(0.0, u)
+
+    tendency = jax.jit(jax.vmap(rate))
     stochastic = isinstance(system, StochasticSystem)
     return Equation(
         channels=tuple(system.channels),
@@ -55,7 +70,8 @@ def equation(system: System, refine: Callable[[np.ndarray, float], np.ndarray]) 
         tendency=lambda fields: np.asarray(tendency(fields)),
         # With noise, a short solve says more of the noise than of the field.
         later=None if stochastic else lambda fields: refine(fields, _LATER * system.recommended_dt),
-        budgets=_budgets(system),
+        budgets=_budgets(system, parameters),
+        parameters=parameters,
     )
 
 
@@ -65,11 +81,15 @@ def homogeneous(system: System) -> bool:
     return bool(every) and system.grid.periodic and set(system.symmetries.shift_axes) == every
 
 
-def _budgets(system: System) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def _budgets(system: System, parameters: tuple[str, ...]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     """Return ``fields -> {name: (n,)}``: the value of every budgeted quantity and the terms of its rate of change."""
     import jax
 
-    terms = jax.jit(jax.vmap(system.budgets))
+    def budgets(joint: Array) -> dict[str, dict[str, Array]]:
+        own, u = member(system, joint, parameters)
+        return own.budgets(u)
+
+    terms = jax.jit(jax.vmap(budgets))
 
     def run(fields: np.ndarray) -> dict[str, np.ndarray]:
         found = terms(fields)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.config import ExperimentConfig
+from experiments.evaluation.varying import JoinedFields, joined, nearest_free, parted, walks
 from experiments.tasks.advance import CHUNK, initial_fields, on_grid, refiner
 from experiments.tasks.equation import homogeneous
+from experiments.tasks.varying import Varying
 
 if TYPE_CHECKING:
     from diffrax import AbstractSolver
@@ -29,7 +31,7 @@ class SolverSetting:
 
     Attributes:
         start: "gaussian" (fields with the data's spectrum), "initial" (the system's own initial fields) or "bank"
-            (training fields moved by a random symmetry).
+            (training fields moved by a random symmetry; where parameters vary, those of the nearest ones).
         points: along each axis; None for those of the data.
         dt: step of the solver; None for that of the data.
         order: of the exponential Runge-Kutta method; None for the solver that made the data.
@@ -55,14 +57,20 @@ class Solvers:
         system: ``(config, points=None) -> physics.System``, on the configured grid or on another one.
         config: of the run.
         dataset: of the run.
+        varying: the parameters that vary from field to field; every field is made with those asked for.
     """
 
     system: Callable[..., System]
     config: ExperimentConfig
     dataset: SolverData
+    varying: Varying
 
     def fields(self, setting: SolverSetting, n: int) -> np.ndarray:
-        """Return ``n`` fields on the reference grid; programs are compiled at the first call."""
+        """Return ``n`` fields on the reference grid; programs are compiled at the first call.
+
+        Where parameters vary, a trajectory along which fields are taken goes on under the next ones that are asked for
+        after each field, those of one trajectory being near to one another.
+        """
         from physics import ETDRK2, ETDRK4
 
         config, system = self.config, self.system(self.config)
@@ -72,31 +80,42 @@ class Solvers:
         # Without a stride every field has a trajectory of its own.
         stride = setting.stride or 0.0
         members = min(n, _TRAJECTORIES) if stride else n
-        begin = on_grid(self._begin(setting.start, members), system.grid, coarse.grid)
-        advance = _shared_refiner(coarse, dt, solver, min(members, CHUNK))
+        names, visits = self.varying.names, -(-n // members)
+        asked = self.varying.draw(visits * members, config.compare.seed + 1)
+        order = walks(asked, members)
+        begin = on_grid(self._begin(setting.start, members, asked[order[:, 0]]), system.grid, coarse.grid)
+        advance = _shared_refiner(coarse, dt, solver, min(members, CHUNK), names)
         taken = [advance(begin, setting.spin_up) if setting.spin_up > 0 else begin]
         while len(taken) * members < n:
-            taken.append(advance(taken[-1], stride))
+            fields, _ = parted(taken[-1], len(names))
+            taken.append(advance(joined(fields, asked[order[:, len(taken)]]), stride))
         fields = on_grid(np.concatenate(taken)[:n], coarse.grid, system.grid)
         if setting.finish > 0:
-            fields = _shared_refiner(system, self.dataset.dt, None, CHUNK)(fields, setting.finish)
+            fields = _shared_refiner(system, self.dataset.dt, None, CHUNK, names)(fields, setting.finish)
         return fields
 
-    def _begin(self, start: str, count: int) -> np.ndarray:
+    def _begin(self, start: str, count: int, asked: np.ndarray) -> np.ndarray:
         from experiments.evaluation.gaussian_fields import gaussian_fields
         from experiments.evaluation.snapshot_inputs import moved
+        from gan import ArraySymmetries
 
-        training = self.dataset.train.reshape(-1, *self.system(self.config).field_shape)
+        names, system = self.varying.names, self.system(self.config)
+        training = self.varying.training(self.dataset, system.field_shape)
         seed = self.config.compare.seed + 1
         if start == "bank":
-            chosen = np.random.default_rng((seed, 7)).choice(len(training), count, replace=count > len(training))
-            return moved(np.asarray(training[chosen]), self.system(self.config).symmetries, seed)
+            if isinstance(training, JoinedFields):
+                chosen = nearest_free(training.logarithms, asked)
+                kept = joined(training.fields[chosen], asked)
+            else:
+                chosen = np.random.default_rng((seed, 7)).choice(len(training), count, replace=count > len(training))
+                kept = np.asarray(training[chosen])
+            return moved(kept, ArraySymmetries.of(system.symmetries, len(names)), seed)
         if start == "initial":
             import jax
 
-            return initial_fields(self.system(self.config), count, jax.random.key(seed))
+            return initial_fields(system, count, jax.random.key(seed), names, asked)
         known = training[np.linspace(0, len(training) - 1, min(len(training), 4096)).astype(int)]
-        return gaussian_fields(known, count, seed=seed, homogeneous=homogeneous(self.system(self.config)))
+        return gaussian_fields(known, count, seed=seed, homogeneous=homogeneous(system), asked=asked)
 
 
 def along_trajectories(config: ExperimentConfig) -> list[SolverSetting]:
@@ -121,7 +140,7 @@ def along_trajectories(config: ExperimentConfig) -> list[SolverSetting]:
 
 @lru_cache(maxsize=64)
 def _shared_refiner(
-    system: System, dt: float, solver: AbstractSolver | None, chunk: int
+    system: System, dt: float, solver: AbstractSolver | None, chunk: int, parameters: tuple[str, ...]
 ) -> Callable[[np.ndarray, float], np.ndarray]:
     """Keep the compiled programs of a solver between calls."""
-    return refiner(system, dt, solver, chunk=chunk)
+    return refiner(system, dt, solver, parameters=parameters, chunk=chunk)

@@ -28,8 +28,8 @@ class Problem:
         validation: held-out samples of the same shape; the validation metric compares with them.
         validation_condition: conditions of the held-out samples, each of the shape that it has in training.
         trajectory: whether the first axis of a sample is time.
-        symmetries: shifts and reflections that the data's distribution allows (``shift_axes``, ``reflections``);
-            only for unconditional problems.
+        symmetries: shifts, reflections and moves that the data's distribution allows (``shift_axes``, ``reflections``,
+            ``moves``); not with conditions that are fields.
         solver_layer: (samples, condition, tau) -> (samples, valid); the solver, physical units, batched.
         penalties: name -> :class:`gan.penalties.Penalty`.
         padding: boundary rule of the grid, "circular" for periodic, or one per axis.
@@ -90,8 +90,10 @@ class Problem:
                 "without a time axis."
             )
         if self.symmetries is not None:
-            if self.condition:
-                raise ValueError("Problem.symmetries cannot be used with a condition, which would have to move too.")
+            if self.spec.field_numbers():
+                raise ValueError(
+                    "Problem.symmetries cannot be used with a condition that is a field, which would have to move too."
+                )
             check_symmetries(self.symmetries, self.spec.grid, self.spec.channels)
 
     @property

@@ -5,17 +5,15 @@ it is found again by what the sampler says of itself.
 """
 
 import abc
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from physics.system import System
+from physics.system import System, check_names, with_parameters
 
 
 @runtime_checkable
@@ -127,10 +125,7 @@ class VaryingParameters(Sampler):
     initial: RandomField | None = None
 
     def __post_init__(self):
-        known = {field.name for field in dataclasses.fields(self.system) if not field.metadata.get("static", False)}
-        for name in self.ranges:
-            if name not in known:
-                raise ValueError(f"{type(self.system).__name__} has no parameter {name!r} to vary")
+        check_names(self.system, self.ranges)
 
     def draw(self, key: Key[Array, ""]) -> Draw:
         """A system with its own parameters, one initial field and the parameters by name."""
@@ -138,7 +133,7 @@ class VaryingParameters(Sampler):
         names = sorted(self.ranges)
         keys = jax.random.split(for_parameters, len(names))
         values = {name: self.ranges[name].sample(one) for name, one in zip(names, keys)}
-        system = eqx.tree_at(lambda s: [getattr(s, name) for name in names], self.system, list(values.values()))
+        system = with_parameters(self.system, values)
         return Draw(system, _initial_field(self.initial, system, for_field), values)
 
 

@@ -14,7 +14,7 @@ from physics.arguments import Scalar, check_parameter, is_zero, parameter
 from physics.grid import Grid
 from physics.random_fields import GaussianField
 from physics.spectral import to_spectral
-from physics.system import Reflection, SemilinearSystem, Symmetries, System
+from physics.system import Move, Reflection, SemilinearSystem, Symmetries, System
 from physics.vorticity import advection, energy_and_enstrophy, velocity
 
 
@@ -119,15 +119,22 @@ class NavierStokes2D(SemilinearSystem):
 
     @property
     def symmetries(self) -> Symmetries:
-        """Decaying: all shifts, and mirrors of either axis (w changes sign). Forced: shifts along x alone.
+        """Decaying: all shifts, and mirrors of either axis (w changes sign). Forced: what the force keeps.
 
-        The force keeps the half turn (both mirrors at once) and mirrors joined to a shift by half its wave,
-        which have no place in `Symmetries`. A traced ``forcing`` counts as one.
+        That is shifts along x, the half turn (both mirrors at once, w as it is), and the mirror of x joined to a shift
+        along y by half a wave of the force (w changes sign), where the grid has that shift. Twice this move is a shift
+        by a whole wave. A traced ``forcing`` counts as one.
+
+        Source: Chandler and Kerswell (2013), J. Fluid Mech. 722, section 2.
         """
         mirrors = tuple(Reflection(axis=axis, signs=(-1.0,)) for axis in (0, 1))
         if is_zero(self.forcing):
             return Symmetries(shift_axes=(0, 1), reflections=mirrors)
-        return Symmetries(shift_axes=(0,))
+        half_waves = 2 * self.forcing_mode
+        moves = [Move(signs=(1.0,), mirrored=(0, 1))]
+        if self.grid.shape[1] % half_waves == 0:
+            moves.append(Move(signs=(-1.0,), mirrored=(0,), shifted=1, order=half_waves))
+        return Symmetries(shift_axes=(0,), moves=tuple(moves))
 
     @property
     def recommended_dt(self) -> float:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan.augmentation import ArraySymmetries
 from gan.penalties import LinearRamp, Penalty
 from gan.training.checkpoint import Checkpoints
 from gan.training.divergence import Diverged, checked_means
@@ -286,6 +287,11 @@ def conditional(**shapes: tuple[int, ...]) -> dict:
             {**conditional(c=(3,)), "validation_condition": {"c": np.full((80, 3), np.inf)}},
             {},
             r"validation_condition\['c'\] holds .* not finite, first in sample 0",
+        ),
+        (
+            {**conditional(a=(8, 1)), "symmetries": ArraySymmetries((0,))},
+            {},
+            "cannot be used with a condition that is a field",
         ),
         (
             conditional(a=(8, 1), b=(16, 2)),

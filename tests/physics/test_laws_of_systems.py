@@ -32,6 +32,7 @@ from physics import (
     NoisePath,
     NonlinearSchroedinger,
     OrnsteinUhlenbeck,
+    Reflection,
     SeismicWave,
     ShallowWater,
     SmokePlume,
@@ -141,8 +142,15 @@ def _images(system):
         shift = 1 if system.grid.boundary[mirror.axis] == "periodic" else 0
         return np.roll(np.flip(u, mirror.axis), shift, mirror.axis) * np.asarray(mirror.signs)
 
+    def moved(u, move):
+        for axis in move.mirrored:
+            u = mirrored(u, Reflection(axis, (1.0,) * len(move.signs)))
+        u = u * np.asarray(move.signs)
+        return u if move.shifted is None else np.roll(u, u.shape[move.shifted] // move.order, move.shifted)
+
     shifts = [lambda u, axis=axis: np.roll(u, 5, axis) for axis in system.symmetries.shift_axes]
-    return shifts + [lambda u, mirror=mirror: mirrored(u, mirror) for mirror in system.symmetries.reflections]
+    moves = [lambda u, move=move: moved(u, move) for move in system.symmetries.moves]
+    return shifts + [lambda u, mirror=mirror: mirrored(u, mirror) for mirror in system.symmetries.reflections] + moves
 
 
 def _small_step(system):

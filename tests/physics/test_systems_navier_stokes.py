@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import ETDRK4, Grid, NavierStokes2D, ShallowWater, StochasticNavierStokes2D, advance
+from physics import ETDRK4, Grid, Move, NavierStokes2D, ShallowWater, StochasticNavierStokes2D, advance
 from physics.spectral import dealias, derivative, to_spectral
 
 pytestmark = pytest.mark.float64
@@ -109,6 +109,14 @@ def test_declared_symmetries_are_those_of_the_value_at_hand_and_the_fewer_where_
         changed = eqx.tree_at(lambda s: getattr(s, parameter), start, getattr(end, parameter))
         assert changed.symmetries == end.symmetries
         assert dataclasses.replace(start, **{parameter: getattr(end, parameter)}).symmetries == end.symmetries
+
+
+def test_the_force_keeps_the_half_turn_and_a_mirror_with_half_a_wave_where_the_grid_has_its_shift():
+    half_turn = Move(signs=(1.0,), mirrored=(0, 1))
+    shifted = Move(signs=(-1.0,), mirrored=(0,), shifted=1, order=4)
+    for points, moves in ((12, (half_turn, shifted)), (14, (half_turn,))):
+        system = NavierStokes2D(Grid((12, points), (6.0, 6.0)), 0.05, forcing=0.5, forcing_mode=2)
+        assert system.symmetries.moves == moves
 
 
 def test_a_flow_that_decays_can_be_told_how_a_force_would_change_it():

@@ -93,7 +93,7 @@ class ReferenceSet:
         level: of the Holm-corrected test over the distances.
         quantiles: levels of the quantiles that are compared; none for values on a ladder, whose quantiles seldom
             differ between two sets at all.
-        extent, separations, directions, resolved, homogeneous, seed: see
+        extent, separations, directions, resolved, homogeneous, parameters, seed: see
             `experiments.evaluation.distances.features.Frame`.
         progress: called with (done, total, what).
 
@@ -120,6 +120,7 @@ class ReferenceSet:
         directions: int = DIRECTIONS,
         resolved: float = RESOLVED,
         homogeneous: bool = True,
+        parameters: int = 0,
         seed: int = 0,
         progress: Report | None = None,
     ) -> None:
@@ -135,6 +136,7 @@ class ReferenceSet:
             directions=directions,
             resolved=resolved,
             homogeneous=homogeneous,
+            parameters=parameters,
             seed=seed,
         )
         self.measures = Measures(self.frame, quantiles, n)

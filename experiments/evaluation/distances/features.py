@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from experiments.evaluation.varying import parted
+
 BINS = 512
 DIRECTIONS = 128
 FREQUENCIES = 384
@@ -65,6 +67,7 @@ class Frame:
             one's.
         homogeneous: whether the distribution is the same everywhere on a periodic grid. Where it is not, as for images,
             and for points, which have no grid, energy, covariances and increments are not kept.
+        parameters: last channels that are parameters (`experiments.evaluation.varying`), which no distance looks at.
         seed: of directions and frequencies.
 
     Raises:
@@ -84,9 +87,11 @@ class Frame:
         frequencies: int = FREQUENCIES,
         resolved: float = RESOLVED,
         homogeneous: bool = True,
+        parameters: int = 0,
         seed: int = 0,
     ) -> None:
-        reference = _checked(reference, None)
+        self.parameters = parameters
+        reference = parted(_checked(reference, None), parameters)[0]
         self.shape = reference.shape[1:-1]
         self.channels = reference.shape[-1]
         self.homogeneous = homogeneous and bool(self.shape)
@@ -217,7 +222,7 @@ class Frame:
             ValueError: fields of another shape than the reference, or non-finite ones.
 
         """
-        fields = _checked(fields, (*self.shape, self.channels))
+        fields = parted(_checked(fields, (*self.shape, self.channels + self.parameters)), self.parameters)[0]
         flat = self._flat(fields)
         projections = np.ascontiguousarray((flat @ self._directions).T)
         return FieldFeatures(self._rows(fields, flat), projections)

@@ -23,7 +23,7 @@ from scipy import stats
 from experiments.evaluation.entries import Score
 from experiments.evaluation.intervals import central
 from experiments.reporting import Report
-from gan.augmentation import ArraySymmetries, SymmetriesLike
+from gan.augmentation import ArraySymmetries, MoveLike, SymmetriesLike
 
 MEMORISED = 0.05
 """Share of held-out solver fields that count as near to the training data, by definition."""
@@ -31,13 +31,36 @@ MOST_NEIGHBOURS = 5
 """Neighbours that are searched."""
 
 
-def mirrored(fields: np.ndarray, symmetries: SymmetriesLike) -> list[np.ndarray]:
-    """Fields under every combination of the reflections, the identity first; shifts are left to the FFT."""
+def mirrored(fields: np.ndarray, symmetries: SymmetriesLike, *, shifts: bool = True) -> list[np.ndarray]:
+    """Fields under every combination of reflections and moves, the identity first; other shifts are left to the FFT.
+
+    Args:
+        fields: ``(n, *grid, c)``.
+        symmetries: of them.
+        shifts: whether images that differ by a shift alone are made too.
+    """
     images = [fields]
     for reflection in symmetries.reflections:
         axis, signs = 1 + reflection.axis, np.asarray(reflection.signs, fields.dtype)
         images += [np.roll(np.flip(f, axis), 1, axis) * signs for f in images]
+    for move in symmetries.moves:
+        turns = move.order if shifts and move.shifted is not None else 2
+        if turns == 2 and not move.mirrored and min(move.signs) > 0:
+            continue
+        images = [_moved(f, move, times, shifts=shifts) for times in range(turns) for f in images]
     return images
+
+
+def _moved(fields: np.ndarray, move: MoveLike, times: int, *, shifts: bool) -> np.ndarray:
+    """The fields after a move was made so many times, or only its mirror images and signs."""
+    if times % 2:
+        for axis in move.mirrored:
+            fields = np.roll(np.flip(fields, 1 + axis), 1, 1 + axis)
+        fields = fields * np.asarray(move.signs, fields.dtype)
+    if not shifts or move.shifted is None:
+        return fields
+    axis = 1 + move.shifted
+    return np.roll(fields, times * (fields.shape[axis] // move.order), axis)
 
 
 class _Spectra:
@@ -182,7 +205,7 @@ def diversity(
 
     """
     rng = np.random.default_rng((seed, 4))
-    images = 2 ** len(symmetries.reflections)
+    images = len(mirrored(samples[:1], symmetries))
     if fields is None:
         fields = affordable(int(np.prod(samples.shape[1:])), images)
     fields = min(fields, len(samples), len(solver) // 2)

@@ -48,7 +48,15 @@ from experiments.evaluation.two_sample.classifiers import (
 )
 from experiments.evaluation.two_sample.neighbours import Paths, distance_to, images, nearest_others, paths
 from experiments.evaluation.two_sample.physical_features import PhysicalFeatures
-from experiments.evaluation.two_sample.relabelling import Relabelling, largest, p_value, scale_of, standardised
+from experiments.evaluation.two_sample.relabelling import (
+    Relabelling,
+    area_error,
+    largest,
+    p_value,
+    scale_of,
+    standardised,
+)
+from experiments.evaluation.varying import parted
 from gan.augmentation import SymmetriesLike
 
 Fields = Float[np.ndarray, "n *grid c"]
@@ -113,7 +121,7 @@ class Battery:
         reference: held-out fields ``(m, *grid, c)``, each from its own trajectory.
         features: physical features, fixed by training fields.
         extent: of the box.
-        symmetries: ``shift_axes`` and ``reflections``; None for none.
+        symmetries: ``shift_axes``, ``reflections`` and ``moves``; None for none.
         homogeneous: whether the distribution is the same everywhere on a periodic grid.
         periodic: whether the grid is periodic.
         separations, quantiles: of the distances.
@@ -152,6 +160,7 @@ class Battery:
             extent=extent,
             separations=separations,
             homogeneous=homogeneous,
+            parameters=len(features.parameters),
             bins=BINS,
             directions=1,
             frequencies=FREQUENCIES,
@@ -163,7 +172,13 @@ class Battery:
         chosen = np.random.default_rng((seed, 32)).permutation(len(training))[:tested]
         self._fit_fields = training[chosen]
         self._fit_features = features(self._fit_fields)
-        gaussian = gaussian_fields(training, tested, seed=seed, homogeneous=homogeneous and periodic)
+        gaussian = gaussian_fields(
+            training,
+            tested,
+            seed=seed,
+            homogeneous=homogeneous and periodic,
+            asked=parted(self._fit_fields, len(features.parameters))[1],
+        )
         self._rate_gaussian = boosted_rating((features(gaussian), self._fit_features), seed=seed)
         self._reference_fields = np.asarray(reference, np.float32)
         self.reference = self.prepare(self._reference_fields)
@@ -346,8 +361,7 @@ class Battery:
     @property
     def area_error(self) -> float:
         """Standard deviation of the area under the ROC curve over relabellings (Mann and Whitney 1947)."""
-        n, m = self.labels.samples, self.labels.references
-        return float(np.sqrt((n + m + 1) / (12 * n * m)))
+        return area_error(self.labels.samples, self.labels.references)
 
 
 def _definition(name: str) -> tuple[str, str]:

@@ -23,10 +23,10 @@ def images(
     describe: Callable[[np.ndarray], np.ndarray],
     symmetries: SymmetriesLike | None,
 ) -> list[Float[np.ndarray, "n d"]]:
-    """Descriptors of the fields and of all their mirror images, the fields themselves first."""
+    """Descriptors, which are blind to shifts, of the fields and of all their mirror images, the fields first."""
     if symmetries is None:
         return [describe(fields)]
-    return [describe(one) for one in mirrored(np.asarray(fields, np.float32), symmetries)]
+    return [describe(one) for one in mirrored(np.asarray(fields, np.float32), symmetries, shifts=False)]
 
 
 def nearest_others(

@@ -14,18 +14,21 @@ A small convolutional classifier sees an area under the ROC curve of 0.52 where 
 - growth: change of the logarithmic energies over a short solve.
 
 All but the last two need no equation. On a periodic grid the features are blind to shifts; where the distribution is
-not the same everywhere, projections on the leading principal components of the reference are added.
+not the same everywhere, projections on the leading principal components of the reference are added. Where parameters of
+the system vary from field to field (`experiments.evaluation.varying`), their logarithms are features, and so are the
+products of these with the energies and spreads: a field that does not fit its parameters shows in both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise, product
 
 import numpy as np
 from jaxtyping import Float
 
 from experiments.evaluation.distances.features import RESOLVED
+from experiments.evaluation.varying import parted
 
 Fields = Float[np.ndarray, "n *grid c"]
 Map = Callable[[np.ndarray], np.ndarray]
@@ -54,6 +57,8 @@ class PhysicalFeatures:
         tendency: ``fields -> du/dt``, or None.
         later: ``fields -> fields`` a short solver time later, or None.
         budgets: ``fields -> {name: (n,)}``: the system's budget terms, or None.
+        parameters: names of the parameters whose logarithms are the last channels. All that takes fields here takes
+            them joined; ``tendency`` and ``budgets`` return the rest alone.
 
     Attributes:
         names: of the features, in order.
@@ -76,8 +81,12 @@ class PhysicalFeatures:
         tendency: Map | None = None,
         later: Map | None = None,
         budgets: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None,
+        parameters: Sequence[str] = (),
     ) -> None:
-        reference = np.asarray(reference, np.float32)
+        joint = np.asarray(reference, np.float32)
+        self.parameters = tuple(parameters)
+        reference, logarithms = parted(joint, len(self.parameters))
+        self._middle, self._spread = logarithms.mean(axis=0), np.maximum(logarithms.std(axis=0), _TINY)
         self.shape, self.channels = reference.shape[1:-1], reference.shape[-1]
         self.extent = tuple(map(float, extent)) if extent is not None else tuple(map(float, self.shape))
         self._tendency, self._later, self._budgets = tendency, later, budgets
@@ -97,10 +106,10 @@ class PhysicalFeatures:
         self._slaving: np.ndarray | None = None
         self._columns: list[tuple[str, np.ndarray]] = []
         self.names: tuple[str, ...] = ()
-        rows, names = self._raw(reference[:4096])
+        rows, names = self._raw(joint[:4096])
         if self._spectral:
             self._fit_slaving(rows, names)
-            rows, names = self._raw(reference[:4096])
+            rows, names = self._raw(joint[:4096])
         # Round-off must not decide: a feature that does not vary on the reference is left out.
         self._kept = np.flatnonzero(rows.std(axis=0) > _ROUND_OFF)
         self.names = tuple(names[i] for i in self._kept)
@@ -112,10 +121,11 @@ class PhysicalFeatures:
             ValueError: fields of another shape than the reference.
         """
         fields = np.asarray(fields, np.float32)
-        if fields.shape[1:] != (*self.shape, self.channels):
+        wanted = (*self.shape, self.channels + len(self.parameters))
+        if fields.shape[1:] != wanted:
             raise ValueError(
-                f"fields of shape {fields.shape[1:]} have no features beside reference fields of shape "
-                f"{(*self.shape, self.channels)}; use one grid."
+                f"fields of shape {fields.shape[1:]} have no features beside reference fields of shape {wanted}; use "
+                "one grid."
             )
         parts = [self._raw(fields[i : i + _CHUNK])[0] for i in range(0, len(fields), _CHUNK)]
         return np.concatenate(parts)[:, self._kept]
@@ -124,11 +134,12 @@ class PhysicalFeatures:
         """Coordinates in which near fields are near, blind to shifts on a periodic grid, in standard deviations.
 
         Amplitudes of the low waves and their triads scaled to the same unit; without a periodic grid the values
-        themselves.
+        themselves. Parameters that vary are coordinates too.
         """
-        fields = np.asarray(fields, np.float32)
+        fields, logarithms = parted(np.asarray(fields, np.float32), len(self.parameters))
+        known = (logarithms - self._middle) / self._spread
         if not self._spectral:
-            return self._standard(fields).reshape(len(fields), -1)
+            return np.concatenate([self._standard(fields).reshape(len(fields), -1), known], axis=1)
         parts = []
         for i in range(0, len(fields), _CHUNK):
             hat = self._transform(self._standard(fields[i : i + _CHUNK]))
@@ -140,7 +151,8 @@ class PhysicalFeatures:
                 value = value / np.maximum(np.abs(value), _TINY) ** (2 / 3)
                 triads += [value.real, value.imag]
             parts.append(np.concatenate([amplitudes, *triads], axis=-1))
-        return np.concatenate(parts).astype(np.float32) * np.float32(np.sqrt(2.0))
+        described = np.concatenate(parts).astype(np.float32) * np.float32(np.sqrt(2.0))
+        return np.concatenate([described, known], axis=1) if self.parameters else described
 
     def _standard(self, fields: np.ndarray) -> np.ndarray:
         return (fields - self._mean) / self._std
@@ -222,8 +234,10 @@ class PhysicalFeatures:
         self._slaving = np.linalg.solve(gram + 1e-9 * np.eye(len(gram)), design.T @ rows[:, self._high])
 
     def _raw(self, fields: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """All features, in float64, with their names."""
+        """All features of fields, joined with their parameters where these vary, in float64, with their names."""
         columns: list[tuple[str, np.ndarray]] = []
+        joint = fields
+        fields, logarithms = parted(joint, len(self.parameters))
         standard = self._standard(fields)
 
         def add(name: str, values: np.ndarray) -> None:
@@ -236,7 +250,7 @@ class PhysicalFeatures:
             scores = flat @ self._components
             for i in range(scores.shape[1]):
                 add(f"principal component {i + 1}", scores[:, i])
-        tendency = None if self._tendency is None else np.asarray(self._tendency(fields), np.float32) / self._std
+        tendency = None if self._tendency is None else np.asarray(self._tendency(joint), np.float32) / self._std
         derived: dict[str, np.ndarray] = {}
         if self._spectral:
             hat = self._transform(standard)
@@ -257,13 +271,19 @@ class PhysicalFeatures:
         elif tendency is not None:
             add("tendency", tendency)
         if self._spectral and self._later is not None:
-            after = self._transform(self._standard(np.asarray(self._later(fields), np.float32)))
+            later = parted(np.asarray(self._later(joint), np.float32), len(self.parameters))[0]
+            after = self._transform(self._standard(later))
             for k in self._modes:
                 change = np.log(np.abs(self._mode(after, k)) + 1e-9) - np.log(np.abs(self._mode(hat, k)) + 1e-9)
                 add(f"growth of mode {_label(k)}", np.clip(change, -3, 3))
         if self._budgets is not None:
-            for name, value in self._budgets(fields).items():
+            for name, value in self._budgets(joint).items():
                 add(f"budget, {name}", value)
+        for name, value, middle in zip(self.parameters, logarithms.T, self._middle):
+            add(f"log {name}", value)
+            together = [one for one in columns if one[0].startswith(("energy of", "log standard deviation"))]
+            for feature, known in together:
+                add(f"log {name} times {feature}", known * (value - middle))
         names = [name for name, _ in columns]
         rows = np.stack([value for _, value in columns], axis=1)
         if self._slaving is not None:

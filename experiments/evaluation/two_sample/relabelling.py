@@ -111,3 +111,8 @@ def scale_of(statistic: Float[np.ndarray, " draws_and_one"]) -> float:
 def largest(statistics: Mapping[str, Float[np.ndarray, " draws_and_one"]]) -> Float[np.ndarray, " draws_and_one"]:
     """The largest standardised statistic of every relabelling: the statistic of the joint test."""
     return np.max([standardised(one) for one in statistics.values()], axis=0)
+
+
+def area_error(samples: int, references: int) -> float:
+    """Standard deviation of the area under the ROC curve over relabellings (Mann and Whitney 1947)."""
+    return float(np.sqrt((samples + references + 1) / (12 * samples * references)))

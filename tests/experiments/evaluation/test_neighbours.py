@@ -1,6 +1,8 @@
 """Nearest neighbours modulo symmetries: exact, blind to shifts and mirrors, and able to find copies and
 clumps."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,9 +10,10 @@ from hypothesis import strategies as st
 
 from experiments.evaluation.scores import diversity, memorization
 from experiments.evaluation.scores.neighbours import Neighbourhoods, mirrored, nearest, pairwise
-from gan.augmentation import ArrayReflection, ArraySymmetries
+from gan.augmentation import ArrayMove, ArrayReflection, ArraySymmetries, transform_batch
 
 MIRRORED = ArraySymmetries((0,), (ArrayReflection(0, (-1.0,)),))
+GLIDES = (ArrayMove((1.0,), (0, 1)), ArrayMove((-1.0,), (0,), 1, 4))
 ONE = np.ones(1)
 
 
@@ -38,8 +41,9 @@ def brute_force(query, bank, symmetries):
         ((6, 5, 1), ArraySymmetries((0, 1), (ArrayReflection(0, (-1.0,)), ArrayReflection(1, (1.0,))))),
         ((6, 4, 2), ArraySymmetries((1,), (ArrayReflection(0, (1.0, -1.0)),))),
         ((6, 4, 2), ArraySymmetries()),
+        ((6, 8, 1), ArraySymmetries((0,), (), GLIDES)),
     ],
-    ids=["line", "two channels", "plane", "plane shifted along one axis", "no symmetry"],
+    ids=["line", "two channels", "plane", "plane shifted along one axis", "no symmetry", "moves"],
 )
 def test_nearest_field_modulo_the_symmetry_equals_the_search_over_every_image(shape, symmetries):
     rng = np.random.default_rng(0)
@@ -50,6 +54,22 @@ def test_nearest_field_modulo_the_symmetry_equals_the_search_over_every_image(sh
     apart = pairwise(bank[:5], np.ones(shape[-1]), symmetries)
     np.testing.assert_allclose(apart[0, 3], brute_force(bank[0], bank[3:4], symmetries), rtol=1e-4)
     np.testing.assert_allclose(apart, apart.T)
+
+
+def test_moved_fields_are_the_same_fields_and_their_images_are_those_of_the_moves():
+    rng = np.random.default_rng(5)
+    symmetries = ArraySymmetries((), (), GLIDES)
+    bank = rng.standard_normal((40, 6, 8, 1)).astype(np.float32)
+    keys = jax.random.split(jax.random.key(0), 40)
+    distance, which = nearest(
+        np.asarray(transform_batch(jnp.asarray(bank), keys, symmetries, 2)), bank, ONE, symmetries
+    )
+    np.testing.assert_allclose(distance, 0.0, atol=2e-3)
+    np.testing.assert_array_equal(which, np.arange(40))
+    images = mirrored(bank[:1], symmetries)
+    assert len({one.tobytes() for one in images}) == len(images) == 8
+    # But for shifts: the field, its half turn, its mirror image and both.
+    assert len(mirrored(bank[:1], symmetries, shifts=False)) == 4
 
 
 def test_a_shifted_mirror_image_is_the_same_field():
