@@ -58,7 +58,7 @@ class DatasetSpec:
         limits: what the certificate may not exceed.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: a value is out of its range, or a time no whole number of steps.
     """
 
     name: str
@@ -94,7 +94,23 @@ class DatasetSpec:
             raise ValueError(f"chunk is {self.chunk}: solve at least 1 trajectory at a time")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}: it must lie between 0 and 2^32 - 1")
+        for name in ("spin_up", "stride"):
+            if self.dt is not None and (span := getattr(self, name)) is not None:
+                whole_steps(name, span, self.dt)
         object.__setattr__(self, "trajectories", counts)
+
+
+def whole_steps(name: str, span: float, dt: float) -> int:
+    """Return how many steps a span of time takes.
+
+    Raises:
+        ValueError: it is no whole number of steps.
+    """
+    steps = round(span / dt)
+    if abs(steps * dt - span) > 1e-6 * max(span, dt):
+        near = ", ".join(f"{count * dt:g}" for count in sorted({max(steps - 1, 1), max(steps, 1), steps + 1}))
+        raise ValueError(f"{name} is {span:g}, not a whole number of steps dt = {dt:g}: use one of {near}")
+    return steps
 
 
 class Dataset:

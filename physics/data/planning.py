@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from physics.data.certificate import WINDOW
-from physics.data.dataset import DatasetSpec
+from physics.data.dataset import DatasetSpec, whole_steps
 from physics.data.pilot import Progress, follow_pilot
 from physics.data.samplers import Sampler
 from physics.data.trajectory_files import TrajectoryFiles
@@ -91,16 +91,8 @@ def planned(files: TrajectoryFiles, sampler: Sampler, spec: DatasetSpec, report:
         spin_up = math.ceil((measured["settling_time"] + _SPIN_UP * measured["decorrelation_time"]) / dt) * dt
     if stride is None:
         stride = math.ceil(measured["decorrelation_time"] / dt) * dt if measured else dt
-    steps = _whole_steps("spin_up", spin_up, dt) + _whole_steps("stride", stride, dt) * np.arange(spec.snapshots)
+    steps = whole_steps("spin_up", spin_up, dt) + whole_steps("stride", stride, dt) * np.arange(spec.snapshots)
     return Plan(dt, steps * dt, chunk_size(sampler, spec), measured, ages)
-
-
-def _whole_steps(name: str, span: float, dt: float) -> int:
-    steps = round(span / dt)
-    if abs(steps * dt - span) > 1e-6 * max(span, dt):
-        near = ", ".join(f"{count * dt:g}" for count in sorted({max(steps - 1, 1), max(steps, 1), steps + 1}))
-        raise ValueError(f"{name} is {span:g}, not a whole number of steps dt = {dt:g}: use one of {near}")
-    return steps
 
 
 def chunk_size(sampler: Sampler, spec: DatasetSpec) -> int:

@@ -342,6 +342,14 @@ def test_a_field_that_is_not_finite_refuses_the_data_and_names_its_trajectory(tm
         ({"dtype": "float16"}, "dtype is 'float16'"),
         ({"chunk": 0}, "chunk is 0"),
         ({"seed": -1}, "seed is -1"),
+        (
+            {"dt": 0.1, "stride": 0.25},
+            r"stride is 0.25, not a whole number of steps dt = 0.1: use one of 0.1, 0.2, 0.3",
+        ),
+        (
+            {"dt": 0.1, "spin_up": 0.25},
+            r"spin_up is 0.25, not a whole number of steps dt = 0.1: use one of 0.1, 0.2, 0.3",
+        ),
     ],
 )
 def test_a_specification_out_of_range_is_told_in_one_sentence(change, sentence):
@@ -350,8 +358,9 @@ def test_a_specification_out_of_range_is_told_in_one_sentence(change, sentence):
 
 
 def test_a_specification_that_does_not_fit_the_system_is_told_in_one_sentence(tmp_path):
-    with pytest.raises(ValueError, match=r"stride is 0.25, not a whole number of steps dt = 0.1: use one of"):
-        generate(SAMPLER, replace(SPEC, stride=0.25), cache_dir=tmp_path)
+    step = SAMPLER.system.recommended_dt
+    with pytest.raises(ValueError, match=r"stride is .*, not a whole number of steps dt = "):
+        generate(SAMPLER, replace(SPEC, spin_up=0.0, stride=1.5 * step), cache_dir=tmp_path)
     burgers = FixedSystem(Burgers(Grid((32,), (2 * np.pi,))))
     with pytest.raises(ValueError, match=r"leaves spin_up open, but Burgers is not chaotic"):
         generate(burgers, replace(SPEC, spin_up=None), cache_dir=tmp_path)
