@@ -5,7 +5,8 @@ It states, on the first trajectories and over a stated horizon,
 - the **defect**, the relative mismatch of a snapshot and the discrete solver applied to the snapshot before
   it: round-off, when the data were made by the operator that generated fields will be compared with;
 - the **step error** and the **grid error**: the worst trajectory's relative difference from half the step,
-  and from twice the points on every axis;
+  and from twice the points on every axis, at each time relative to the field (a state of a single number, which may
+  pass zero: relative to the largest of all times);
 - the **residual level**, the equation applied to consecutive solver steps from the last snapshot on, relative to the
   size of du/dt; beside it the same for the zero field and for fields shrunk by 10% (`physics.data.residual_level`);
 - the **drift** of every invariant, relative to the size that the invariant has for the field's magnitude;
@@ -297,7 +298,9 @@ def steadiness(change: Float[np.ndarray, " trajectories"], dt: float) -> dict[st
 
 
 def _relative(one: Float[Array, " time *field"], other: Float[Array, " time *field"]) -> Float[Array, " time"]:
-    return jax.vmap(_norm)(one - other) / jax.vmap(_norm)(other)
+    size = jax.vmap(_norm)(other)
+    # A single number passes zero now and then, where nothing is small beside it: its size is the largest of all times.
+    return jax.vmap(_norm)(one - other) / (jnp.max(size) if other[0].size == 1 else size)
 
 
 def _norm(field: Any) -> Array:

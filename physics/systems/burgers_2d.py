@@ -24,13 +24,13 @@ class Burgers2D(SemilinearSystem):
     adhesion model of the cosmic web (Gurbatov, Saichev and Shandarin, 1989). A velocity without vorticity stays so, and
     the Cole-Hopf transformation u = -2 nu grad(log theta), theta_t = nu laplacian(theta), solves it exactly.
 
-    Good values to start with: box 2 pi x 2 pi, 64 x 64 points, viscosity 0.05, |u| near 1, dt = 0.01.
+    Good values to start with: box 2 pi x 2 pi, 64 x 64 points, viscosity 0.1, |u| near 1, dt = 0.01.
 
     Source: Burgers (1948); the transformation: Cole (1951), Quart. Appl. Math. 9.
     """
 
     grid: Grid = eqx.field(static=True)
-    viscosity: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.05)
+    viscosity: Float[Array, ""] | float = eqx.field(converter=parameter, default=0.1)
     name: ClassVar[str] = "burgers_2d"
     channels: ClassVar[tuple[str, ...]] = ("u", "v")
     dissipative: ClassVar[bool] = True
