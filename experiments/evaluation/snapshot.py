@@ -41,6 +41,8 @@ STORED = 16384
 """Training fields that a comparison looks at."""
 FOLLOWED = 1024
 """Of which samples must not be too near to the paths of these; a generator that repeats all is found by a part too."""
+FOLLOWED_NUMBERS = 2**23
+"""Numbers of these fields, of which every path holds seventeen copies: of fields in space fewer are followed."""
 LITERATURE_DRAWS = 50
 
 
@@ -105,7 +107,8 @@ def compare_snapshot(
     )
     say(0, 3, "tests: features of training and held-out fields")
     battery = sizes.battery(apart, pool, equation, sizes.tested, features)
-    bank = [battery.prepare_bank(path(stored[:FOLLOWED], equation, layer_time))]
+    followed = stored[: min(FOLLOWED, max(1, FOLLOWED_NUMBERS // stored[0].size))]
+    bank = [battery.prepare_bank(path(followed, equation, layer_time))]
     say(1, 3, "tests: classifiers, neighbours and relabellings")
     outcome = battery.outcome(samples[: 2 * sizes.tested], bank=bank, convolutional=pool.ndim > 2)
     few = pool[: 2 * sizes.refined]

@@ -7,7 +7,8 @@ generator's condition, and elsewhere by the parameters with which a field is joi
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,38 @@ if TYPE_CHECKING:
     from physics.system import System
 
 CHUNK = 512
-"""Fields that are advanced at once, which bounds the memory."""
-_NARROW = (4, 64)
+"""Fields that are advanced at once, at most."""
+_NUMBERS = 2**22
+"""Numbers that are advanced at once, which bounds the memory: fields in space are advanced in narrower chunks."""
+_NARROW = (2, 16, 64)
 """Widths of chunks of few fields, which a full one would cost far more: a picture follows two."""
+_PADDING = 1.25
+"""By how much a chunk may be wider than the fields need, where a narrower one would be padded less."""
 _BLOCKS = (100, 10, 1)
-_FRAMES = 200
+_LINE, _SPACE = (200, 5), (3, 50)
+"""Frames of a picture, and recommended steps between them: of a line in space and time, and of a plane or a volume,
+of which four moments are shown."""
+
+
+class ByValue:
+    """A system that is equal to another of the same kind, grid and numbers, for caches of compiled programs.
+
+    A system that holds arrays has no hash of its own.
+    """
+
+    def __init__(self, system: System) -> None:
+        import jax
+
+        leaves, structure = jax.tree.flatten(system)
+        arrays = [np.asarray(one) for one in leaves]
+        self.system = system
+        self._value = (structure, tuple((str(one.dtype), one.shape, one.tobytes()) for one in arrays))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByValue) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
 
 
 def condition_name(parameter: str) -> str:
@@ -90,18 +118,19 @@ def initial_fields(
 
     keys = jax.random.split(key, count)
     if asked is None or not parameters:
-        return np.asarray(_initial_program(system)(keys))
-    return joined(np.asarray(_initial_program(system, parameters)(keys, asked)), asked)
+        return np.asarray(_initial_program(ByValue(system))(keys))
+    return joined(np.asarray(_initial_program(ByValue(system), parameters)(keys, asked)), asked)
 
 
 @lru_cache(maxsize=16)
-def _initial_program(system: System, parameters: tuple[str, ...] = ()) -> Callable[..., Array]:
+def _initial_program(known: ByValue, parameters: tuple[str, ...] = ()) -> Callable[..., Array]:
     """Keep the compiled program between calls, which are timed."""
     import jax
     import jax.numpy as jnp
 
     from physics import with_parameters
 
+    system = known.system
     if not parameters:
         return jax.jit(jax.vmap(system.sample_initial))
 
@@ -121,8 +150,9 @@ def refiner(
 ) -> Callable[[np.ndarray, float], np.ndarray]:
     """Return ``(fields, duration) -> fields``: the solver, by default the one that made the data, in fixed chunks.
 
-    Steps are of the length ``dt``, or the next shorter one that divides the duration. Every field of every call of a
-    stochastic system has noise of its own. Where ``parameters`` vary, fields are joined with theirs, before and after.
+    A chunk has ``chunk`` fields, or fewer where there are few fields or large ones. Steps are of the length ``dt``, or
+    the next shorter one that divides the duration. Every field of every call of a stochastic system has noise of its
+    own. Where ``parameters`` vary, fields are joined with theirs, before and after.
     """
     import jax
     import jax.numpy as jnp
@@ -130,6 +160,9 @@ def refiner(
     from physics import NoisePath, StochasticSystem, advance
 
     calls = itertools.count()
+    numbers = math.prod(system.field_shape)
+    widest = min(chunk, 2 ** int(math.log2(max(1, _NUMBERS // numbers))))
+    widths = (widest, *(one for one in reversed(_NARROW) if one < widest))
     stochastic = isinstance(system, StochasticSystem)
 
     @lru_cache
@@ -150,10 +183,10 @@ def refiner(
         for size in _BLOCKS:
             blocks += [program(length, size)] * (steps // size)
             steps %= size
+        width = _width(len(fields), widths)
         out = []
-        for start in range(0, len(fields), chunk):
-            part = np.asarray(fields[start : start + chunk], np.float32)
-            width = next(one for one in (*_NARROW, chunk) if len(part) <= one <= chunk)
+        for start in range(0, len(fields), width):
+            part = np.asarray(fields[start : start + width], np.float32)
             advanced: Array | np.ndarray = np.concatenate([part, np.repeat(part[-1:], width - len(part), axis=0)])
             for block in blocks:
                 keys = jax.random.split(jax.random.key(next(calls)), width) if stochastic else None
@@ -164,15 +197,21 @@ def refiner(
     return run
 
 
+def _width(count: int, widths: Sequence[int]) -> int:
+    """Return the widest of the chunks that hold a number of fields without much padding, or the narrowest."""
+    return next((one for one in widths if -(-count // one) * one <= _PADDING * count), widths[-1])
+
+
 def evolution(
     refine: Callable[[np.ndarray, float], np.ndarray], start: np.ndarray, system: System
 ) -> tuple[np.ndarray, np.ndarray]:
     """Advance fields for a picture in space and time; returns times and (fields, time, *grid, C)."""
-    every = 5 * system.recommended_dt
+    count, steps = _LINE if system.grid.ndim < 2 else _SPACE
+    every = steps * system.recommended_dt
     frames = [start]
-    for _ in range(_FRAMES):
+    for _ in range(count):
         frames.append(refine(frames[-1], every))
-    return every * np.arange(_FRAMES + 1), np.stack(frames, axis=1)
+    return every * np.arange(count + 1), np.stack(frames, axis=1)
 
 
 def on_grid(fields: np.ndarray, have: Grid, want: Grid) -> np.ndarray:

@@ -264,6 +264,8 @@ class Snapshot(SolverTask):
             training_seconds=seconds["training"],
             repeats=settings.repeats,
             evaluations=trained.evaluations,
+            # No more than are compared: each takes a spin-up.
+            reference_count=min(CostInputs.reference_count, 2 * settings.refined),
         )
 
     def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:

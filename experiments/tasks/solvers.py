@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.config import ExperimentConfig
 from experiments.evaluation.varying import JoinedFields, joined, nearest_free, parted, walks
-from experiments.tasks.advance import CHUNK, initial_fields, on_grid, refiner
+from experiments.tasks.advance import CHUNK, ByValue, initial_fields, on_grid, refiner
 from experiments.tasks.equation import homogeneous
 from experiments.tasks.varying import Varying
 
@@ -84,14 +84,14 @@ class Solvers:
         asked = self.varying.draw(visits * members, config.compare.seed + 1)
         order = walks(asked, members)
         begin = on_grid(self._begin(setting.start, members, asked[order[:, 0]]), system.grid, coarse.grid)
-        advance = _shared_refiner(coarse, dt, solver, min(members, CHUNK), names)
+        advance = _shared_refiner(ByValue(coarse), dt, solver, min(members, CHUNK), names)
         taken = [advance(begin, setting.spin_up) if setting.spin_up > 0 else begin]
         while len(taken) * members < n:
             fields, _ = parted(taken[-1], len(names))
             taken.append(advance(joined(fields, asked[order[:, len(taken)]]), stride))
         fields = on_grid(np.concatenate(taken)[:n], coarse.grid, system.grid)
         if setting.finish > 0:
-            fields = _shared_refiner(system, self.dataset.dt, None, CHUNK, names)(fields, setting.finish)
+            fields = _shared_refiner(ByValue(system), self.dataset.dt, None, CHUNK, names)(fields, setting.finish)
         return fields
 
     def _begin(self, start: str, count: int, asked: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def along_trajectories(config: ExperimentConfig) -> list[SolverSetting]:
     dt, tau = config.data.dt, config.solver_layer.tau
     spin_up, stride = config.data.spin_up or 200 * dt, config.data.stride or 50 * dt
     # What is easily distinguished is no rival of a good generator, and the rival of a bad one.
-    gaussian = [SolverSetting("gaussian", None, dt, None, steps * dt) for steps in (0, 20, 100)]
+    gaussian = [SolverSetting("gaussian", None, dt, None, share * spin_up) for share in (0.0, 0.05, 0.25)]
     bank = [SolverSetting("bank", None, step, None, tau or 10 * dt) for step in (dt, 2 * dt)]
     strides = [
         SolverSetting("initial", None, step, None, spin_up, share * stride)
@@ -140,7 +140,7 @@ def along_trajectories(config: ExperimentConfig) -> list[SolverSetting]:
 
 @lru_cache(maxsize=64)
 def _shared_refiner(
-    system: System, dt: float, solver: AbstractSolver | None, chunk: int, parameters: tuple[str, ...]
+    known: ByValue, dt: float, solver: AbstractSolver | None, chunk: int, parameters: tuple[str, ...]
 ) -> Callable[[np.ndarray, float], np.ndarray]:
     """Keep the compiled programs of a solver between calls."""
-    return refiner(system, dt, solver, parameters=parameters, chunk=chunk)
+    return refiner(known.system, dt, solver, parameters=parameters, chunk=chunk)

@@ -13,10 +13,11 @@ from experiments import catalog, pipeline
 from experiments.config import DataConfig
 from experiments.errors import UserError
 from experiments.options import settings
+from experiments.tasks.advance import ByValue, evolution, refiner
 from experiments.tasks.gaussian_posterior import GaussianPosterior
 from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.solver_task import dataset_spec
-from physics import Lorenz96
+from physics import Grid, Heat, Lorenz96, SeismicWave, solve
 
 
 @pytest.mark.parametrize("name", list(catalog.names()))
@@ -236,6 +237,33 @@ def test_fields_that_blow_up_in_the_defect_penalty_count_as_zero_and_poison_noth
     gradient, after, others = np.asarray(gradient), np.asarray(after), [0, 1, 3]
     np.testing.assert_allclose(after[others], gradient[others], rtol=1e-5)
     assert np.all(after[2] == 0.0) and np.any(gradient[2] != 0.0)
+
+
+def test_systems_that_are_alike_share_their_programs_though_they_hold_arrays():
+    def one(speed):
+        return SeismicWave(Grid((8,), (1.0,)), np.full(8, speed))
+
+    assert one(1.0) is not one(1.0) and ByValue(one(1.0)) == ByValue(one(1.0))
+    assert hash(ByValue(one(1.0))) == hash(ByValue(one(1.0)))
+    assert ByValue(one(1.0)) != ByValue(one(2.0)) and ByValue(Heat(one(1.0).grid)) != ByValue(one(1.0))
+
+
+@pytest.mark.parametrize("count", [1, 5, 20, 70])
+def test_any_number_of_fields_is_advanced_as_one_is(count, key):
+    system = Heat(Grid((8,), (2 * np.pi,)), 0.3)
+    fields = np.asarray(jax.random.normal(key, (count, 8, 1)))
+    advanced = refiner(system, 0.1)(fields, 0.25)
+    assert advanced.shape == fields.shape
+    expected = [solve(system, one, np.array([0.25]), dt=0.25 / 3)[0] for one in fields[[0, -1]]]
+    np.testing.assert_allclose(advanced[[0, -1]], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("points", "frames"), [((8,), 201), ((8, 8), 4)])
+def test_a_picture_of_a_plane_follows_as_many_moments_as_are_shown(points, frames):
+    system = Heat(Grid(points, (2 * np.pi,) * len(points)), 0.3)
+    times, fields = evolution(lambda u, time: u + time, np.zeros((2, *points, 1)), system)
+    assert fields.shape == (2, frames, *points, 1) and times[0] == 0.0
+    np.testing.assert_allclose(fields[:, -1], times[-1], rtol=1e-6)
 
 
 def test_fresh_test_data_take_the_place_of_the_test_split_alone(monkeypatch):
