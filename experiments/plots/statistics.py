@@ -42,7 +42,7 @@ def spectrum(figures: Arrays, comparison: Comparison) -> list[Picture]:
         below.axhline(1, color=SOLVER, linewidth=1)
         below.plot(k, ratio, color=GENERATOR, marker="o", markersize=3)
         shown = ratio[_resolved(figures) & np.isfinite(ratio) & (ratio > 0)]
-        reach = max(1.25, *(np.exp(1.15 * np.abs(np.log(shown))) if shown.size else [1.25]))
+        reach = float(max(1.25, *(np.exp(1.15 * np.abs(np.log(shown))) if shown.size else [1.25])))
         below.set(yscale="log", ylim=(1 / reach, reach), xlabel=labelled(comparison, "wavenumber"), ylabel="ratio")
         plain_ratio(below, reach)
         above.set(ylabel="energy", title="Energy spectrum")
