@@ -28,7 +28,7 @@ def stirred(params):
     return jax.tree.map(lambda p: p + 0.3 * source.standard_normal(p.shape).astype(np.float32), params)
 
 
-@pytest.mark.parametrize("shape", [(16,), (6, 8)])
+@pytest.mark.parametrize("shape", [(16,), (6, 8), (4, 6, 4)])
 @pytest.mark.parametrize("rule", ["circular", "zero", "reflect"])
 def test_a_convolution_is_the_plain_sum_over_neighbours_beyond_the_boundary(shape, rule):
     layer = Convolution(2, 3, 3, (rule,) * len(shape), rng())
@@ -43,7 +43,7 @@ def test_a_convolution_is_the_plain_sum_over_neighbours_beyond_the_boundary(shap
     np.testing.assert_allclose(layer(jnp.asarray(x)), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(16,), (6, 8)])
+@pytest.mark.parametrize("shape", [(16,), (6, 8), (4, 6, 4)])
 def test_downsampling_is_the_transpose_of_upsampling_and_both_keep_constants(shape):
     rules = ("circular",) * len(shape)
     fine = jnp.asarray(rng().standard_normal((1, *shape, 1)), jnp.float32)
