@@ -1,11 +1,14 @@
 """Files that ``new`` writes: every pair of system and task passes its checks, and runs (slow)."""
 
+import dataclasses
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from experiments import catalog, cli, new_experiment, pipeline, runs
 from experiments.new_experiment import FORECASTS, TASKS, source, systems
+from experiments.reporting import silent
+from experiments.tasks.solver_task import dataset_spec
 
 PAIRS = [*((name, "snapshot") for name in systems()), *((name, "forecast") for name in FORECASTS)]
 
@@ -38,6 +41,26 @@ def test_a_new_file_is_short_and_passes_every_check(written, system, task):
     for config in experiment.presets.values():
         pipeline.check(experiment, config)
     assert experiment.learnt().spec(experiment.presets["smoke"]).shape
+
+
+def test_times_of_every_new_file_are_whole_numbers_of_steps(tmp_path):
+    for system, task in PAIRS:
+        path = tmp_path / f"{system}_{task}.py"
+        path.write_text(source("mine", system, task))
+        for config in catalog.load(str(path)).presets.values():
+            dataset_spec(config.data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("system", "task"), PAIRS)
+def test_the_data_of_a_new_file_in_earnest_are_certified(written, system, task, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path / "cache"))
+    experiment = catalog.load(str(written(system, task)))
+    demo = experiment.presets["demo"]
+    # The trajectories on which the certificate of all of them rests.
+    few = dataclasses.replace(demo, data=dataclasses.replace(demo.data, trajectories=(16, 1, 1)))
+    certificate = experiment.learnt().data(few, silent).description["certificate"]
+    assert certificate["dt"] == demo.data.dt and certificate["trajectories"] <= 16
 
 
 @pytest.mark.slow
