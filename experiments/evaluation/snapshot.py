@@ -110,7 +110,8 @@ def compare_snapshot(
     followed = stored[: min(FOLLOWED, max(1, FOLLOWED_NUMBERS // stored[0].size))]
     bank = [battery.prepare_bank(path(followed, equation, layer_time))]
     say(1, 3, "tests: classifiers, neighbours and relabellings")
-    outcome = battery.outcome(samples[: 2 * sizes.tested], bank=bank, convolutional=pool.ndim > 2)
+    # On lines and planes: in space its training takes a processor longer than everything else together.
+    outcome = battery.outcome(samples[: 2 * sizes.tested], bank=bank, convolutional=2 < pool.ndim < 5)
     few = pool[: 2 * sizes.refined]
     smaller = sizes.battery(apart, few, equation, sizes.refined, features)
     starts = starts_of_refinement(samples, stored, equation, layer_time, 2 * sizes.refined, sizes.seed)
