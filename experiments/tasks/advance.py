@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -160,6 +161,8 @@ def refiner(
     from physics import NoisePath, StochasticSystem, advance
 
     calls = itertools.count()
+    # As the data are made: a stiff system may not stay finite in single precision.
+    double = system.default_dataset.get("dtype") == "float64"
     numbers = math.prod(system.field_shape)
     widest = min(chunk, 2 ** int(math.log2(max(1, _NUMBERS // numbers))))
     widths = (widest, *(one for one in reversed(_NARROW) if one < widest))
@@ -186,12 +189,13 @@ def refiner(
         width = _width(len(fields), widths)
         out = []
         for start in range(0, len(fields), width):
-            part = np.asarray(fields[start : start + width], np.float32)
+            part = np.asarray(fields[start : start + width], np.float64 if double else np.float32)
             advanced: Array | np.ndarray = np.concatenate([part, np.repeat(part[-1:], width - len(part), axis=0)])
             for block in blocks:
                 keys = jax.random.split(jax.random.key(next(calls)), width) if stochastic else None
-                advanced = block(advanced, keys)
-            out.append(np.asarray(advanced)[: len(part)])
+                with jax.enable_x64(True) if double else nullcontext():
+                    advanced = block(advanced, keys)
+            out.append(np.asarray(advanced, np.float32)[: len(part)])
         return np.concatenate(out)
 
     return run
