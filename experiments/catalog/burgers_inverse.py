@@ -54,7 +54,7 @@ DEMO = ExperimentConfig(
     ),
     system=PosteriorConfig(),
     network=NetworkConfig(kind="residual_mlp", width=256, blocks=3, latent=32),
-    game=GameConfig(objective="flow_matching", evaluations=8),
+    game=GameConfig(objective="flow_matching", evaluations=4),
     optimizer=OptimizerConfig(
         generator_rate=1e-3,
         beta1=0.9,

@@ -359,16 +359,17 @@ class Posterior(SolverTask):
 
         offered = (
             ("tempered", tempered, (1, 2, 5, 10, 20, 40)),
-            ("crank_nicolson", walked, (50, 200, 800)),
+            ("crank_nicolson", walked, (50, 200)),
             ("ensemble_smoother", smoothed, (1, 4, 8)),
         )
         own = self.own_settings(config)
         return [
             candidate("tempered", partial(tempered, own.moves), own.moves),
-            # Longer solver steps of a lower order change less than the noise does.
+            # Longer solver steps, perhaps of a lower order, change less than the noise does.
             *(
-                candidate(name, partial(draw, steps), steps, coarsening=2, order=2)
+                candidate(name, partial(draw, steps), steps, coarsening=2, order=order)
                 for name, draw, counts in offered
+                for order in (2, 4)
                 for steps in counts
             ),
         ]
