@@ -148,3 +148,24 @@ def test_every_benchmark_finds_what_it_imports():
         "        assert error.name.partition('.')[0] not in ('physics', 'gan', 'experiments'), error\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
+
+
+def test_the_development_run_on_the_page_of_where_it_pays_is_that_of_its_file():
+    page = (ROOT / "docs" / "where_it_pays.md").read_text()
+    (run,) = json.loads((ROOT / "benchmarks" / "results" / "burgers_inverse-demo-development.json").read_text())["runs"]
+    found = run["comparison"]
+    scores, cost = found["scores"]["entries"], found["cost"]
+    reference, generator = (cost[who] for who in ("reference", "generator"))
+    seconds = reference["timing"]["seconds"]
+    cheaper = next(
+        one for one in cost["search"] if one["setting"]["sampler"] == "tempered" and one["setting"]["steps"] == 20
+    )
+    for value in (
+        f"{scores['crps']['value']:.3f} standard deviations",
+        f"have {scores['crps']['target']:.3f}",
+        f"{100 * scores['coverage_90']['value']:.1f}%",
+        f"costs {1e6 * generator['seconds']:.0f} µs",
+        f"costs {1e6 * seconds:.0f} µs, {seconds / generator['seconds']:.0f} times",
+        f"{1e6 * cheaper['timing']['seconds']:.0f} µs, {cheaper['timing']['seconds'] / generator['seconds']:.1f} times",
+    ):
+        assert value in " ".join(page.split()), value
