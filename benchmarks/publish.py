@@ -272,23 +272,6 @@ def cells(run: Published) -> dict[str, str]:
     return found
 
 
-def solver_study_summary(folder: Path) -> list[str]:
-    """Where the solver belongs, in one sentence for all arms: at the solver time that each was trained through."""
-    path = folder / SOLVER_STUDY
-    points = solver_study_points(json.loads(path.read_text())) if path.exists() else {}
-    parts = []
-    for tau in sorted(set(points) - {0.0}):
-        pairs = [(one["auc"], points[0.0][tau][seed]["auc"]) for seed, one in points[tau][tau].items()]
-        through, plain = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
-        parts.append(f"{through:.2f} against {plain:.2f} for tau = {tau:g}")
-    if not parts:
-        return [f"Training through the solver against plain training that the solver finishes: {MISSING}."]
-    return [
-        "Median AUC of training through a solver time tau against plain training whose samples the solver then "
-        f"advances by tau: {listed(parts)}."
-    ]
-
-
 def solver_study(folder: Path) -> list[str]:
     """Where the solver belongs: one sentence for each arm."""
     path = folder / SOLVER_STUDY
@@ -416,7 +399,6 @@ def solver_study_page(study: Mapping[str, Any]) -> str:
 
 BLOCKS: dict[str, Callable[[Path], list[str]]] = {
     "experiments": experiments_table,
-    "solver_study_summary": solver_study_summary,
     "solver_study": solver_study,
     "details": details,
 }
