@@ -176,7 +176,9 @@ class Snapshot(SolverTask):
             given = varying.condition(asked[:n])
             return joined(sample(key, n) if given is None else sample(key, n, given), asked[:n])
 
-        pool = joined(np.asarray(dataset.test[:, 0]), varying.logarithms(dataset.parameters, "test"))
+        pool = np.asarray(dataset.test[:, 0])
+        if varying.names:
+            pool = joined(pool, varying.logarithms(dataset.parameters, "test"))
         sections, figures = compare_snapshot(
             samples,
             pool,
