@@ -1,6 +1,7 @@
 """The task of posteriors: whitened unknowns, what is observed, the reference, and what is refused."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -9,9 +10,10 @@ from scipy.stats import norm
 
 from experiments import catalog
 from experiments.errors import UserError
+from experiments.evaluation.results import Distances, Scores
 from experiments.tasks.posterior import potential_scale_reduction
 from experiments.tasks.whitening import Whitening
-from physics import Grid
+from physics import Grid, tempered_posterior
 
 EXPERIMENT = catalog.load("burgers_inverse")
 SMOKE = EXPERIMENT.presets["smoke"]
@@ -78,3 +80,40 @@ def test_two_ensembles_agree_unless_one_is_moved():
 def test_what_cannot_be_used_is_refused_before_work_begins(change, words):
     with pytest.raises(UserError, match=words):
         TASK.check(SMOKE.with_overrides(change))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A small configuration with its data."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SOLVERGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    config = SMOKE.with_overrides({"data.trajectories": "64,16,16", "training.batch": "16", "compare.search": "false"})
+    with jax.enable_x64(False):
+        yield config, TASK.data(config, lambda *_: None)
+    patch.undo()
+
+
+def test_a_generator_that_ignores_what_was_observed_is_distinguished_and_a_tempered_run_is_not(small):
+    config, dataset = small
+    observed = TASK.observe(config, dataset, "test")[: config.compare.cases]
+    exact = tempered_posterior(
+        TASK.inverse_problem(config, dataset.times), observed, 64, jax.random.key(9), moves=20, last_moves=40
+    ).unknowns
+
+    def knowing(key, count, condition):
+        members = count // len(np.unique(condition["observed"], axis=0))
+        return np.asarray(exact)[: count // members, :members].reshape(count, -1)
+
+    def ignorant(key, count, condition):
+        return np.asarray(jax.random.normal(key, (count, exact.shape[-1])))
+
+    verdicts = {}
+    for name, sample in (("knowing", knowing), ("ignorant", ignorant)):
+        trained = SimpleNamespace(sample=sample, evaluations=1, step=0)
+        spent = {"data": 0.0, "training": 0.0}
+        comparison, figures = TASK.compare(config, dataset, trained, spent, lambda *_: None)
+        entries = comparison.need(Distances).entries
+        verdicts[name] = entries["energy_divergence"].inside
+        assert figures["forecast/generator_members"].shape[2:] == (3, 32, 1)
+        assert comparison.need(Scores).entries["misfit"].value < 1.3 or name == "ignorant"
+    assert verdicts == {"knowing": True, "ignorant": False}
