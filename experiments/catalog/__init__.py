@@ -73,7 +73,7 @@ _SUMMARIES = {
         system="viscous Burgers, 1D, periodic",
         task="posterior",
         line="initial field, viscosity and trajectory from magnitudes seen later: posteriors of several modes",
-        cost="about 12 minutes on 2 cores",
+        cost="about 20 minutes on 2 cores",
     ),
     "kolmogorov_flow": Summary(
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",

@@ -20,26 +20,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import tau
-from typing import TYPE_CHECKING
 
+from experiments.catalog.burgers import system
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig
 from experiments.experiment import Experiment
 from experiments.tasks.posterior import Posterior, PosteriorConfig
 from gan.config import GameConfig, NetworkConfig, OptimizerConfig, SolverLayerConfig, TrainingConfig
-
-if TYPE_CHECKING:
-    from jax import Array
-
-    from physics.systems.burgers import Burgers
-
-
-def system(config: ExperimentConfig, viscosity: float | Array, points: int | None = None) -> Burgers:
-    """Return the equation with a viscosity, on the configured grid or on one of ``points`` points."""
-    from physics import Burgers, Grid
-
-    shape = config.data.points if points is None else (points,)
-    return Burgers(Grid(shape, config.data.extent), viscosity)
-
 
 DEMO = ExperimentConfig(
     data=DataConfig(
@@ -74,7 +60,7 @@ DEMO = ExperimentConfig(
         diagnose_every=5000,
         sample_chunk=4096,
     ),
-    compare=CompareConfig(cases=64, members=128),
+    compare=CompareConfig(cases=32, members=128),
 )
 
 SMOKE = ExperimentConfig(

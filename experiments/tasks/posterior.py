@@ -9,7 +9,7 @@ and the ensemble smoother are the rivals whose solver calls are counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -239,7 +239,7 @@ class Posterior(SolverTask):
             return np.sqrt((apart**2).mean(axis=-1)) / own.noise
 
         meaning = "root mean square of observed minus simulated over the noise, a mean over members"
-        shown = np.arange(count)[:, None] * 0 + self._places(config)[None] * float(system.grid.spacing[0])
+        shown = np.tile(self._places(config) * float(system.grid.spacing[0]), (count, 1))
         inside = Cases(
             "inside",
             truths,
@@ -448,14 +448,12 @@ def _inverse_problem(
         # Nothing after the last observation says anything of the unknowns.
         return solve(system, whitening.field(unknowns), observed, dt=coarsening * config.data.dt, solver=solver)
 
-    last = replaced(config, tuple(range(len(observed))))
+    last = _with_times(config, tuple(range(len(observed))))
     return InverseProblem(whitening.dimension, simulate, partial(task._seen, last), own.noise)
 
 
-def replaced(config: ExperimentConfig, times: tuple[int, ...]) -> ExperimentConfig:
+def _with_times(config: ExperimentConfig, times: tuple[int, ...]) -> ExperimentConfig:
     """Return the configuration with other observed times."""
-    from dataclasses import replace
-
     assert isinstance(config.system, PosteriorConfig)
     return replace(config, system=replace(config.system, times=times))
 
