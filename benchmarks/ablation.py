@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="training time of every run")
     parser.add_argument("--seeds", default="0,1,2", help="seeds, separated by commas")
     parser.add_argument("--arms", nargs="*", help="names of the arms to run (default: all)")
-    parser.add_argument("--preset", default="demo")
+    parser.add_argument("--preset", default="convolutional")
     arguments = parser.parse_args()
     experiment = catalog.load("kuramoto_sivashinsky")
     config = experiment.presets[arguments.preset]

@@ -88,7 +88,7 @@ def write_page() -> None:
             "Differences are relative. Written by `python benchmarks/training_step.py`.",
             step_lines(step) if step else [NOT_YET],
         ),
-        "The Kuramoto-Sivashinsky demo's step on cores and devices": (
+        "The convolutional Kuramoto-Sivashinsky step on cores and devices": (
             '"Devices" are host devices that XLA is told to split the CPU into. They run under `pmap`, each with its '
             "share of the batch. Written by the same script.",
             demo_lines(step) if step and step["demo"] else [NOT_YET],

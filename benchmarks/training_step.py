@@ -352,7 +352,7 @@ def demo_step(devices: int, steps: int = 25) -> float:
     from experiments.tasks.advance import solver_layer
 
     experiment = catalog.load("kuramoto_sivashinsky")
-    config = experiment.presets["demo"]
+    config = experiment.presets["convolutional"]
     system = experiment.task.system(config)
     fields = np.random.default_rng(0).standard_normal((1024, *system.field_shape)).astype(np.float32)
     problem = Problem(
