@@ -10,7 +10,8 @@ signs: "plane" is the recipe with such latents and no cost, what transport must 
 quarter of the training: its median, its largest value, and the last checkpoint.
 
     python benchmarks/swing.py [--steps 4000] [--seeds 5] [--arms ...]
-    python benchmarks/swing.py --experiment kuramoto_sivashinsky --preset convolutional [--steps 2000] --seeds 3 --through 0 4
+    python benchmarks/swing.py --experiment kuramoto_sivashinsky --preset convolutional \
+        --steps 2000 --seeds 3 --through 0 4
 
 The second line takes the three arms whose averaged generator has the smallest largest value on the Gaussians (median
 over the seeds), with each solver-layer time; update schemes whose step needs second derivatives of the game are left
