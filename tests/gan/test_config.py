@@ -36,7 +36,7 @@ def test_every_option_says_what_it_means(section):
         (NetworkConfig, {"kind": "residual", "latent_signs": True}, "network.latent_signs = True.*network.kind mlp"),
         (NetworkConfig, {"latent_local": True, "latent": 0}, "network.latent_local = True.*a latent above 0"),
         (GameConfig, {"r1": float("inf")}, "game.r1 must be finite, found inf"),
-        (GameConfig, {"objective": "wgan"}, "game.objective must be one of .*wasserstein, found wgan"),
+        (GameConfig, {"objective": "wgan"}, "game.objective must be one of .*flow_matching, found wgan"),
         (GameConfig, {"critic_steps": 0}, "game.critic_steps"),
         (GameConfig, {"objective": "hinge", "label_smoothing": 0.1}, "game.objective = 'hinge'.*minimax"),
         (NetworkConfig, {"discriminator": "vgg"}, "network.discriminator must be one of matching"),
