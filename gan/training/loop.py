@@ -76,7 +76,7 @@ class Trainer:
         if evaluations_of(self.recipe) and problem.penalties:
             raise ValueError(
                 f"Flow matching draws no samples in training that the penalties {', '.join(problem.penalties)} could "
-                "judge: leave them out, or choose an adversarial game.objective."
+                "judge: give them the weight 0, or choose an adversarial game.objective."
             )
         self.devices = choose_devices(self.recipe)
         conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
