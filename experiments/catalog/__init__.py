@@ -73,13 +73,13 @@ _SUMMARIES = {
         system="viscous Burgers, 1D, periodic",
         task="posterior",
         line="initial field, viscosity and trajectory from magnitudes seen later: posteriors of several modes",
-        cost="about 20 minutes on 2 cores",
+        cost="about 20 minutes on 2 cores, estimated",
     ),
     "kolmogorov_flow": Summary(
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
         task="snapshot",
         line="forced turbulence at any viscosity and forcing of a range, which the generator is given",
-        cost="about an hour on 2 cores",
+        cost="about an hour on 2 cores, estimated",
     ),
     "own_data": Summary(
         system="fields from a file of your own",
