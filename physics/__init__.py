@@ -128,6 +128,7 @@ WRITTEN_IN = {
     "tempered_posterior": "physics.inference.tempering",
     "crank_nicolson": "physics.inference.crank_nicolson",
     "ensemble_smoother": "physics.inference.ensemble_smoother",
+    "nuts": "physics.inference.nuts",
 }
 
 __all__ = sorted(WRITTEN_IN)
@@ -161,6 +162,7 @@ if TYPE_CHECKING:
     from physics.inference.ensemble_smoother import ensemble_smoother as ensemble_smoother
     from physics.inference.inverse_problem import InverseProblem as InverseProblem
     from physics.inference.inverse_problem import PosteriorSample as PosteriorSample
+    from physics.inference.nuts import nuts as nuts
     from physics.inference.tempering import tempered_posterior as tempered_posterior
     from physics.integrators.erk43 import ERK43 as ERK43
     from physics.integrators.etd53 import ETD53 as ETD53

@@ -200,7 +200,7 @@ def _cost(
     def judge(ensembles: np.ndarray) -> Assessment:
         found = reference_set.distances(ensembles).entries
         reaches = all(one.inside or one.value <= rival.entries[name].value for name, one in found.items())
-        return Assessment(reaches, {name: one.ratio for name, one in found.items()})
+        return Assessment(reaches, reference_set.figures_of_merit(ensembles))
 
     rows, own = search(candidates, judge, draw, count=cases * members, repeats=repeats, progress=progress)
     criterion = (
@@ -208,7 +208,16 @@ def _cost(
         "generator's; draws of the posterior are counted in the solver's cost"
     )
     # Draws of the posterior itself are as good whatever a single comparison finds.
-    return Cost(criterion, own, None, replace(rows[0], reaches=True), rows[1:], spent.data, spent.training)
+    return Cost(
+        criterion,
+        own,
+        None,
+        replace(rows[0], reaches=True),
+        rows[1:],
+        spent.data,
+        spent.training,
+        reference_set.figures_of_merit(generator),
+    )
 
 
 def _figures(

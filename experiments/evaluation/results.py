@@ -130,6 +130,7 @@ class Cost:
         reference: of an independent sample by the solver that made the data.
         search: every setting that was tried, failed ones too.
         data_seconds, training_seconds: spent once.
+        values: the generator's figures of merit over the samples of the search, named as in its rows.
     """
 
     criterion: str
@@ -139,6 +140,13 @@ class Cost:
     search: tuple[SolverRow, ...]
     data_seconds: float
     training_seconds: float
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    def cheapest_by(self, score: str) -> SolverRow | None:
+        """The cheapest judged setting whose score exceeds the generator's by 5% at most; none where none does."""
+        own = self.values.get(score, math.nan)
+        good = [row for row in self.search if row.timing and row.values.get(score, math.inf) <= NEAR * own]
+        return min(good, key=_seconds, default=None)
 
     @property
     def cheapest(self) -> SolverRow:
@@ -157,6 +165,10 @@ class Cost:
         gain = _seconds(self.cheapest) - self.generator.seconds
         samples = quotient(self.data_seconds + self.training_seconds, gain)
         return max(1, math.ceil(samples)) if gain > 0 and math.isfinite(samples) else None
+
+
+NEAR = 1.05
+"""Scores that differ by less count as the same."""
 
 
 def _seconds(row: SolverRow) -> float:

@@ -239,6 +239,13 @@ def cost_sentences(cost: Cost) -> list[str]:
             f"A sample costs {spread(cost.generator)}; from {solver} it costs {spread(theirs)}: the generator is {says}"
             f"{'' if searched else ' (nothing cheaper was searched)'}."
         ]
+    by_score = cost.cheapest_by("crps")
+    if by_score is not None and by_score.timing is not None:
+        factor = by_score.timing.seconds / cost.generator.seconds
+        sentences.append(
+            f"By its CRPS alone, within 5% of the generator's, the cheapest is {setting(by_score)}: "
+            f"{duration(by_score.timing.seconds)}, {factor:.3g} times the generator's cost."
+        )
     fixed = duration(cost.data_seconds + cost.training_seconds)
     even = cost.break_even
     if even is None:

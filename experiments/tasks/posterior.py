@@ -1,4 +1,4 @@
-"""Task ``posterior``: initial field, parameter and trajectory of a system, given noisy observations of later times.
+"""Task ``posterior``: initial field, parameters and trajectory of a system, given noisy observations of later times.
 
 The generator proposes whitened unknowns for given observations, and the solver makes the trajectory, so that a sample
 costs one solver call and obeys the equation exactly. Where the magnitude alone is observed the posterior has several
@@ -20,6 +20,7 @@ from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.snapshot import AXES
+from experiments.tasks.posterior_samplers import RIVALS, Sampler, long_runs, tempered
 from experiments.tasks.solver_task import SolverTask, dataset_spec
 from experiments.tasks.task import NONE, check_draws
 from experiments.tasks.whitening import Whitening
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from gan.networks.players import SampleSpec
     from gan.training.problem import Problem
     from gan.training.trained import Trained
-    from physics.inference.inverse_problem import InverseProblem, PosteriorSample
+    from physics.inference.inverse_problem import InverseProblem
     from physics.system import System
 
 OBSERVED = ("value", "magnitude", "square")
@@ -47,7 +48,9 @@ _SPLITS = {"train": 0, "validation": 1, "test": 2}
 class PosteriorConfig(SystemConfig):
     """What is unknown, and what is observed of it."""
 
-    parameter: tuple[float, float] = setting((0.1, 0.5), "range of the system's parameter, log-uniform", above=0)
+    parameter: tuple[float, float] = setting(
+        (0.1, 0.5), "range of the system's parameter, log-uniform, where one is unknown", above=0
+    )
     waves: int = setting(8, "longest waves of which the initial field consists", minimum=1, maximum=512)
     amplitude: float = setting(1.0, "standard deviation of the initial field", "that of the field", above=0)
     length: float = setting(0.6, "correlation length of the initial field", "length", above=0)
@@ -67,11 +70,11 @@ class PosteriorConfig(SystemConfig):
 
 @dataclass(frozen=True)
 class Posterior(SolverTask):
-    """The task for one system with one parameter on a periodic line.
+    """The task for one system on a periodic line, whose initial field and perhaps one parameter are unknown.
 
     Attributes:
-        system: ``(config, parameter, points=None) -> physics.System``.
-        parameter: its name in the system.
+        system: ``(config, parameter, points=None) -> physics.System``; ``(config, points=None)`` without a parameter.
+        parameter: name of the unknown parameter in the system; none: the initial field alone is unknown.
     """
 
     unread: ClassVar[tuple[str, ...]] = (
@@ -87,7 +90,17 @@ class Posterior(SolverTask):
     )
 
     system: Callable[..., System]
-    parameter: str
+    parameter: str | None = None
+
+    def unread_by(self, config: ExperimentConfig) -> tuple[str, ...]:
+        """A range of parameters says nothing where none is unknown."""
+        return self.unread if self.parameter else (*self.unread, "system.parameter")
+
+    def system_of(self, config: ExperimentConfig, value: float | Array | None = None) -> System:
+        """Return the system with a value of its unknown parameter, by default the lowest."""
+        if self.parameter is None:
+            return self.system(config)
+        return self.system(config, self.own_settings(config).parameter[0] if value is None else value)
 
     def own_settings(self, config: ExperimentConfig) -> PosteriorConfig:
         """Return the section ``system``, which is this task's own."""
@@ -98,7 +111,8 @@ class Posterior(SolverTask):
         """Return initial fields and parameters as standard normal numbers."""
         own = self.own_settings(config)
         (size,), (extent,) = config.data.points, config.data.extent
-        return Whitening(size, extent, own.waves, own.amplitude, own.length, own.parameter)
+        parameter = own.parameter if self.parameter else None
+        return Whitening(size, extent, own.waves, own.amplitude, own.length, parameter)
 
     def samples_per_trajectory(self, config: ExperimentConfig) -> int:
         """Unknowns and observations of one trajectory are one sample."""
@@ -113,7 +127,7 @@ class Posterior(SolverTask):
         size, *more = config.data.points
         if more:
             raise UserError(f"--data.points has {1 + len(more)} axes, and the unknown field is on a line: give one.")
-        self.system(config, own.parameter[0])
+        self.system_of(config)
         if own.observations > size:
             raise UserError(
                 f"--system.observations {own.observations} is more than the {size} grid points: observe fewer."
@@ -152,10 +166,10 @@ class Posterior(SolverTask):
         """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
         from physics import LogUniform, VaryingParameters, generate
 
-        own = self.own_settings(config)
-        system = self.system(config, own.parameter[0])
+        system = self.system_of(config)
         initial = self.whitening(config).prior(system.grid)
-        sampler = VaryingParameters(system, {self.parameter: LogUniform(*own.parameter)}, initial=initial)
+        ranges = {self.parameter: LogUniform(*self.own_settings(config).parameter)} if self.parameter else {}
+        sampler = VaryingParameters(system, ranges, initial=initial)
         return generate(sampler, dataset_spec(config.data, system, keep_initial=True), progress=report)
 
     def problem(self, config: ExperimentConfig, dataset: SolverData) -> Problem:
@@ -171,7 +185,8 @@ class Posterior(SolverTask):
 
     def unknowns(self, config: ExperimentConfig, dataset: SolverData, split: str) -> np.ndarray:
         """Return the true unknowns (n, d) of a split."""
-        return self.whitening(config).unknowns(dataset.initial[split], dataset.parameters[split][self.parameter])
+        values = dataset.parameters[split][self.parameter] if self.parameter else None
+        return self.whitening(config).unknowns(dataset.initial[split], values)
 
     def observe(self, config: ExperimentConfig, dataset: SolverData, split: str) -> np.ndarray:
         """Observe every trajectory of a split with noise, (n, m); fixed by the data's seed."""
@@ -223,12 +238,14 @@ class Posterior(SolverTask):
         from experiments.evaluation.verdict import verdict
 
         settings, own = config.compare, self.own_settings(config)
-        system = self.system(config, own.parameter[0])
+        system = self.system_of(config)
         key, members, count = jax.random.key(settings.seed), settings.members, settings.cases
         observed = self.observe(config, dataset, "test")[:count]
         solved = partial(self.trajectories, config, dataset.times)
         truths = np.concatenate([dataset.initial["test"][:count, None], dataset.test[:count]], axis=1)
-        reference, agreement = self._reference(config, dataset.times, observed, report)
+        problem = self.inverse_problem(config, dataset.times)
+        halves = (own.particles // 2, members)
+        reference, agreement = long_runs(problem, observed, *halves, moves=own.moves, seed=settings.seed + 1, say=report)
 
         def draw(sample: Callable[..., np.ndarray], count: int) -> np.ndarray:
             unknowns = sample(key, count * members, {"observed": np.repeat(observed[:count], members, axis=0)})
@@ -250,7 +267,10 @@ class Posterior(SolverTask):
             # In the pictures of the initial field there is nothing to mark: later fields were observed.
             np.empty((count, 0)),
             tuple(
-                f"{self.parameter} {value:.3g}" for value in dataset.parameters["test"][self.parameter][:count].tolist()
+                f"{self.parameter} {dataset.parameters['test'][self.parameter][one]:.3g}"
+                if self.parameter
+                else f"case {one + 1}"
+                for one in range(count)
             ),
         )
 
@@ -263,7 +283,7 @@ class Posterior(SolverTask):
             inside,
             (),
             trained.sample,
-            within="{} {:g} to {:g}".format(self.parameter, *own.parameter),
+            within="{} {:g} to {:g}".format(self.parameter, *own.parameter) if self.parameter else "test trajectories",
             times=np.concatenate([[0.0], dataset.times]),
             extent=system.grid.extent,
             sizes=PosteriorSizes(settings.draws, settings.resamples, settings.level, settings.resolved, settings.seed),
@@ -271,9 +291,7 @@ class Posterior(SolverTask):
                 "prior": Rival("the solver from unknowns of the training data, whatever was observed", climatology)
             },
             fitted=baselines,
-            candidates=lambda count: self._candidates(config, dataset.times, observed[:count])[
-                : None if settings.search else 1
-            ],
+            candidates=lambda count: self._candidates(config, dataset.times, observed[:count]),
             repeats=settings.repeats,
             spent=Spent(seconds["data"], seconds["training"]),
             progress=report,
@@ -287,99 +305,36 @@ class Posterior(SolverTask):
         title = f"{system.name}: posteriors against long tempered runs"
         return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
 
-    def _reference(
-        self, config: ExperimentConfig, times: np.ndarray, observed: np.ndarray, report: Report
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the reference's ensembles (cases, 2 members, d), and say how well two independent runs agree (cases,).
-
-        A case in which they disagree is run again with twice the moves.
-        """
-        import jax
-
-        from physics import tempered_posterior
-
-        own, members = self.own_settings(config), config.compare.members
-        problem, half = self.inverse_problem(config, times), own.particles // 2
-        # Two ensembles of so many independent members seldom differ by more, whatever they are drawn from.
-        allowed = np.sqrt(1 + (AGREEING**2 - 1) * AGREEING_MEMBERS / half)
-        key = jax.random.key(config.compare.seed + 1)
-        taken, agreement = [], []
-        for case in range(len(observed)):
-            report(case, len(observed), "posteriors by long tempered runs")
-            for attempt, moves in enumerate((own.moves, 2 * own.moves)):
-                keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, case), attempt))
-                runs = [
-                    np.asarray(
-                        tempered_posterior(
-                            problem, observed[case : case + 1], half, one, moves=moves, last_moves=4 * moves
-                        ).unknowns[0]
-                    )
-                    for one in keys
-                ]
-                found = potential_scale_reduction(*runs)
-                if found <= allowed:
-                    break
-            agreement.append(found)
-            chosen = np.linspace(0, half - 1, members).astype(int)
-            taken.append(np.concatenate([one[chosen] for one in runs]))
-        return np.stack(taken), np.array(agreement)
-
     def _candidates(self, config: ExperimentConfig, times: np.ndarray, observed: np.ndarray) -> list[Candidate]:
-        """Return samplers that might do as well for less: the reference's own with few moves first."""
+        """Return the reference's own sampler, and samplers that might do as well for less."""
         import jax
 
         from experiments.evaluation.cost import Candidate
-        from physics import crank_nicolson, ensemble_smoother, tempered_posterior
 
         members, key = config.compare.members, jax.random.key(config.compare.seed + 2)
 
-        def candidate(
-            name: str,
-            draw: Callable[[InverseProblem], PosteriorSample],
-            steps: int,
-            coarsening: int = 1,
-            order: int = 4,
-        ) -> Candidate:
+        def candidate(rival: Sampler, coarsening: int = 1, order: int = 4) -> Candidate:
             problem = self.inverse_problem(config, times, coarsening=coarsening, order=order)
-            setting = {"sampler": name, "steps": steps, "dt": coarsening * config.data.dt, "order": order}
 
             def make() -> np.ndarray:
-                return self.trajectories(config, times, np.asarray(draw(problem).unknowns))
+                unknowns = rival.draw(problem, observed, members, key).unknowns
+                return self.trajectories(config, times, np.asarray(unknowns))
 
-            return Candidate(setting, make)
+            return Candidate(rival.setting | {"dt": coarsening * config.data.dt, "order": order}, make)
 
-        def tempered(moves: int, problem: InverseProblem) -> PosteriorSample:
-            return tempered_posterior(problem, observed, members, key, moves=moves)
-
-        def walked(steps: int, problem: InverseProblem) -> PosteriorSample:
-            return crank_nicolson(problem, observed, members, key, steps=steps)
-
-        def smoothed(iterations: int, problem: InverseProblem) -> PosteriorSample:
-            return ensemble_smoother(problem, observed, members, key, iterations=iterations)
-
-        offered = (
-            ("tempered", tempered, (1, 2, 5, 10, 20, 40)),
-            ("crank_nicolson", walked, (50, 200)),
-            ("ensemble_smoother", smoothed, (1, 4, 8)),
-        )
-        own = self.own_settings(config)
-        return [
-            candidate("tempered", partial(tempered, own.moves), own.moves),
-            # Longer solver steps, perhaps of a lower order, change less than the noise does.
-            *(
-                candidate(name, partial(draw, steps), steps, coarsening=2, order=order)
-                for name, draw, counts in offered
-                for order in (2, 4)
-                for steps in counts
-            ),
-        ]
+        reference = candidate(tempered(self.own_settings(config).moves))
+        if not config.compare.search:
+            return [reference]
+        # Longer solver steps, perhaps of a lower order, change less than the noise does.
+        coarse = [candidate(rival, *how) for rival in RIVALS for how in ((2, 2), (2, 4), (4, 4))]
+        return [reference, *coarse]
 
     def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:
         """Draw trajectories for given observations, or for the test data's.
 
         The condition is given as ``observed`` (m,): one time after the other, the points in order.
         """
-        system = self.system(config, self.own_settings(config).parameter[0])
+        system = self.system_of(config)
         (x,) = system.grid.coordinates()
 
         def draw(
@@ -398,38 +353,17 @@ class Posterior(SolverTask):
                     raise UserError(f"observed must be {tests.shape[1]} finite numbers, found shape {one.shape}.")
                 seen = np.tile(one, (count, 1))
             unknowns = trained.sample(key, count, {"observed": seen})
-            parameter = np.exp(_log_parameter(self.whitening(config), unknowns))
+            values = self.whitening(config).value(unknowns)
+            drawn = {self.parameter: np.asarray(values)} if self.parameter else {}
             return Fields(
                 self.trajectories(config, dataset.times, unknowns),
                 ("sample", "time", *AXES[:1], "channel"),
-                {"time": np.concatenate([[0.0], dataset.times]), "x": np.asarray(x), self.parameter: parameter},
+                {"time": np.concatenate([[0.0], dataset.times]), "x": np.asarray(x), **drawn},
                 system.channels,
                 attrs={"system": system.name, "step": trained.step},
             )
 
         return draw
-
-
-AGREEING, AGREEING_MEMBERS = 1.01, 512
-"""Potential scale reduction of two runs of the reference above which they disagree, with so many members each."""
-
-
-def potential_scale_reduction(one: np.ndarray, two: np.ndarray) -> float:
-    """Return the largest potential scale reduction over the unknowns of two ensembles (members, d).
-
-    The root of (W + V) / W with W the mean variance within the ensembles and V the variance of their two means (Gelman
-    and Rubin 1992, Stat. Sci. 7, 457, for long chains).
-    """
-    within = 0.5 * (one.var(axis=0, ddof=1) + two.var(axis=0, ddof=1))
-    between = 0.5 * (one.mean(axis=0) - two.mean(axis=0)) ** 2
-    return float(np.sqrt(1 + between / np.maximum(within, 1e-12)).max())
-
-
-def _log_parameter(whitening: Whitening, unknowns: np.ndarray) -> np.ndarray:
-    from scipy.stats import norm
-
-    low, high = np.log(whitening.parameter)
-    return low + (high - low) * norm.cdf(np.asarray(unknowns, np.float64)[:, -1])
 
 
 @lru_cache(maxsize=16)
@@ -444,7 +378,7 @@ def _inverse_problem(
     observed = np.asarray(times)[np.array(own.times)]
 
     def simulate(unknowns: Array) -> Array:
-        system = task.system(config, whitening.value(unknowns))
+        system = task.system_of(config, whitening.value(unknowns))
         # Nothing after the last observation says anything of the unknowns.
         return solve(system, whitening.field(unknowns), observed, dt=coarsening * config.data.dt, solver=solver)
 
@@ -469,7 +403,7 @@ def _solver(task: Posterior, config: ExperimentConfig, times: tuple[float, ...])
 
     def one(unknowns: Array) -> Array:
         start = whitening.field(unknowns)
-        system = task.system(config, whitening.value(unknowns))
+        system = task.system_of(config, whitening.value(unknowns))
         return jnp.concatenate([start[None], solve(system, start, np.asarray(times), dt=config.data.dt)])
 
     return jax.jit(jax.vmap(one))

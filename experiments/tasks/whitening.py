@@ -1,6 +1,6 @@
-"""Whitened unknowns of an inverse problem: standard normal numbers for an initial field and a parameter.
+"""Whitened unknowns of an inverse problem: standard normal numbers for an initial field and perhaps a parameter.
 
-The initial field is a sum of the longest waves of a periodic line with normal amplitudes, the parameter is log-uniform.
+The initial field is a sum of the longest waves of a periodic line with normal amplitudes, a parameter is log-uniform.
 Both are written as standard normal numbers, so that prior and sampler need not know what they mean.
 """
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Whitening:
-    """Initial fields and parameters as standard normal numbers, and back.
+    """Initial fields, and values of a parameter where one is unknown, as standard normal numbers, and back.
 
     Attributes:
         size: grid points of the line.
         extent: its length.
-        waves: count of the waves with amplitudes; the unknowns are a cosine and a sine for each, then the parameter.
+        waves: count of the waves with amplitudes; the unknowns are a cosine and a sine for each, then the parameter if
+            there is one.
         amplitude: standard deviation of the field at every point.
         length: correlation length: wave k has the variance exp(-(length k)^2 / 2) up to a factor.
-        parameter: range of the parameter, log-uniform.
+        parameter: range of the parameter, log-uniform; none: the initial field alone is unknown.
     """
 
     size: int
@@ -38,12 +39,12 @@ class Whitening:
     waves: int
     amplitude: float
     length: float
-    parameter: tuple[float, float]
+    parameter: tuple[float, float] | None = None
 
     @property
     def dimension(self) -> int:
         """Count of the unknowns."""
-        return 2 * self.waves + 1
+        return 2 * self.waves + (self.parameter is not None)
 
     @cached_property
     def spread(self) -> np.ndarray:
@@ -77,20 +78,25 @@ class Whitening:
 
         return (unknowns[: 2 * self.waves] @ jnp.asarray(self.basis, unknowns.dtype))[:, None]
 
-    def value(self, unknowns: Array) -> Array:
-        """Return the parameter of unknowns (dimension,)."""
+    def value(self, unknowns: Array) -> Array | None:
+        """Return the parameter of unknowns (..., dimension), or none where none is unknown."""
         import jax.numpy as jnp
         from jax.scipy.stats import norm
 
+        if self.parameter is None:
+            return None
         low, high = np.log(self.parameter)
-        return jnp.exp(low + (high - low) * norm.cdf(unknowns[2 * self.waves]))
+        return jnp.exp(low + (high - low) * norm.cdf(unknowns[..., 2 * self.waves]))
 
-    def unknowns(self, fields: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return unknowns (n, dimension) of initial fields (n, size, 1) and parameters (n,) of the prior."""
+    def unknowns(self, fields: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
+        """Return unknowns (n, dimension) of initial fields (n, size, 1), and of parameters (n,) of the prior."""
         from scipy.stats import norm
 
         weights = 2 / self.size * np.asarray(fields, np.float64)[..., 0] @ self.basis.T
-        variance = np.tile(self.spread**2, 2)
-        low, high = np.log(self.parameter)
-        share = np.clip((np.log(values) - low) / (high - low), 1e-6, 1 - 1e-6)
-        return np.concatenate([weights / variance, norm.ppf(share)[:, None]], axis=1).astype(np.float32)
+        whitened = weights / np.tile(self.spread**2, 2)
+        if self.parameter is not None:
+            assert values is not None
+            low, high = np.log(self.parameter)
+            share = np.clip((np.log(values) - low) / (high - low), 1e-6, 1 - 1e-6)
+            whitened = np.concatenate([whitened, norm.ppf(share)[:, None]], axis=1)
+        return whitened.astype(np.float32)

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from experiments import catalog
 from experiments.errors import UserError
 from experiments.evaluation.results import Distances, Scores
-from experiments.tasks.posterior import potential_scale_reduction
+from experiments.tasks.posterior_samplers import potential_scale_reduction
 from experiments.tasks.whitening import Whitening
 from physics import Grid, tempered_posterior
 

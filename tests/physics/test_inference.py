@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physics import InverseProblem, crank_nicolson, ensemble_smoother, tempered_posterior
+from physics import InverseProblem, crank_nicolson, ensemble_smoother, nuts, tempered_posterior
 from physics.inference.inverse_problem import IMPOSSIBLE
 
 NOISE = 0.3
@@ -29,8 +29,9 @@ def exact(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (lambda p, y, k: tempered_posterior(p, y, 1024, k, moves=20), None),
         (lambda p, y, k: crank_nicolson(p, y, 1024, k, steps=150), 151.0),
         (lambda p, y, k: ensemble_smoother(p, y, 4096, k, iterations=4), 4.0),
+        (lambda p, y, k: nuts(p, y, 1024, k, warmup=200, thin=2), None),
     ],
-    ids=["tempered", "crank_nicolson", "ensemble_smoother"],
+    ids=["tempered", "crank_nicolson", "ensemble_smoother", "nuts"],
 )
 def test_a_linear_problem_has_its_gaussian_posterior(draw, calls):
     made = draw(linear(), OBSERVED, jax.random.key(0))
