@@ -69,6 +69,12 @@ _SUMMARIES = {
         line="later fields from a few noisy points and the viscosity, against the exact posterior",
         cost="up to 12 minutes on 2 cores",
     ),
+    "kuramoto_sivashinsky_window": Summary(
+        system="Kuramoto-Sivashinsky, 1D, periodic",
+        task="posterior",
+        line="initial field and trajectory of a chaotic window from magnitudes: posteriors of several modes",
+        cost="about 20 minutes on 2 cores",
+    ),
     "burgers_inverse": Summary(
         system="viscous Burgers, 1D, periodic",
         task="posterior",
