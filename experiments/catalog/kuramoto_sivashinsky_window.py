@@ -42,7 +42,7 @@ DEMO = replace(
 
 SMOKE = replace(
     burgers_inverse.SMOKE,
-    data=replace(DEMO.data, trajectories=(512, 64, 32), dt=0.4),
+    data=replace(DEMO.data, trajectories=(512, 64, 32)),
     system=replace(WINDOW, waves=3, particles=64, moves=10),
 )
 

@@ -262,6 +262,21 @@ class Regions:
 
 
 @dataclass(frozen=True)
+class ImportanceWeights:
+    """Samples as proposals: how much of them is left when they are weighted to the posterior.
+
+    Attributes:
+        draws: samples for each case.
+        effective: effective sample size over ``draws``, one for each case.
+        folded: share of the samples at which the generator turns space inside out, where its density is not known.
+    """
+
+    draws: int
+    effective: tuple[float, ...]
+    folded: float
+
+
+@dataclass(frozen=True)
 class Orbits:
     """The Dirac game under every update scheme."""
 
@@ -305,6 +320,7 @@ Section = (
     | Planning
     | Baselines
     | Regions
+    | ImportanceWeights
     | Orbits
     | FieldPictures
     | Statistics

@@ -11,6 +11,7 @@ from experiments.evaluation.results import (
     Cost,
     Distances,
     Forecasts,
+    ImportanceWeights,
     ModeShares,
     Orbits,
     Planning,
@@ -51,6 +52,8 @@ def verdict(sections: Sequence[Section]) -> str:
         said += scores_sentences(scores, one.reference)
     for regions in _of(sections, Regions):
         said += regions_sentences(regions)
+    for weights in _of(sections, ImportanceWeights):
+        said += weights_sentences(weights)
     for refinement in _of(sections, Refinement):
         said += refinement_sentences(refinement)
     for cost in _of(sections, Cost):
@@ -188,6 +191,15 @@ def regions_sentences(regions: Regions) -> list[str]:
             )
         sentences.append(f"Outside the range of training, at {label}, {' and '.join(parts)}.")
     return sentences
+
+
+def weights_sentences(weights: ImportanceWeights) -> list[str]:
+    """How much of the samples is left when they are weighted to the posterior."""
+    return [
+        f"Weighted to the posterior, the generator's samples have an effective size of "
+        f"{statistics.median(weights.effective):.0%} of their number (median of {len(weights.effective)} cases, lowest "
+        f"{min(weights.effective):.1%}), and with many draws the weighted answer is exact."
+    ]
 
 
 def refinement_sentences(refinement: Refinement) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 
+import numpy as np
+
 from experiments import plots
-from experiments.evaluation.results import Baselines, Distances, Regions, Scores
+from experiments.evaluation.results import Baselines, Distances, ImportanceWeights, Regions, Scores
 from experiments.report.page import Page
 from experiments.report.pieces import (
     MARKS,
@@ -98,6 +100,23 @@ def regions_section(regions: Regions, page: Page) -> str:
         "is asked for what it was never trained on, against references of their own.</p>"
     )
     return f"<section><h2>Outside the range of training</h2>{text}{''.join(parts)}</section>"
+
+
+def weights_section(weights: ImportanceWeights, page: Page) -> str:
+    """The samples as proposals of importance sampling."""
+    low, middle, high = np.quantile(weights.effective, (0, 0.5, 1))
+    rows = [
+        ["effective sample size over the number of draws, median of the cases", f"{middle:.1%}"],
+        ["lowest and highest of the cases", f"{low:.1%} to {high:.1%}"],
+        ["draws for each case", number(weights.draws)],
+        ["draws at which the generator folds space, so that its density is not known", f"{weights.folded:.2%}"],
+    ]
+    text = (
+        "<p>The density of the generator's samples is known. Weighted by the posterior's density over it, their "
+        "averages tend to those of the exact posterior as more are drawn. The effective sample size (Kong 1992) says "
+        "how many independent posterior draws they are worth.</p>"
+    )
+    return f"<section><h2>Importance weights</h2>{text}{table(['quantity', 'value'], rows)}</section>"
 
 
 def baselines_section(baselines: Baselines, page: Page) -> str:

@@ -9,7 +9,7 @@ and the ensemble smoother are the rivals whose solver calls are counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,11 +19,12 @@ from experiments.config import ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
-from experiments.tasks.snapshot import AXES
 from experiments.tasks.posterior_samplers import RIVALS, Sampler, long_runs, tempered
+from experiments.tasks.snapshot import AXES
 from experiments.tasks.solver_task import SolverTask, dataset_spec
 from experiments.tasks.task import NONE, check_draws
 from experiments.tasks.whitening import Whitening
+from gan.config import FLOW_MATCHING
 from gan.settings import setting
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.cost import Candidate
-    from experiments.evaluation.results import Comparison
+    from experiments.evaluation.results import Comparison, ImportanceWeights
     from experiments.tasks.solver_task import SolverData
     from gan.networks.players import SampleSpec
     from gan.training.problem import Problem
@@ -216,6 +217,18 @@ class Posterior(SolverTask):
         """Return the problem with the solver that made the data, or with longer steps and another order."""
         return _inverse_problem(self, config, tuple(float(one) for one in times), coarsening, order)
 
+    def _identity(self, config: ExperimentConfig, times: np.ndarray) -> dict[str, object]:
+        """Return all that the inverse problem depends on, in plain values."""
+        from physics.data.description import describe
+
+        return {
+            "system": describe(self.system_of(config)),
+            "unknown": describe(self.whitening(config)),
+            "settings": asdict(self.own_settings(config)),
+            "times": [float(one) for one in times],
+            "dt": config.data.dt,
+        }
+
     def trajectories(self, config: ExperimentConfig, times: np.ndarray, unknowns: np.ndarray) -> np.ndarray:
         """Return (..., time, size, 1) of unknowns (..., d): the initial fields, then the kept ones."""
         return _trajectories(self, config, tuple(float(one) for one in times), np.asarray(unknowns, np.float32))
@@ -243,9 +256,18 @@ class Posterior(SolverTask):
         observed = self.observe(config, dataset, "test")[:count]
         solved = partial(self.trajectories, config, dataset.times)
         truths = np.concatenate([dataset.initial["test"][:count, None], dataset.test[:count]], axis=1)
-        problem = self.inverse_problem(config, dataset.times)
-        halves = (own.particles // 2, members)
-        reference, agreement = long_runs(problem, observed, *halves, moves=own.moves, seed=settings.seed + 1, say=report)
+        runs = long_runs(
+            self.inverse_problem(config, dataset.times),
+            observed,
+            own.particles // 2,
+            moves=own.moves,
+            seed=settings.seed + 1,
+            identity=self._identity(config, dataset.times),
+            say=report,
+        )
+        # Of either run as many members as the generator draws, evenly spaced.
+        chosen = np.linspace(0, own.particles // 2 - 1, members).astype(int)
+        reference = runs.unknowns[:, np.concatenate([chosen, own.particles // 2 + chosen])]
 
         def draw(sample: Callable[..., np.ndarray], count: int) -> np.ndarray:
             unknowns = sample(key, count * members, {"observed": np.repeat(observed[:count], members, axis=0)})
@@ -279,6 +301,17 @@ class Posterior(SolverTask):
             chosen = np.random.default_rng((settings.seed, 3)).integers(len(stored), size=(count, members))
             return solved(stored[chosen])
 
+        rivals = {"prior": Rival("the solver from unknowns of the training data, whatever was observed", climatology)}
+        weighed: tuple[ImportanceWeights, ...] = ()
+        if config.game.objective == FLOW_MATCHING:
+            propose = partial(self._weighed, config, dataset.times, trained)
+            report(0, 1, "importance weights of the generator's samples")
+            weighed = (propose(observed)[1],)
+            rivals["weighted"] = Rival(
+                f"the generator's samples, {PROPOSALS} for each member, resampled by their importance weights",
+                lambda count: solved(propose(observed[:count])[0]),
+            )
+
         sections, figures = compare_forecast(
             inside,
             (),
@@ -287,9 +320,7 @@ class Posterior(SolverTask):
             times=np.concatenate([[0.0], dataset.times]),
             extent=system.grid.extent,
             sizes=PosteriorSizes(settings.draws, settings.resamples, settings.level, settings.resolved, settings.seed),
-            rivals={
-                "prior": Rival("the solver from unknowns of the training data, whatever was observed", climatology)
-            },
+            rivals=rivals,
             fitted=baselines,
             candidates=lambda count: self._candidates(config, dataset.times, observed[:count]),
             repeats=settings.repeats,
@@ -298,12 +329,34 @@ class Posterior(SolverTask):
             evaluations=trained.evaluations,
             members_shown=MEMBERS_SHOWN,
             reference_name=(
-                f"a long tempered run (two runs agree to a potential scale reduction of {np.median(agreement):.3f}, at "
-                f"most {agreement.max():.3f})"
+                f"a long tempered run (two runs agree to a potential scale reduction of "
+                f"{np.median(runs.agreement):.3f}, at most {runs.agreement.max():.3f})"
             ),
         )
+        sections = (*sections, *weighed)
         title = f"{system.name}: posteriors against long tempered runs"
         return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
+
+    def _weighed(
+        self, config: ExperimentConfig, times: np.ndarray, trained: Trained, observed: np.ndarray
+    ) -> tuple[np.ndarray, ImportanceWeights]:
+        """Return the generator's samples resampled by importance, (cases, members, d), and what the weights say."""
+        import jax
+
+        from experiments.evaluation.importance import effective_share, normalized_weights, resampled
+        from experiments.evaluation.results import ImportanceWeights
+
+        settings = config.compare
+        count, draws = len(observed), PROPOSALS * settings.members
+        condition = {"observed": np.repeat(observed, draws, axis=0)}
+        key = jax.random.fold_in(jax.random.key(settings.seed), 5)
+        unknowns, log_density = trained.sample_with_log_density(key, count * draws, condition, chunk=CHUNK)
+        log_posterior = _log_posterior(self.inverse_problem(config, times), unknowns, condition["observed"])
+        log_density = log_density.reshape(count, draws)
+        weights = normalized_weights(log_posterior.reshape(count, draws), log_density)
+        shares = tuple(float(one) for one in effective_share(weights))
+        found = ImportanceWeights(draws, shares, float(np.isnan(log_density).mean()))
+        return resampled(unknowns.reshape(count, draws, -1), weights, settings.members, settings.seed), found
 
     def _candidates(self, config: ExperimentConfig, times: np.ndarray, observed: np.ndarray) -> list[Candidate]:
         """Return the reference's own sampler, and samplers that might do as well for less."""
@@ -317,10 +370,15 @@ class Posterior(SolverTask):
             problem = self.inverse_problem(config, times, coarsening=coarsening, order=order)
 
             def make() -> np.ndarray:
-                unknowns = rival.draw(problem, observed, members, key).unknowns
-                return self.trajectories(config, times, np.asarray(unknowns))
+                parts = [
+                    rival.draw(
+                        problem, observed[first : first + CASES], members, jax.random.fold_in(key, first)
+                    ).unknowns
+                    for first in range(0, len(observed), CASES)
+                ]
+                return self.trajectories(config, times, np.concatenate(parts))
 
-            return Candidate(rival.setting | {"dt": coarsening * config.data.dt, "order": order}, make)
+            return Candidate({**rival.setting, "dt": coarsening * config.data.dt, "order": order}, make)
 
         reference = candidate(tempered(self.own_settings(config).moves))
         if not config.compare.search:
@@ -334,6 +392,8 @@ class Posterior(SolverTask):
 
         The condition is given as ``observed`` (m,): one time after the other, the points in order.
         """
+        import jax.numpy as jnp
+
         system = self.system_of(config)
         (x,) = system.grid.coordinates()
 
@@ -353,7 +413,7 @@ class Posterior(SolverTask):
                     raise UserError(f"observed must be {tests.shape[1]} finite numbers, found shape {one.shape}.")
                 seen = np.tile(one, (count, 1))
             unknowns = trained.sample(key, count, {"observed": seen})
-            values = self.whitening(config).value(unknowns)
+            values = self.whitening(config).value(jnp.asarray(unknowns))
             drawn = {self.parameter: np.asarray(values)} if self.parameter else {}
             return Fields(
                 self.trajectories(config, dataset.times, unknowns),
@@ -423,7 +483,29 @@ def _trajectories(
     return fields.reshape(*unknowns.shape[:-1], *fields.shape[1:])
 
 
+@lru_cache(maxsize=16)
+def _posterior_density(problem: InverseProblem) -> Callable[[np.ndarray, np.ndarray], Array]:
+    import jax
+    import jax.numpy as jnp
+
+    def one(theta: Array, seen: Array) -> Array:
+        return problem.log_likelihood(theta, seen) - 0.5 * jnp.sum(theta**2)
+
+    return jax.jit(jax.vmap(one))
+
+
+def _log_posterior(problem: InverseProblem, unknowns: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Return the logarithm (n,) of the posterior's density up to a constant, in chunks of one size."""
+    run, starts = _posterior_density(problem), range(0, len(unknowns), CHUNK)
+    index = [np.minimum(np.arange(start, start + CHUNK), len(unknowns) - 1) for start in starts]
+    return np.concatenate([np.asarray(run(unknowns[one], observed[one])) for one in index])[: len(unknowns)]
+
+
+PROPOSALS = 4
+"""Samples of the generator for each member that is resampled by importance weights."""
 MEMBERS_SHOWN = 32
 """Members in the pictures: enough to see modes and their weights."""
-CHUNK = 2048
-"""Trajectories that are solved at once."""
+CHUNK = 256
+"""Trajectories that are solved at once: so few stay in a processor's cache."""
+CASES = 4
+"""Cases that a rival samples at once, for the same reason."""

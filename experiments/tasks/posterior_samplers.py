@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -82,57 +87,100 @@ RIVALS = (
 """Samplers that might do as well as a generator."""
 
 
+class LongRuns(NamedTuple):
+    """The reference's ensembles.
+
+    Attributes:
+        unknowns: (cases, members, d), the first half of the members by one run, the others by the other.
+        agreement: potential scale reduction (cases,) of the two runs.
+    """
+
+    unknowns: np.ndarray
+    agreement: np.ndarray
+
+
 def long_runs(
     problem: InverseProblem,
     observed: np.ndarray,
     half: int,
-    members: int,
     *,
     moves: int,
     seed: int,
+    identity: Mapping[str, object],
     say: Report,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the reference's ensembles by two independent tempered runs for every case.
+) -> LongRuns:
+    """Draw the reference's ensembles by two independent tempered runs for every case, or find them in the cache.
 
-    A case in which the two disagree is run again with twice the moves.
+    A case in which the two disagree is run again with twice the moves. Interrupted at any moment, the next call
+    continues after the last finished case.
 
     Args:
         problem: with the solver that made the data.
         observed: (cases, m).
         half: members of each run.
-        members: of each run that are kept, evenly spaced.
         moves: at every temperature; four times as many at the last.
         seed: of the runs.
+        identity: all that the problem depends on, in plain values; with the other arguments the key of the cache.
         say: called with (done, total, what).
-
-    Returns:
-        Unknowns (cases, 2 members, d), and the potential scale reduction (cases,) of the two runs.
     """
+    from physics.data.cache import DESCRIPTION, Cache, DamagedEntryError, Lease, content_key, write_atomically
+
+    seen = np.ascontiguousarray(observed, np.float32)
+    settings = {
+        "format": "posteriors by long tempered runs 1",
+        "problem": dict(identity),
+        "observed": hashlib.sha256(seen.tobytes()).hexdigest(),
+        "cases": len(seen),
+        "half": half,
+        "moves": moves,
+        "seed": seed,
+    }
+
+    def make(directory: Path) -> None:
+        for case in range(len(seen)):
+            say(case, len(seen), "posteriors by long tempered runs")
+            target = directory / f"{case}.npz"
+            if not target.exists():
+                unknowns, agreement = _agreeing_runs(problem, seen[case : case + 1], half, moves, seed, case)
+                with (directory / "unfinished").open("wb") as file:
+                    np.savez(file, unknowns=unknowns, agreement=agreement)
+                (directory / "unfinished").replace(target)
+        write_atomically(directory / DESCRIPTION, json.dumps({"name": "posteriors", **settings}, indent=1))
+
+    def read(path: Path, lease: Lease) -> LongRuns:
+        try:
+            stored = [np.load(path / f"{case}.npz", allow_pickle=False) for case in range(len(seen))]
+            found = LongRuns(*(np.stack([one[name] for one in stored]) for name in LongRuns._fields))
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DamagedEntryError(f"{path} does not hold posteriors: draw them again") from error
+        lease.release()
+        return found
+
+    waiting = partial(say, 0, 1, "waiting for another process")
+    return Cache().obtain(content_key(settings), "the reference's posteriors", read, make, waiting)
+
+
+def _agreeing_runs(
+    problem: InverseProblem, observed: np.ndarray, half: int, moves: int, seed: int, case: int
+) -> tuple[np.ndarray, float]:
+    """Return the members (2 half, d) of two runs for one case, and their potential scale reduction."""
     import jax
 
     from physics import tempered_posterior
 
     # Two ensembles of so many independent members seldom differ by more, whatever they are drawn from.
     allowed = np.sqrt(1 + (AGREEING**2 - 1) * AGREEING_MEMBERS / half)
-    chosen = np.linspace(0, half - 1, members).astype(int)
-    taken, agreement = [], []
-    for case in range(len(observed)):
-        say(case, len(observed), "posteriors by long tempered runs")
-        for attempt, count in enumerate((moves, 2 * moves)):
-            key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), case), attempt)
-            one = observed[case : case + 1]
-            runs = [
-                np.asarray(
-                    tempered_posterior(problem, one, half, each, moves=count, last_moves=4 * count).unknowns[0]
-                )
-                for each in jax.random.split(key)
-            ]
-            found = potential_scale_reduction(*runs)
-            if found <= allowed:
-                break
-        agreement.append(found)
-        taken.append(np.concatenate([run[chosen] for run in runs]))
-    return np.stack(taken), np.array(agreement)
+    found, runs = np.inf, []
+    for attempt, count in enumerate((moves, 2 * moves)):
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), case), attempt)
+        runs = [
+            np.asarray(tempered_posterior(problem, observed, half, each, moves=count, last_moves=4 * count).unknowns[0])
+            for each in jax.random.split(key)
+        ]
+        found = potential_scale_reduction(*runs)
+        if found <= allowed:
+            break
+    return np.concatenate(runs), found
 
 
 def potential_scale_reduction(one: np.ndarray, two: np.ndarray) -> float:

@@ -164,6 +164,40 @@ class Networks:
             x = unfold_time(x, self.spec.times)
         return self._physical(x), network_state
 
+    def generate_with_log_density(
+        self,
+        params: PyTree,
+        network_state: PyTree,
+        latent: Float[Array, " batch *latent"],
+        condition: Conditions | None = None,
+    ) -> tuple[Float[Array, " batch *shape"], Float[Array, " batch"]]:
+        """Return the generator's output and the logarithm of its density, in physical units.
+
+        With x = G(z) and z standard normal, the density of x is that of z over det dG/dz, as long as no two z have the
+        same x. Where the determinant is not positive G folds space, and the logarithm is NaN. The Jacobian costs as
+        many evaluations as a sample has numbers.
+
+        Raises:
+            ValueError: the latent has another number of values than the sample.
+        """
+        numbers = math.prod(self.spec.shape)
+        if math.prod(self.latent) != numbers:
+            raise ValueError(
+                f"a density needs a latent of as many values as a sample has: {math.prod(self.latent)} and {numbers}."
+            )
+
+        def one(z: Array, given: Conditions | None) -> Array:
+            batched = jax.tree.map(lambda value: value[None], given)
+            return self.generate(params, network_state, z[None], batched)[0].reshape(numbers)
+
+        def both(z: Array, given: Conditions | None) -> tuple[Array, Array]:
+            jacobian = jax.jacfwd(one)(z, given).reshape(numbers, numbers)
+            normal = -0.5 * jnp.sum(z**2) - 0.5 * numbers * math.log(2 * math.pi)
+            sign, log_volume = jnp.linalg.slogdet(jacobian)
+            return one(z, given).reshape(self.spec.shape), jnp.where(sign > 0, normal - log_volume, jnp.nan)
+
+        return jax.vmap(both)(latent, condition)
+
     def velocity(
         self,
         params: PyTree,

@@ -80,6 +80,21 @@ class Trained:
         draw = sampler(self.networks, None, self.recipe.solver_layer, self._symmetries, self.recipe.game.symmetrize)
         return jax.jit(_by_index(draw, self.recipe.training.precision))
 
+    @cached_property
+    def _with_density(self) -> Callable[..., tuple[Array, Array]]:
+        networks, precision = self.networks, self.recipe.training.precision
+
+        def run(
+            params: PyTree, network_state: PyTree, key: Array, index: Array, condition: Any, tau: Any
+        ) -> tuple[Array, Array]:
+            # The latents of the samples that `draw` makes of the same key.
+            keys = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i))[0])(index)
+            latent = jax.vmap(lambda one: jax.random.normal(one, networks.latent))(keys)
+            with jax.default_matmul_precision(precision):
+                return networks.generate_with_log_density(params, network_state, latent, condition)
+
+        return jax.jit(run)
+
     @property
     def evaluations(self) -> int:
         """Evaluations of the network for one sample."""
@@ -98,7 +113,7 @@ class Trained:
         condition: Mapping[str, Any] | None,
         tau: float | None,
         chunk: int | None,
-    ) -> Samples:
+    ) -> tuple[np.ndarray, np.ndarray]:
         if n < 1:
             raise ValueError(f"n = {n}: draw at least one sample.")
         if n >= 2**31:
@@ -106,16 +121,16 @@ class Trained:
         chunk = chunk or self.recipe.training.sample_chunk
         time = np.float32(self.recipe.solver_layer.tau if tau is None else tau)
         given = self._conditions(condition, n)
-        fields, valid = [], []
+        firsts, seconds = [], []
         # Every chunk has the same shape, so one program serves any n; the key of a sample depends on its
         # place alone.
         for start in range(0, n, chunk):
             index = np.minimum(np.arange(start, start + chunk), n - 1)
             part = {name: value[index] for name, value in given.items()}
-            drawn, good = function(*self.generator, key, index.astype(np.int32), part, time)
-            fields.append(np.asarray(drawn)[: n - start])
-            valid.append(np.asarray(good)[: n - start])
-        return Samples(np.concatenate(fields), np.concatenate(valid))
+            first, second = function(*self.generator, key, index.astype(np.int32), part, time)
+            firsts.append(np.asarray(first)[: n - start])
+            seconds.append(np.asarray(second)[: n - start])
+        return np.concatenate(firsts), np.concatenate(seconds)
 
     def _conditions(self, condition: Mapping[str, Any] | None, n: int) -> dict[str, np.ndarray]:
         spec = self.networks.spec
@@ -155,13 +170,33 @@ class Trained:
             tau: solver-layer time in place of the trained one, system time.
             chunk: samples at once.
         """
-        return self._run(self._advanced, key, n, condition, tau, chunk)
+        return Samples(*self._run(self._advanced, key, n, condition, tau, chunk))
 
     def draw_without_solver(
         self, key: Array, n: int, condition: Mapping[str, Any] | None = None, *, chunk: int | None = None
     ) -> Samples:
         """Draw what the network alone makes from the same latents, before any solver; for diagnosis."""
-        return self._run(self._without_solver, key, n, condition, 0.0, chunk)
+        return Samples(*self._run(self._without_solver, key, n, condition, 0.0, chunk))
+
+    def sample_with_log_density(
+        self, key: Array, n: int, condition: Mapping[str, Any] | None = None, *, chunk: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw what the network makes, with the logarithm of its density: proposals with known weights.
+
+        For generators whose latent has as many values as a sample, as those of flow matching, without a solver layer.
+
+        Args as for :meth:`draw`.
+
+        Returns:
+            Samples (n, *shape) in physical units, and the logarithms (n,) of their density there, NaN where the
+            generator folds space.
+
+        Raises:
+            ValueError: a solver layer or random symmetries follow the network, or the latent has another size.
+        """
+        if self.recipe.solver_layer.tau > 0 or self.recipe.game.symmetrize:
+            raise ValueError("the density is that of the network alone: no solver layer and no symmetries may follow.")
+        return self._run(self._with_density, key, n, condition, 0.0, chunk)
 
     def sample(
         self,

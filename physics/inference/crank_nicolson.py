@@ -39,7 +39,7 @@ def crank_nicolson(
         raise ValueError(f"steps must be at least 1, not {steps}.")
     start_key, key = jax.random.split(key)
     theta = jax.random.normal(start_key, (len(observed), members, problem.dimension))
-    last = _program(problem)(theta, jnp.asarray(observed, jnp.float32), jax.random.split(key, steps))
+    last = _program(problem)(theta, jnp.asarray(observed, jnp.float32), key, steps)
     return PosteriorSample(last, steps + 1.0)
 
 
@@ -48,26 +48,22 @@ def _program(problem: InverseProblem) -> Any:
     many = jax.vmap(jax.vmap(problem.log_likelihood, in_axes=(0, None)))
 
     @jax.jit
-    def begin(theta: Array, observed: Array) -> Any:
-        return theta, many(theta, observed), jnp.full(len(theta), 0.5)
+    def run(theta: Array, observed: Array, key: Array, steps: Array) -> Array:
+        def step(index: Array, state: Any) -> Any:
+            theta, found, size = state
+            walk_key, accept_key = jax.random.split(jax.random.fold_in(key, index))
+            s = size[:, None, None]
+            proposed = jnp.sqrt(1 - s**2) * theta + s * jax.random.normal(walk_key, theta.shape)
+            after = many(proposed, observed)
+            accepted = jnp.log(jax.random.uniform(accept_key, found.shape)) < after - found
+            theta = jnp.where(accepted[..., None], proposed, theta)
+            steered = jnp.clip(size * jnp.exp(0.3 * (accepted.mean(axis=1) - ACCEPTED)), 0.01, 1.0)
+            size = jnp.where(index < steps // 2, steered, size)
+            return theta, jnp.where(accepted, after, found), size
 
-    @jax.jit
-    def step(state: Any, observed: Array, key: Array, steering: Array) -> Any:
-        theta, found, size = state
-        walk_key, accept_key = jax.random.split(key)
-        s = size[:, None, None]
-        proposed = jnp.sqrt(1 - s**2) * theta + s * jax.random.normal(walk_key, theta.shape)
-        after = many(proposed, observed)
-        accepted = jnp.log(jax.random.uniform(accept_key, found.shape)) < after - found
-        theta = jnp.where(accepted[..., None], proposed, theta)
-        steered = jnp.clip(size * jnp.exp(0.3 * (accepted.mean(axis=1) - ACCEPTED)), 0.01, 1.0)
-        return theta, jnp.where(accepted, after, found), jnp.where(steering, steered, size)
-
-    def run(theta: Array, observed: Array, keys: Array) -> Array:
-        # One compiled step serves every length; beside many solver calls the loop in Python costs nothing.
-        state = begin(theta, observed)
-        for index, key in enumerate(keys):
-            state = step(state, observed, key, index < len(keys) // 2)
-        return state[0]
+        state = (theta, many(theta, observed), jnp.full(len(theta), 0.5))
+        # The steps are an argument, so that one program serves every length.
+        last: Array = jax.lax.fori_loop(0, steps, step, state)[0]
+        return last
 
     return run

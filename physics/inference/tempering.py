@@ -130,16 +130,17 @@ def _programs(problem: InverseProblem) -> tuple[Any, Any]:
         log_likelihood = log_likelihood.at[:, :half].set(jnp.where(accepted, after, before))
         return (theta, log_likelihood), accepted.mean(axis=1)
 
-    # One compiled move serves every count; beside many solver calls the loop in Python costs nothing.
-    one_move = jax.jit(one_move)
-
+    @jax.jit
     def move(
-        theta: Array, found: Array, observed: Array, beta: Array, scale: Array, key: Array, count: int
+        theta: Array, found: Array, observed: Array, beta: Array, scale: Array, key: Array, count: Array
     ) -> tuple[Array, Array, Array]:
-        accepted = jnp.zeros(len(theta))
-        for each in jax.random.split(key, count):
-            (theta, found), share = one_move((theta, found), each, observed, beta, scale)
-            accepted = accepted + share / count
+        def one(index: Array, state: Any) -> Any:
+            ensembles, accepted = state
+            ensembles, share = one_move(ensembles, jax.random.fold_in(key, index), observed, beta, scale)
+            return ensembles, accepted + share / count
+
+        # The count is an argument, so that one program serves every number of moves.
+        (theta, found), accepted = jax.lax.fori_loop(0, count, one, ((theta, found), jnp.zeros(len(theta))))
         return theta, found, accepted
 
     return jax.jit(many), move

@@ -10,7 +10,8 @@ from scipy.stats import norm
 
 from experiments import catalog
 from experiments.errors import UserError
-from experiments.evaluation.results import Distances, Scores
+from experiments.evaluation.results import Baselines, Distances, ImportanceWeights, Scores
+from experiments.tasks import posterior
 from experiments.tasks.posterior_samplers import potential_scale_reduction
 from experiments.tasks.whitening import Whitening
 from physics import Grid, tempered_posterior
@@ -93,7 +94,8 @@ def small(tmp_path_factory):
     patch.undo()
 
 
-def test_a_generator_that_ignores_what_was_observed_is_distinguished_and_a_tempered_run_is_not(small):
+def test_a_generator_that_ignores_what_was_observed_is_distinguished_and_a_tempered_run_is_not(small, monkeypatch):
+    monkeypatch.setattr(posterior, "PROPOSALS", 64)
     config, dataset = small
     observed = TASK.observe(config, dataset, "test")[: config.compare.cases]
     exact = tempered_posterior(
@@ -107,9 +109,13 @@ def test_a_generator_that_ignores_what_was_observed_is_distinguished_and_a_tempe
     def ignorant(key, count, condition):
         return np.asarray(jax.random.normal(key, (count, exact.shape[-1])))
 
+    def prior(key, count, condition, *, chunk):
+        draws = ignorant(key, count, condition)
+        return draws, norm.logpdf(draws).sum(axis=1)
+
     verdicts = {}
     for name, sample in (("knowing", knowing), ("ignorant", ignorant)):
-        trained = SimpleNamespace(sample=sample, evaluations=1, step=0)
+        trained = SimpleNamespace(sample=sample, sample_with_log_density=prior, evaluations=1, step=0)
         spent = {"data": 0.0, "training": 0.0}
         comparison, figures = TASK.compare(config, dataset, trained, spent, lambda *_: None)
         entries = comparison.need(Distances).entries
@@ -117,3 +123,7 @@ def test_a_generator_that_ignores_what_was_observed_is_distinguished_and_a_tempe
         assert figures["forecast/generator_members"].shape[2:] == (3, 32, 1)
         assert comparison.need(Scores).entries["misfit"].value < 1.3 or name == "ignorant"
     assert verdicts == {"knowing": True, "ignorant": False}
+    # Weighted by the likelihood, draws of the prior come nearer to the posterior.
+    rows = comparison.need(Baselines).rows
+    assert rows["weighted"].values["energy_divergence"] < 0.7 * rows["prior"].values["energy_divergence"]
+    assert all(0 < one < 1 for one in comparison.need(ImportanceWeights).effective)
