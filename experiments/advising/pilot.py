@@ -33,6 +33,8 @@ MOST_FIELDS, FEWEST_FIELDS, ROUNDS = 512, 16, 4
 _CUT = 256
 """Fields that are cut and advanced."""
 _TIMED_STEPS = 10
+_LEAST, _MOST, _TIMING_SECONDS = 5, 200, 0.5
+"""Calls of so many steps that are timed, and the seconds that more than the fewest may take."""
 
 
 @dataclass
@@ -90,7 +92,7 @@ class Pilot:
         self.say(0, "timing a step of the solver")
         width, step_seconds = self._step_seconds()
         self.say(1, "measuring the decorrelation time")
-        found, plan = self._decorrelation()
+        found, plan = self._decorrelation(step_seconds)
         return SolverTimes(
             dt=self.dt,
             step_seconds=step_seconds,
@@ -124,16 +126,19 @@ class Pilot:
             keys = jax.random.split(jax.random.key(0), (devices, width))
             step = jax.pmap(jax.vmap(one)) if devices > 1 else jax.jit(jax.vmap(jax.vmap(one)))
             step(start, keys)
-            seconds = [timed(lambda: step(start, keys))[1] for _ in range(5)]
+            seconds: list[float] = []
+            while len(seconds) < _LEAST or (len(seconds) < _MOST and sum(seconds) < _TIMING_SECONDS):
+                seconds.append(timed(lambda: step(start, keys))[1])
         return width, statistics.median(seconds) / (devices * width * _TIMED_STEPS)
 
-    def _decorrelation(self) -> tuple[_Times, Plan]:
+    def _decorrelation(self, step_seconds: float) -> tuple[_Times, Plan]:
         """Return spin-up and stride to independent fields, measured where that can be done, and the plan of the data.
 
         Raises:
             UserError: the settings leave them open, and the time does not suffice to measure them.
         """
         from physics import CertificateRefusedError
+        from physics.data.pilot import least_steps
         from physics.data.planning import planned
 
         data, notes = self.config.data, _Notes()
@@ -151,6 +156,9 @@ class Pilot:
         why = "the trajectories do not forget" if not self.forgets else "this system is not chaotic"
         if self.system.chaotic:
             try:
+                # A pilot does not report within its first part.
+                if least_steps(self.system) * step_seconds > limit:
+                    raise OutOfTimeError
                 measured = plan(replace(data, snapshots=2, spin_up=None, stride=None))
             except OutOfTimeError:
                 why = f"{limit:.0f} s do not suffice to measure them"

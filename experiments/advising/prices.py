@@ -29,6 +29,8 @@ _REPEATS = 5
 """Rounds in which solvers and generator are timed in turn."""
 _MANY = 4096
 """Fields that a setting makes at least when it is timed."""
+_FEW = 16
+"""Fields that show whether a setting stays finite, where there is no time to time it."""
 _UPDATES = 7
 
 
@@ -51,7 +53,9 @@ class Prices:
 
     def _work(self, setting: SolverSetting) -> float:
         """Return the work for one field: steps times grid points, in units of a step of fourth order."""
-        steps, finish = (setting.stride or 0.0) / (setting.dt or self._pilot.dt), setting.finish / self._pilot.dt
+        # The last step of a time is made shorter, not left out.
+        steps = math.ceil((setting.stride or 0.0) / (setting.dt or self._pilot.dt) - 1e-6)
+        finish = math.ceil(setting.finish / self._pilot.dt - 1e-6)
         stages = (setting.order or 4) / 4
         return steps * stages * math.prod(self._points(setting)) + finish * math.prod(self._config.data.points)
 
@@ -62,7 +66,8 @@ class Prices:
     def _way(self, setting: SolverSetting) -> str:
         """Say how a setting makes a field."""
         shape = " x ".join(map(str, self._points(setting)))
-        way = f"a stride of {setting.stride:g} by steps of {setting.dt or self._pilot.dt:g} on {shape} points"
+        way = f"a stride of {setting.stride:g} by steps of {setting.dt or self._pilot.dt:g}"
+        way += f" on {shape} points" if shape else ""
         return f"{way} and a finish of {setting.finish:g}" if setting.finish else way
 
     def measured(self, made: Made) -> tuple[tuple[SolverPrice, ...], GeneratorPrice, float]:
@@ -120,17 +125,18 @@ class Prices:
                 continue
             spin_up = self._work(replace(setting, stride=setting.spin_up)) * TRAJECTORIES
             needed = (_REPEATS + 1) * seconds * (self._work(setting) * self._count + spin_up)
-            if needed > left:
-                taken[correlation] += 1
-                counted.append(SolverPrice(way, seconds * self._work(setting), correlation, False))
-                continue
-            make = partial(solvers.fields, setting, self._count)
+            affordable = needed <= left
+            make = partial(solvers.fields, setting, self._count if affordable else _FEW)
             # A setting that fails is no rival, and the comparison's table says why.
             with suppress(ValueError, ArithmeticError):
-                if np.isfinite(make()).all():
-                    taken[correlation] += 1
+                if not np.isfinite(make()).all():
+                    continue
+                taken[correlation] += 1
+                if affordable:
                     makers[way] = make
                     left -= needed
+                else:
+                    counted.append(SolverPrice(way, seconds * self._work(setting), correlation, False))
         return makers, counted
 
     def _trainer(self, data: PilotData) -> tuple[Trainer, Problem]:
@@ -148,19 +154,28 @@ class Prices:
         """Return what draws samples, with and without the solver layer, called once, and how many."""
         import jax
 
+        from experiments.evaluation.cost import timed
+
         settings = self._config.compare
         trained = trainer.trained(trainer.state)
-        count = min(2 * settings.tested, 8 * self._config.training.sample_chunk)
         varying, key = self._pilot.varying, jax.random.key(settings.seed)
-        condition = varying.condition(varying.draw(count, settings.seed))
-        sample = partial(trained.draw, key, count, condition)
-        network = partial(trained.draw_without_solver, key, count, condition)
-        draws = {"sample": lambda: sample().fields, "network": lambda: network().fields}
-        if self._config.solver_layer.tau <= 0:
-            draws["network"] = draws["sample"]
-        for draw in draws.values():
+        chunk = self._config.training.sample_chunk
+
+        def drawing(count: int) -> dict[str, Callable[[], np.ndarray]]:
+            condition = varying.condition(varying.draw(count, settings.seed))
+            sample = partial(trained.draw, key, count, condition)
+            network = partial(trained.draw_without_solver, key, count, condition)
+            draws = {"sample": lambda: sample().fields, "network": lambda: network().fields}
+            return draws if self._config.solver_layer.tau > 0 else dict.fromkeys(draws, draws["sample"])
+
+        first = drawing(chunk)
+        # The first calls compile.
+        for draw in first.values():
             draw()
-        return draws, count
+        seconds = timed(first["sample"])[1]
+        chunks = self._pilot.clock.until("samples") / (2 * _REPEATS * seconds)
+        count = chunk * int(np.clip(chunks, 1, max(1, 2 * settings.tested // chunk)))
+        return drawing(count), count
 
     def _update_seconds(self, trainer: Trainer, samples: int) -> float:
         """Return the seconds of one update, the median of a few calls."""

@@ -219,12 +219,13 @@ class Advice:
                 f"A generator cannot pay, because {sample}, and an independent field of the solver "
                 f"({self.independent.way}) costs {duration(self.independent.seconds)}."
             )
-        rival = f"a field of the cheapest solver ({self.rival.way}) costs {duration(self.rival.seconds)}"
+        apart = "an independent field" if self.rival.correlation == "none" else "a hardly correlated field"
+        rival = f"{apart} of the cheapest solver ({self.rival.way}) costs {duration(self.rival.seconds)}"
         if least is None:
             return (
-                f"A generator does not pay unless that solver is not good enough for you: {sample}, and {rival}. "
-                f"Against independent fields of the data's own solver, {duration(self.independent.seconds)} each, it "
-                f"may pay from about {surely:.2g} fields on."
+                f"A generator does not pay unless the cheapest solver is not good enough for you: {sample}, and "
+                f"{rival}. Against independent fields of the data's own solver, {duration(self.independent.seconds)} "
+                f"each, it may pay from about {surely:.2g} fields on."
             )
         if self.fields is not None and self.fields < least:
             stored = f"; the {self.stored} training fields serve as they are" if self.fields <= self.stored else ""

@@ -19,40 +19,44 @@ from experiments.reporting import silent
 NAME = "kuramoto_sivashinsky"
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """The advice on the smoke preset, by the command line."""
-    path = tmp_path_factory.mktemp("advice") / "advice.json"
-    options = ["--preset", "smoke", "--budget-seconds", "20", "--fields", "100000", "--json", str(path)]
-    # A longer training, so that its cost stands out.
+def test_the_pilot_of_a_chaotic_system(tmp_path):
+    path = tmp_path / "advice.json"
+    options = ["--preset", "smoke", "--budget-seconds", "60", "--fields", "100000", "--json", str(path)]
     assert main(["advise", NAME, *options, "--training.steps", "1000"]) == 0
-    return advice.read(path)
+    found = advice.read(path)
+    _check_times(found.times)
+    _check_thickness(found.thickness)
+    _check_prices(found)
+    rows = dict(table(found))
+    assert rows["numbers left to a generator"].startswith("12 of the longest waves")
+    assert "per field" in rows["a step of the solver"] and "1000 updates" in rows["spent once"]
+    assert "measured on 256 trajectories" in rows["solver time to an independent field"]
 
 
-@pytest.mark.xdist_group("advising")
-def test_the_pilot_finds_the_times_of_the_chaos(found):
+def _check_times(times):
     # By the published data sets, 38.8 time units at L = 22.
-    assert 25 < found.times.stride < 60
-    assert found.times.source == "measured on 256 trajectories"
-    assert found.times.spin_up > 5 * found.times.stride
+    assert 25 < times.stride < 60
+    assert times.source == "measured on 256 trajectories"
+    assert times.spin_up > 5 * times.stride
 
 
-@pytest.mark.xdist_group("advising")
-def test_six_waves_are_left_to_the_generator(found):
-    # As docs/joint_law.md found by classifiers.
-    thick = found.thickness
+def _check_thickness(thick):
+    # Six waves are enough, as docs/joint_law.md found by classifiers.
     assert thick.with_solver == 12 and thick.parts == "waves" and not thick.skipped
     assert thick.without_solver == 18
     assert thick.variance_99 == 10 and 12 <= thick.variance_999 <= 14
     assert thick.numbers == 32
 
 
-@pytest.mark.xdist_group("advising")
-def test_prices_are_consistent_with_one_another(found):
+def _check_prices(found):
     spin_up, stride = (one for one in found.solvers if one.correlation == "none")
     assert spin_up.seconds > 3 * stride.seconds
-    assert {one.correlation for one in found.solvers} == {"none", "little", "some"}
-    assert found.generator.sample.seconds > found.generator.network.seconds > 0
+    # On 16 points the solver is unstable with such steps: what is left is the whole grid.
+    others = {one.way: one.correlation for one in found.solvers if one.correlation != "none"}
+    assert others["a stride of 20 by steps of 0.5 on 32 points"] == "little"
+    assert others["a stride of 5 by steps of 0.5 on 32 points"] == "some"
+    assert not any("16 points" in way for way in others)
+    assert found.generator.sample.seconds > 0 and found.generator.network.seconds > 0
     assert found.generator.evaluations == 1
     assert found.once.updates == 1000 and found.once.update_seconds > 0
     # The configured spin-up of 100 and one stride of 10, and the ten steps of the check for steadiness.
@@ -61,12 +65,15 @@ def test_prices_are_consistent_with_one_another(found):
     assert found.fields == 100_000 and found.stored == 256
 
 
-@pytest.mark.xdist_group("advising")
-def test_the_table_says_all_of_it_with_units(found):
-    rows = dict(table(found))
-    assert rows["numbers left to a generator"].startswith("12 of the longest waves")
-    assert "per field" in rows["a step of the solver"] and "1000 updates" in rows["spent once"]
-    assert "measured on 256 trajectories" in rows["solver time to an independent field"]
+def test_parameters_that_vary_go_with_their_fields():
+    one = pilot("kolmogorov_flow")
+    rng = np.random.default_rng(0)
+    values = {name: np.full(6, np.sqrt(low * high)) for name, (low, high) in zip(one.varying.names, one.varying.ranges)}
+    fields = rng.standard_normal((6, 1, 16, 16, 1)).astype(np.float32)
+    thick = one.thickness(replace(pilot_data(one, fields), values=values))
+    # Viscosity damps the short waves of white noise.
+    assert thick.with_solver is not None
+    assert thick.without_solver is None or thick.with_solver < thick.without_solver
 
 
 def pilot(name=NAME, preset="smoke", **changes):
