@@ -137,6 +137,8 @@ class Pilot:
         Raises:
             UserError: the settings leave them open, and the time does not suffice to measure them.
         """
+        import jax
+
         from physics import CertificateRefusedError
         from physics.data.pilot import least_steps
         from physics.data.planning import planned
@@ -151,7 +153,9 @@ class Pilot:
                 raise OutOfTimeError
 
         def plan(wanted: DataConfig) -> Plan:
-            return planned(notes, sampler, dataset_spec(wanted, self.system), watched)
+            spec = dataset_spec(wanted, self.system)
+            with jax.enable_x64(spec.dtype == "float64"):
+                return planned(notes, sampler, spec, watched)
 
         why = "the trajectories do not forget" if not self.forgets else "this system is not chaotic"
         if self.system.chaotic:
