@@ -85,14 +85,15 @@ def check(experiment: Experiment, config: ExperimentConfig) -> None:
 
     Raises:
         ValueError: devices that do not divide the batch, networks that do not fit the grid, an update scheme that does
-            not fit the objective, too little data for the batch or for the comparison, or far too much of anything.
+            not fit the objective, penalties that it cannot take, too little data for the batch or for the comparison,
+            or far too much of anything.
     """
     check_cost(config)
     experiment.check(config)
     if experiment.task is not None:
         from gan import check_recipe
 
-        check_recipe(config, experiment.task.spec(config))
+        check_recipe(config, experiment.task.spec(config), experiment.task.penalties(config))
 
 
 def compare(folder: RunFolder, progress: Progress | None = None, *, fresh: int | None = None) -> Comparison:

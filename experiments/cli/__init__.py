@@ -1,4 +1,4 @@
-"""The command line: ``list | new | run | train-on | sample | compare | report | cache``.
+"""The command line: ``list | new | advise | run | train-on | sample | compare | report | cache``.
 
 ``main(argv)`` returns the exit code: 0; 2 after one sentence on stderr for anything the user can mend; 130
 after Ctrl-C, with the command that resumes. What answers quickly (help, ``list``, wrong options) imports no
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments.cli import commands
+from experiments.cli.advise import advise
 from experiments.cli.parsers import PROGRAM, parsers
 from experiments.cli.run import run
 from experiments.cli.settings import help_of_run
@@ -72,7 +73,7 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
-    if rest and arguments.command not in ("run", "train-on"):
+    if rest and arguments.command not in ("advise", "run", "train-on"):
         options = [one for action in known[arguments.command]._actions for one in action.option_strings]
         raise UserError(
             f"{rest[0]} is not an option of {arguments.command}"
@@ -80,6 +81,8 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
         )
     if arguments.command == "run":
         return run(arguments, rest, argv, resumable, known["run"])
+    if arguments.command == "advise":
+        return advise(arguments, rest, known["advise"])
     if arguments.command == "train-on":
         return train_on(arguments, rest, argv, resumable, known["train-on"])
     return {

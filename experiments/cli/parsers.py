@@ -30,6 +30,21 @@ Ctrl-C stops a run so that it can be resumed.
 Exit codes: 0 done, 2 something to mend (one sentence says what), 130 interrupted."""
 
 
+_ADVICE = """\
+A generator gains where an independent field of the solver is dear, an evaluation of the network is cheap, few numbers
+say a field once the solver has made the rest, and many fields are needed, since data and training are spent once.
+The pilot measures these on this machine: the time of a solver step, how long trajectories remember, the time of a
+sample by the preset's untrained networks, the time of an update, and how many numbers say a field. How good the
+samples will be is known only after the training (docs/where_it_pays.md).
+
+Every setting of the experiment is written --section.key value, as `run NAME --help` lists them.
+
+examples:
+  python -m experiments advise kuramoto_sivashinsky
+  python -m experiments advise kuramoto_sivashinsky --preset convolutional --fields 1000000
+  python -m experiments advise my_waves.py --budget-seconds 120 --json advice.json"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Argparse whose complaints are ``UserError``s, so that they become one sentence like all others."""
 
@@ -100,6 +115,21 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     )
     new.add_argument("--task", metavar="TASK", default="snapshot", help="snapshot (the default) or forecast")
     new.add_argument("--parameter", metavar="NAME", help="parameter of the system that a forecast varies")
+
+    advise = command(
+        "advise",
+        "say whether a generator may be worth its training, from costs that a pilot of about a minute measures",
+        _ADVICE,
+    )
+    advise.add_argument(
+        "name", metavar="NAME", help="an experiment of the task snapshot, or a Python file that defines one"
+    )
+    advise.add_argument("--preset", metavar="PRESET", help="whose generator and data (default: demo)")
+    advise.add_argument("--fields", metavar="N", help="how many fields you need; the verdict is then about these")
+    advise.add_argument(
+        "--budget-seconds", metavar="T", default="60", help="roughly what the pilot may take, in seconds (default: 60)"
+    )
+    advise.add_argument("--json", metavar="FILE", help="write what was found to this file too")
 
     sample = command(
         "sample",

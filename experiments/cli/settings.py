@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 
-def read_overrides(rest: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Read ``--section.key value`` and ``--section.key=value`` pairs."""
+def read_overrides(rest: Sequence[str], known: Sequence[str], command: str = "run") -> dict[str, str]:
+    """Read the ``--section.key value`` and ``--section.key=value`` pairs of a command."""
     from experiments.options import hint
 
     given: dict[str, str] = {}
@@ -33,7 +33,7 @@ def read_overrides(rest: Sequence[str], known: Sequence[str]) -> dict[str, str]:
         name, equals, value = word[2:].partition("=")
         if f"--{name}" not in known:
             found = hint(name, f"--{name}", known) or "; see `run NAME --help`."
-            raise UserError(f"--{name} is not an option of run{found}")
+            raise UserError(f"--{name} is not an option of {command}{found}")
         if not equals:
             if not words or (words[0].startswith("--") and words[0].partition("=")[0] in known):
                 raise UserError(f"--{name} needs a value: write --{name} VALUE.")

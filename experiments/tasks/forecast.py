@@ -155,6 +155,10 @@ class Forecast(SolverTask):
         shape = (config.data.snapshots, *system.field_shape)
         return SampleSpec(shape, trajectory=True, conditions=conditions, extent=system.grid.extent)
 
+    def penalties(self, config: ExperimentConfig) -> tuple[str, ...]:
+        """The mean squared defect, unless its weight is 0."""
+        return ("defect",) if self.own_settings(config).defect_weight > 0 else ()
+
     def data(self, config: ExperimentConfig, report: Report) -> SolverData:
         """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
         from physics import LogUniform, VaryingParameters, generate
@@ -169,11 +173,10 @@ class Forecast(SolverTask):
         from gan import LinearRamp, Penalty, Problem
 
         own = self.own_settings(config)
-        penalties = {}
-        if own.defect_weight > 0:
-            function = self._defect_penalty(config, dataset)
-            ramp = LinearRamp(0.0, own.defect_ramp)
-            penalties["defect"] = Penalty(function, own.defect_weight, ramp)
+        penalties = {
+            name: Penalty(self._defect_penalty(config, dataset), own.defect_weight, LinearRamp(0.0, own.defect_ramp))
+            for name in self.penalties(config)
+        }
         train, validation = (self.observe(config, dataset, split) for split in ("train", "validation"))
         return Problem(
             train=dataset.train,

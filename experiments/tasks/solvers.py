@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from experiments.tasks.solver_task import SolverData
     from physics.system import System
 
-_TRAJECTORIES = 128
+TRAJECTORIES = 128
 """Trajectories along which fields are taken."""
 
 
@@ -79,7 +79,7 @@ class Solvers:
         dt = self.dataset.dt if setting.dt is None else setting.dt
         # Without a stride every field has a trajectory of its own.
         stride = setting.stride or 0.0
-        members = min(n, _TRAJECTORIES) if stride else n
+        members = min(n, TRAJECTORIES) if stride else n
         names, visits = self.varying.names, -(-n // members)
         asked = self.varying.draw(visits * members, config.compare.seed + 1)
         order = walks(asked, members)

@@ -71,6 +71,10 @@ class Task(abc.ABC, Generic[Data]):
     def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Return the shape of a sample and its conditions, which are known before there are data."""
 
+    def penalties(self, config: ExperimentConfig) -> tuple[str, ...]:
+        """Return the names of the problem's penalties, which are known before there are data; none unless stated."""
+        return ()
+
     @abc.abstractmethod
     def data(self, config: ExperimentConfig, report: Report) -> Data:
         """Make the data, or find them where they were kept."""

@@ -41,6 +41,7 @@ from gan.training.checkpoint import (
     read_description,
     write_description,
 )
+from gan.training.checks import check_penalties
 from gan.training.devices import choose_devices, replicated
 from gan.training.diagnostics import diagnosis
 from gan.training.divergence import Diverged, checked_means, one_by_one
@@ -73,11 +74,7 @@ class Trainer:
                 f"solver_layer.tau = {self.recipe.solver_layer.tau} needs Problem.solver_layer: give one, or "
                 f"set tau to 0."
             )
-        if evaluations_of(self.recipe) and problem.penalties:
-            raise ValueError(
-                f"Flow matching draws no samples in training that the penalties {', '.join(problem.penalties)} could "
-                "judge: give them the weight 0, or choose an adversarial game.objective."
-            )
+        check_penalties(self.recipe, problem.penalties)
         self.devices = choose_devices(self.recipe)
         conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
         self.networks, players = build(

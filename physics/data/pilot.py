@@ -24,6 +24,7 @@ from physics.grid import Grid
 from physics.noise import own_noise
 from physics.solving.evolution import advance
 from physics.statistics import amplitude_change, decorrelation_time, settling_time, steady_share
+from physics.system import System
 
 Progress = Callable[[int, int, str], Any]
 
@@ -36,6 +37,15 @@ _POINTS = 8
 _FAINT = 1e-6
 
 
+def least_steps(system: System) -> int:
+    """The solver steps of single fields that a pilot makes at least, before it first reports what it has made."""
+    return _members(system) * _SAVES * WINDOW
+
+
+def _members(system: System) -> int:
+    return max(32, min(_MEMBERS, _MOST_NUMBERS // math.prod(system.field_shape)))
+
+
 def follow_pilot(sampler: Sampler, spec: DatasetSpec, dt: float, report: Progress) -> dict[str, Any]:
     """Settling and decorrelation time of an ensemble, in time units, and what they were measured on.
 
@@ -44,7 +54,7 @@ def follow_pilot(sampler: Sampler, spec: DatasetSpec, dt: float, report: Progres
         ValueError: it does not stay finite, or nothing is resolved within 40000 steps.
     """
     system, interval = sampler.system, WINDOW * dt
-    members = max(32, min(_MEMBERS, _MOST_NUMBERS // math.prod(system.field_shape)))
+    members = _members(system)
 
     def follow(key, u, save):
         own = sampler.draw(key).system

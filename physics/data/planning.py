@@ -11,7 +11,7 @@ trajectory first runs ahead for a time of its own, uniform over a few decorrelat
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -20,7 +20,6 @@ from physics.data.certificate import WINDOW
 from physics.data.dataset import DatasetSpec, whole_steps
 from physics.data.pilot import Progress, follow_pilot
 from physics.data.samplers import Sampler
-from physics.data.trajectory_files import TrajectoryFiles
 from physics.system import StochasticSystem
 
 # Numbers solved together on one device: what a processor's cache holds, and what keeps an accelerator busy.
@@ -34,6 +33,17 @@ _CHUNK_BYTES = 2**29
 _SPIN_UP = 5
 # Decorrelation times over which the ages of trajectories are spread: a swing of that period is damped sixfold.
 _AGES = 2
+
+
+@runtime_checkable
+class Notes(Protocol):
+    """Keeps what a pilot finds, as `physics.data.trajectory_files.TrajectoryFiles` does on disk."""
+
+    notes: dict[str, Any]
+
+    def note(self, **facts: object) -> None:
+        """Keep facts by name."""
+        ...
 
 
 class Plan(NamedTuple):
@@ -63,8 +73,8 @@ class Chunk(NamedTuple):
     length: int
 
 
-def planned(files: TrajectoryFiles, sampler: Sampler, spec: DatasetSpec, report: Progress) -> Plan:
-    """Fill in what the specification leaves open; a pilot's findings are kept with the half-made files.
+def planned(kept: Notes, sampler: Sampler, spec: DatasetSpec, report: Progress) -> Plan:
+    """Fill in what the specification leaves open; a pilot's findings are kept, so that it is not run twice.
 
     Raises:
         ValueError: spin-up or stride is no whole number of steps, or open for a system that is not chaotic.
@@ -80,9 +90,9 @@ def planned(files: TrajectoryFiles, sampler: Sampler, spec: DatasetSpec, report:
                 f"data set {spec.name!r} leaves {missing} open, but {type(system).__name__} is not chaotic "
                 f"and has no decorrelation time to take it from: give {missing} in time units"
             )
-        if "measured" not in files.notes:
-            files.note(measured=follow_pilot(sampler, spec, dt, report))
-        measured = files.notes["measured"]
+        if "measured" not in kept.notes:
+            kept.note(measured=follow_pilot(sampler, spec, dt, report))
+        measured = kept.notes["measured"]
     spin_up, stride, ages = spec.spin_up, spec.stride, 0
     if spin_up is None:
         # Noise drives the members of an ensemble apart by itself.

@@ -90,6 +90,11 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_made(nam
         ("burgers", {"network.levels": "9"}, "network.levels = 9 does not fit a grid of shape (32,)"),
         ("burgers", {"network.constraint": "divergence_free"}, "two velocity channels"),
         (
+            "burgers",
+            {"game.objective": "flow_matching", "game.ensemble_weight": "0"},
+            "the penalties defect could judge",
+        ),
+        (
             "gaussians",
             {"network.kind": "residual", "network.latent_signs": "false", "network.fourier": "0"},
             "choose mlp or residual_mlp, and none",
@@ -102,6 +107,23 @@ def test_a_recipe_that_cannot_be_trained_is_refused_before_there_are_data(name, 
         pipeline.check(experiment, experiment.presets["smoke"].with_overrides(changes))
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_flow_matching_without_penalties_passes():
+    experiment = catalog.load("burgers")
+    changes = {"game.objective": "flow_matching", "game.ensemble_weight": "0", "system.defect_weight": "0"}
+    pipeline.check(experiment, experiment.presets["smoke"].with_overrides(changes))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.02])
+def test_a_forecast_names_the_penalties_that_its_problem_has(weight):
+    from experiments.tasks.forecast import Forecast
+
+    experiment = catalog.load("burgers")
+    config = experiment.presets["smoke"].with_overrides({"system.defect_weight": str(weight)})
+    task = experiment.learnt()
+    assert isinstance(task, Forecast)
+    assert task.penalties(config) == (("defect",) if weight else ())
 
 
 def test_the_data_sets_specification_is_the_section_of_the_configuration():

@@ -1,0 +1,1 @@
+"""Is a generator worth it for a system: a pilot that measures costs before anything is trained."""
