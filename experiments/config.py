@@ -122,7 +122,7 @@ class CompareConfig:
         1e-6, "modes are compared whose energy is above this share of the spectrum's peak", minimum=0, below=1
     )
     members: int = setting(32, "ensemble members for each condition (forecast)", minimum=2, maximum=10**5)
-    cases: int = setting(64, "conditions compared (forecast)", minimum=1, maximum=10**6)
+    cases: int = setting(64, "conditions compared (forecast)", minimum=2, maximum=10**6)
     repeats: int = setting(5, "timings of each cost, of which the median counts", minimum=1, maximum=10**4)
     baselines: bool = setting(
         False,
