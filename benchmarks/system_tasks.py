@@ -15,6 +15,7 @@ from pathlib import Path
 from experiments import catalog, new_experiment
 from experiments.files import write_text
 from experiments.tasks.forecast import Forecast
+from experiments.tasks.posterior import Posterior
 from experiments.tasks.snapshot import Snapshot
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "own_experiment.md"
@@ -30,6 +31,8 @@ def studied() -> dict[tuple[str, str], str]:
         if isinstance(experiment.task, Forecast):
             low, _ = config.system.parameter
             system = experiment.task.system(config, low)
+        elif isinstance(experiment.task, Posterior):
+            system = experiment.task.system_of(config)
         elif isinstance(experiment.task, Snapshot):
             system = experiment.task.system(config)
         else:
@@ -40,17 +43,21 @@ def studied() -> dict[tuple[str, str], str]:
 
 def pairs() -> list[tuple[str, str]]:
     """Return every pair of system and task for which `new` writes a file."""
-    snapshots = [(name, "snapshot") for name in new_experiment.systems()]
-    return snapshots + [(name, "forecast") for name in new_experiment.FORECASTS]
+    of_a_task = {
+        "snapshot": new_experiment.systems(),
+        "forecast": new_experiment.FORECASTS,
+        "posterior": new_experiment.POSTERIORS,
+    }
+    return [(name, task) for task, systems in of_a_task.items() for name in systems]
 
 
 def table() -> str:
     """Return the table in Markdown: a row for each system, a column for each task."""
     known, there_are = studied(), set(pairs())
-    lines = ["| system | snapshot | forecast | parameter that a forecast varies |", "|---|---|---|---|"]
+    lines = ["| system | snapshot | forecast | posterior | parameter that both vary |", "|---|---|---|---|---|"]
     for system in sorted(new_experiment.systems()):
         cells = []
-        for task in ("snapshot", "forecast"):
+        for task in new_experiment.TASKS:
             pair = (system, task)
             cells.append(f"**studied** (`{known[pair]}`)" if pair in known else "runs" if pair in there_are else "–")
         parameter = new_experiment.FORECASTS.get(system)

@@ -180,7 +180,7 @@ from typing import Any
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig
 from experiments.experiment import Experiment
 {imports}
-from gan.config import GameConfig, NetworkConfig, TrainingConfig
+from gan.config import {settings}
 
 
 {system}
@@ -232,14 +232,7 @@ def _snapshot(name: str, facts: _Facts, parameter: str | None) -> str:
     if parameter is not None:
         raise UserError(f"--parameter {parameter}: the task snapshot varies none; leave it out.")
     if facts.points:
-        system = (
-            "def system(config: ExperimentConfig, points: Any = None) -> Any:\n"
-            '    """Return the system on the configured grid, or on another one for cheaper solvers."""\n'
-            f"{facts.imports(grid=True)}\n\n"
-            f"    example = {facts.system}.example()  # its parameters: {_numbers(facts.parameters())}\n"
-            "    shape = points or config.data.points\n"
-            "    return replace(example, grid=Grid(shape, config.data.extent, example.grid.boundary))"
-        )
+        system = _on_a_grid(facts)
     else:
         system = (
             "def system(config: ExperimentConfig, points: Any = None) -> Any:\n"
@@ -263,6 +256,35 @@ def _snapshot(name: str, facts: _Facts, parameter: str | None) -> str:
         **_smoke(facts, large),
     }
     return (_HEAD + _SNAPSHOT).format(**values)
+
+
+def _on_a_grid(facts: _Facts) -> str:
+    """The function that makes the system with the example's parameters."""
+    return (
+        "def system(config: ExperimentConfig, points: Any = None) -> Any:\n"
+        '    """Return the system on the configured grid, or on another one for cheaper solvers."""\n'
+        f"{facts.imports(grid=True)}\n\n"
+        f"    example = {facts.system}.example()  # its parameters: {_numbers(facts.parameters())}\n"
+        "    shape = points or config.data.points\n"
+        "    return replace(example, grid=Grid(shape, config.data.extent, example.grid.boundary))"
+    )
+
+
+def _at_a_value(facts: _Facts, chosen: str) -> str:
+    """The function that makes the system with a value of a parameter."""
+    known = facts.parameters()
+    if chosen not in known:
+        raise UserError(
+            f"--parameter {chosen}: {facts.system} has {_numbers(known)}{'; choose one of these' if known else ''}."
+        )
+    return (
+        "def system(config: ExperimentConfig, value: Any, points: Any = None) -> Any:\n"
+        f'    """Return the system with a value of its {chosen}, on the configured grid or on another one."""\n'
+        f"{facts.imports(grid=True)}\n\n"
+        f"    example = {facts.system}.example()  # its parameters: {_numbers(known)}\n"
+        "    shape = config.data.points if points is None else (points,)\n"
+        f"    return replace(example, grid=Grid(shape, config.data.extent), {chosen}=value)"
+    )
 
 
 def _smoke(facts: _Facts, large: bool) -> dict[str, Any]:
@@ -336,16 +358,7 @@ def _forecast(name: str, facts: _Facts, parameter: str | None) -> str:
         )
     known = facts.parameters()
     chosen = parameter or FORECASTS[facts.system]
-    if chosen not in known:
-        raise UserError(f"--parameter {chosen}: {facts.system} has {_numbers(known)}; choose one of these.")
-    system = (
-        "def system(config: ExperimentConfig, value: Any, points: Any = None) -> Any:\n"
-        f'    """Return the system with a value of its {chosen}, on the configured grid or on another one."""\n'
-        f"{facts.imports(grid=True)}\n\n"
-        f"    example = {facts.system}.example()  # its parameters: {_numbers(known)}\n"
-        "    shape = config.data.points if points is None else (points,)\n"
-        f"    return replace(example, grid=Grid(shape, config.data.extent), {chosen}=value)"
-    )
+    system = _at_a_value(facts, chosen)
     amplitude = float(f"{facts.initial_std():.1g}")
     values = {
         **_data(facts, train=4096, test=512, snapshots=4),
@@ -369,6 +382,74 @@ def _forecast(name: str, facts: _Facts, parameter: str | None) -> str:
     return (_HEAD + _FORECAST).format(**values)
 
 
+_POSTERIOR = """
+DEMO = ExperimentConfig(
+    data=DATA,
+    # What is unknown (the longest waves of the initial field{and_parameter}), and what is observed of the kept fields.
+    system=PosteriorConfig(
+        {parameter_range}waves={waves}, amplitude={amplitude!r}, length={length!r},
+        observed="magnitude", observations=8, times=(0,), noise={noise!r},
+    ),  # fmt: skip
+    network=NetworkConfig(kind="residual_mlp", width=128, blocks=3, latent=32),
+    game=GameConfig(objective="flow_matching", evaluations=6),
+    optimizer=OptimizerConfig(generator_rate=1e-3, beta1=0.9, beta2=0.99, clip=1.0, average_half_life=300_000.0),
+    solver_layer=SolverLayerConfig(tau=0.0),
+    training=TrainingConfig(
+        steps=30_000, batch=256, steps_per_call=50, log_every=500, checkpoint_every=2500, diagnose_every=10_000,
+        sample_chunk=512,
+    ),
+    compare=CompareConfig(cases=32, members=128),
+)  # fmt: skip
+
+SMOKE = replace(
+    DEMO,
+    data=replace(DATA, trajectories=(256, 32, 16)),
+    system=replace(DEMO.system, waves=3, particles=64, moves=10),
+    network=replace(DEMO.network, width=16, blocks=1),
+    training=TrainingConfig(
+        steps=20, batch=16, log_every=5, checkpoint_every=10, validation_samples=32, sample_chunk=64
+    ),
+    compare=CompareConfig(draws=60, resamples=20, cases=4, members=16, repeats=1, search=False),
+)
+
+EXPERIMENT = Experiment(name="{name}", task=Posterior(system{named}), presets={{"smoke": SMOKE, "demo": DEMO}})
+"""
+
+
+def _posterior(name: str, facts: _Facts, parameter: str | None) -> str:
+    """The initial field, and a parameter where the system has one, given noisy magnitudes of a later field."""
+    if facts.system not in POSTERIORS:
+        raise UserError(
+            f"--task posterior: the example of {facts.system} does not start from any Gaussian field on a line; choose "
+            f"from {', '.join(POSTERIORS)}."
+        )
+    chosen = parameter or POSTERIORS[facts.system]
+    system = _at_a_value(facts, chosen) if chosen else _on_a_grid(facts)
+    amplitude = float(f"{facts.initial_std():.1g}")
+    known = facts.parameters()
+    values = {
+        **_data(facts, train=65_536, test=256, snapshots=1),
+        "name": name,
+        "title": f"Posteriors of {facts.system}: the initial field from magnitudes seen later.",
+        "imports": "from experiments.tasks.posterior import Posterior, PosteriorConfig",
+        "settings": "GameConfig, NetworkConfig, OptimizerConfig, SolverLayerConfig, TrainingConfig",
+        "system": system,
+        # The observed field comes early, so that it still tells of the initial one.
+        "spin_up": _steps(min(40.0, facts.stride / facts.dt), facts.dt),
+        "stride": facts.dt,
+        "parameter_range": f"parameter=({_rounded(known[chosen])!r}, {_rounded(2.0 * known[chosen])!r}), "
+        if chosen
+        else "",
+        "and_parameter": f" and the {chosen}" if chosen else "",
+        "named": f', "{chosen}"' if chosen else "",
+        "waves": min(8, facts.points[0] // 8),
+        "amplitude": amplitude,
+        "noise": _rounded(0.1 * amplitude),
+        "length": _rounded(max(0.8, 3 * facts.extent[0] / facts.points[0])),
+    }
+    return (_HEAD + _POSTERIOR).format(**values)
+
+
 def _data(facts: _Facts, *, train: int, test: int, snapshots: int) -> dict[str, Any]:
     """What the section of the data says."""
     return {
@@ -381,6 +462,7 @@ def _data(facts: _Facts, *, train: int, test: int, snapshots: int) -> dict[str, 
         "snapshots": snapshots,
         "spin_up": facts.spin_up,
         "stride": facts.stride,
+        "settings": "GameConfig, NetworkConfig, TrainingConfig",
     }
 
 
@@ -407,7 +489,13 @@ FORECASTS = {
     "SwiftHohenberg": "control",
 }
 """Systems on a line that may start from any Gaussian field, with the parameter that a forecast varies."""
+POSTERIORS = {**FORECASTS, "KuramotoSivashinsky": ""}
+"""The same for posteriors, with the parameter that is unknown beside the initial field; empty: none is."""
 _COARSE = ("Burgers2D", "CosmicWeb", "GrayScott")
 """Systems in the plane whose first fields are certified with half the points as well."""
-TASKS: dict[str, Callable[[str, _Facts, str | None], str]] = {"snapshot": _snapshot, "forecast": _forecast}
+TASKS: dict[str, Callable[[str, _Facts, str | None], str]] = {
+    "snapshot": _snapshot,
+    "forecast": _forecast,
+    "posterior": _posterior,
+}
 """What writes the file of a task, by the task's name."""

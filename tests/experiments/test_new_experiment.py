@@ -6,11 +6,15 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from experiments import catalog, cli, new_experiment, pipeline, runs
-from experiments.new_experiment import FORECASTS, TASKS, source, systems
+from experiments.new_experiment import FORECASTS, POSTERIORS, TASKS, source, systems
 from experiments.reporting import silent
 from experiments.tasks.solver_task import dataset_spec
 
-PAIRS = [*((name, "snapshot") for name in systems()), *((name, "forecast") for name in FORECASTS)]
+PAIRS = [
+    *((name, "snapshot") for name in systems()),
+    *((name, "forecast") for name in FORECASTS),
+    *((name, "posterior") for name in POSTERIORS),
+]
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def test_a_new_file_is_short_and_passes_every_check(written, system, task):
     path = written(system, task)
     experiment = catalog.load(str(path))
     assert experiment.name == "mine" and experiment.kind == task
-    assert len(path.read_text().splitlines()) < 75
+    assert len(path.read_text().splitlines()) < 80
     for config in experiment.presets.values():
         pipeline.check(experiment, config)
     assert experiment.learnt().spec(experiment.presets["smoke"]).shape
@@ -81,6 +85,8 @@ def test_a_new_file_runs_at_once(written, system, task, monkeypatch, tmp_path):
         (["mine", "--system", "Heat", "--task", "modes"], "modes"),
         (["mine", "--system", "Lorenz63", "--task", "forecast"], "Lorenz63"),
         (["mine", "--system", "Heat", "--task", "forecast", "--parameter", "viscosity"], "diffusivity"),
+        (["mine", "--system", "Lorenz63", "--task", "posterior"], "Lorenz63"),
+        (["mine", "--system", "KuramotoSivashinsky", "--task", "posterior", "--parameter", "length"], "has none"),
         (["mine", "--system", "Heat", "--parameter", "diffusivity"], "diffusivity"),
         (["dirac", "--system", "Heat"], "dirac"),
         (["3", "--system", "Heat"], "'3'"),
