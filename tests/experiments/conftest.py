@@ -272,6 +272,7 @@ def sections():
         ),
         baselines,
         results.Regions("viscosity 0.1 to 0.5", {"viscosity 0.8": region}),
+        results.ImportanceWeights(512, (0.31, 0.22, 0.4), 0.002),
         orbits,
         results.FieldPictures(),
         results.Statistics(),
