@@ -49,7 +49,7 @@ TITLES = {
     results.Planning: "A planned study",
     results.Baselines: "Baselines", results.Regions: "Outside the range of training", results.Orbits: "Orbits",
     results.FieldPictures: "Fields", results.Statistics: "Statistics", results.Forecasts: "Forecasts",
-    results.ModeShares: "Modes",
+    results.ModeShares: "Modes", results.ImportanceWeights: "Importance weights",
 }  # fmt: skip
 
 
