@@ -140,7 +140,8 @@ class NetworkConfig:
     )
     waves: int = setting(
         6,
-        "longest waves of a periodic line that the players see and make; the solver makes the others (waves)",
+        "the players see and make the waves of a periodic grid with at most so many waves per box, |k| <= waves in the "
+        "plane and in space; the solver makes the shorter ones (waves)",
         "waves",
         minimum=1,
         maximum=2**10,

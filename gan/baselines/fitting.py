@@ -72,7 +72,7 @@ class Fit:
 
     def __init__(self, problem: Problem, recipe: Recipe, progress: Progress | None = None):
         self.problem, self.recipe, self.progress = problem, recipe, progress
-        self.normalizer = normalizer.fit_samples(recipe.network, problem.train, problem.held)
+        self.normalizer = normalizer.fit_samples(recipe.network, problem.train, problem.held, problem.shift_axes)
         # What the networks see: fields, or the vector of their amplitudes, for which the network has no use of waves.
         self.spec, self.network_config = problem.spec, recipe.network
         if (shape := self.normalizer.normalized_shape(self.spec.shape)) != self.spec.shape:

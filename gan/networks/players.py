@@ -394,7 +394,7 @@ def build(
         raise ValueError("network.kind = 'waves' and a gan.normalizer.WaveNormalizer need each other.")
     if config.kind == "waves" and (set(rules) != {"circular"} or config.constraint != "none"):
         raise ValueError(
-            f"network.kind = 'waves' needs a periodic line, whose mean it keeps, got padding {spec.padding!r} and "
+            f"network.kind = 'waves' needs a periodic grid, whose mean it keeps, got padding {spec.padding!r} and "
             f"network.constraint = {config.constraint!r}: set the constraint to none, or choose another kind."
         )
     *seen, channels = normalizer.normalized_shape(spec.shape[1:] if spec.trajectory else spec.shape)

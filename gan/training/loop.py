@@ -80,7 +80,7 @@ class Trainer:
         self.networks, players = build(
             self.recipe.network,
             problem.spec,
-            normalizer.fit_samples(self.recipe.network, problem.train, problem.held),
+            normalizer.fit_samples(self.recipe.network, problem.train, problem.held, problem.shift_axes),
             conditions,
             bound=bound_of(self.recipe),
             evaluations=evaluations_of(self.recipe),

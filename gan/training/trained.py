@@ -267,8 +267,20 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
     def normalizer(values: dict[str, Any]) -> SampleNormalizer:
         if "points" not in values:
             return plain_normalizer(values)
-        arrays = {name: np.asarray(value, np.float32) for name, value in values.items() if name != "points"}
-        return WaveNormalizer(**arrays, points=values["points"])
+        arrays = {name: np.asarray(values[name], np.float32) for name in ("mean", "std", "square_std")}
+        if isinstance(values["points"], int):
+            # Written when there were waves of a line only.
+            zeros = np.zeros(2 * len(arrays["std"]), np.float32)
+            return WaveNormalizer(
+                **arrays, points=(values["points"],), waves=len(arrays["std"]), offset=zeros, shift_axes=(0,)
+            )
+        return WaveNormalizer(
+            **arrays,
+            points=tuple(values["points"]),
+            waves=values["waves"],
+            offset=np.asarray(values["offset"], np.float32),
+            shift_axes=tuple(values["shift_axes"]),
+        )
 
     def tuples(value: PyTree) -> Any:
         return tuple(value) if isinstance(value, list) else value
