@@ -146,6 +146,14 @@ class NetworkConfig:
         minimum=1,
         maximum=2**10,
     )
+    short_waves: int = setting(
+        0,
+        "beside them samples have the shorter waves up to so many per box, by a quadratic fit to the data; none where "
+        "it is not above network.waves (waves)",
+        "waves",
+        minimum=0,
+        maximum=2**10,
+    )
     batch_norm: str = setting("generator", "players with batch normalisation (dcgan)", choices=BATCH_NORM)
     dropout: float = setting(
         0.0,

@@ -51,8 +51,8 @@ class Normalizer(NamedTuple):
         return field * self.std + self.mean
 
 
-def wave_vectors(waves: int, axes: int) -> np.ndarray:
-    """Return the wave vectors k of a periodic grid with 0 < |k| <= ``waves``, one of k and -k, shape (K, axes).
+def wave_vectors(waves: int, axes: int, above: int = 0) -> np.ndarray:
+    """Return the wave vectors k of a periodic grid with ``above`` < |k| <= ``waves``, one of k and -k, (K, axes).
 
     Integers: whole waves along each axis. The longest come first; on a line they are 1 to ``waves``.
     """
@@ -63,7 +63,7 @@ def wave_vectors(waves: int, axes: int) -> np.ndarray:
     for column in k.T:
         last = np.where(column != 0, column, last)
     squares = (k**2).sum(axis=1)
-    kept = k[(last > 0) & (squares <= waves**2)]
+    kept = k[(last > 0) & (squares > above**2) & (squares <= waves**2)]
     return kept[np.argsort((kept**2).sum(axis=1), kind="stable")]
 
 
@@ -82,6 +82,8 @@ class WaveNormalizer(NamedTuple):
         waves: longest waves that are kept: those of at most so many waves per box.
         offset: mean (2 K,) of the amplitudes, in units of the spread; 0 for every wave that a shift changes.
         shift_axes: axes along which the distribution of the fields does not change with a shift.
+        above: waves of at most so many per box have no part in it either.
+        short: fit of the waves that follow those of this normaliser (`gan.short_waves`), or None.
     """
 
     mean: Any
@@ -91,11 +93,13 @@ class WaveNormalizer(NamedTuple):
     waves: int
     offset: Any
     shift_axes: tuple[int, ...]
+    above: int = 0
+    short: ShortWaves | None = None
 
     @property
     def vectors(self) -> np.ndarray:
         """Wave vectors (K, axes)."""
-        return wave_vectors(self.waves, len(self.points))
+        return wave_vectors(self.waves, len(self.points), self.above)
 
     def normalized_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a normalised sample."""
@@ -117,6 +121,19 @@ class WaveNormalizer(NamedTuple):
         angle, size = wave_angles(self.vectors, self.points), math.prod(self.points)
         parts, spread = np.concatenate([np.cos(angle), -np.sin(angle)]), np.tile(np.asarray(self.std), 2)[:, None]
         return (parts / (size * spread)).T.astype(np.float32) if forward else (2 * parts * spread).astype("f4")
+
+
+class ShortWaves(NamedTuple):
+    """Waves that follow the longest ones, as a linear function of products of these.
+
+    Attributes:
+        normalizer: of the short waves.
+        matrix: (features, numbers), from what `gan.short_waves.features` makes of the amplitudes of the longest waves
+            to those of the short ones, both in the frame of the strongest waves.
+    """
+
+    normalizer: WaveNormalizer
+    matrix: Any
 
 
 def wave_angles(vectors: np.ndarray, points: tuple[int, ...]) -> np.ndarray:
@@ -143,15 +160,6 @@ def _points_of_grid(shape: tuple[int, ...], waves: int) -> tuple[int, ...]:
     return tuple(shape[:-1])
 
 
-def fit_samples(
-    network: NetworkConfig, fields: np.ndarray, held: np.ndarray | None = None, shift_axes: Sequence[int] | None = None
-) -> SampleNormalizer:
-    """Fit the normaliser that the players of this kind need to training samples (N, ...); raises as the fits do."""
-    if network.kind == "waves":
-        return fit_waves(fields, network.waves, shift_axes=shift_axes)
-    return fit(fields, held=held)
-
-
 def unit_samples(network: NetworkConfig, shape: tuple[int, ...]) -> SampleNormalizer:
     """Return the normaliser of that kind with unit scales, for checks before there are data; raises as the fits do."""
     if network.kind != "waves":
@@ -163,7 +171,7 @@ def unit_samples(network: NetworkConfig, shape: tuple[int, ...]) -> SampleNormal
 
 
 def fit_waves(
-    fields: np.ndarray, waves: int, most: int = 2**23, shift_axes: Sequence[int] | None = None
+    fields: np.ndarray, waves: int, most: int = 2**23, shift_axes: Sequence[int] | None = None, above: int = 0
 ) -> WaveNormalizer:
     """Fit a normaliser to the longest waves of fields (N, *points, 1) on a periodic grid.
 
@@ -173,12 +181,13 @@ def fit_waves(
         most: numbers that are read.
         shift_axes: axes along which the distribution does not change with a shift; all of them where left out. Waves
             that no such shift changes may have a mean, which is taken off.
+        above: waves of at most so many per box are left out.
 
     Raises:
         ValueError: fields of another shape, more waves than the grid can hold, or a wave without energy.
     """
     points = _points_of_grid(np.shape(fields)[1:], waves)
-    axes, vectors = tuple(range(1, 1 + len(points))), wave_vectors(waves, len(points))
+    axes, vectors = tuple(range(1, 1 + len(points))), wave_vectors(waves, len(points), above)
     shifted = tuple(range(len(points))) if shift_axes is None else tuple(shift_axes)
     count = max(1, min(len(fields), most // math.prod(points)))
     known = np.asarray(fields[np.unique(np.linspace(0, len(fields) - 1, count).astype(int))], np.float64)[..., 0]
@@ -204,6 +213,7 @@ def fit_waves(
         waves,
         np.concatenate([middle.real / std, middle.imag / std]).astype(np.float32),
         shifted,
+        above,
     )
 
 

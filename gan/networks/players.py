@@ -32,6 +32,7 @@ from gan.networks.constraints import curl, smooth_bound, without_mean
 from gan.networks.kinds import KINDS, player_classes
 from gan.networks.layers import fold_time, per_axis, unfold_time
 from gan.normalizer import Normalizer, SampleNormalizer, WaveNormalizer
+from gan.short_waves import fields_of
 
 Conditions = dict[str, Any]
 TIME_FEATURES = 9
@@ -233,7 +234,7 @@ class Networks:
         ndim = len(self.spec.grid)
         if isinstance(self.normalizer, WaveNormalizer):
             x = x if self.bound is None else smooth_bound(x, self.bound)
-            return self.normalizer.denormalize(x)
+            return fields_of(self.normalizer, x)
         if self.constraint != "none":
             # The constraint is blind to the mean, so nothing holds it: it could drift until the bound saturates
             # everywhere, and the generator would be a constant without a gradient.

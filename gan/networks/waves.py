@@ -33,6 +33,12 @@ def turned(x: Float[Array, "batch numbers"], phase: Float[Array, "batch waves"])
     return jnp.concatenate([real * cosine - imaginary * sine, real * sine + imaginary * cosine], axis=-1)
 
 
+def phases(shift: Float[Array, "batch axes"], normalizer: WaveNormalizer) -> Float[Array, "batch waves"]:
+    """Return the phases by which shifts along the axes of shifts turn every wave of a normaliser."""
+    along = normalizer.vectors[:, list(normalizer.shift_axes)]
+    return (shift[:, None, :] * jnp.asarray(along, shift.dtype)).sum(axis=-1)
+
+
 class WaveFeatures:
     """Amplitudes in the frame of the strongest waves, beside those of the squared field.
 
@@ -46,36 +52,35 @@ class WaveFeatures:
     def __init__(self, normalizer: WaveNormalizer):
         spread, square_spread = np.asarray(normalizer.std), np.asarray(normalizer.square_std)
         vectors, axes = normalizer.vectors, len(normalizer.points)
-        self.size = 4 * len(spread)
+        self.normalizer, self.size = normalizer, 4 * len(spread)
         self.offset = np.asarray(normalizer.offset)
-        self.along = vectors[:, list(normalizer.shift_axes)]
+        along = vectors[:, list(normalizer.shift_axes)]
         self.frame: list[int] = []
         for wave in np.argsort(-spread, kind="stable"):
-            chosen = self.along[[*self.frame, wave]]
+            chosen = along[[*self.frame, wave]]
             if np.linalg.matrix_rank(chosen) == len(chosen):
                 self.frame.append(int(wave))
         # From the phases of the frame waves to the shift that makes them 0.
-        self.to_shift = np.linalg.inv(self.along[self.frame]) if self.frame else np.zeros((0, 0))
+        self.to_shift = np.linalg.inv(along[self.frame]) if self.frame else np.zeros((0, 0))
         angle = wave_angles(vectors, (4 * normalizer.waves,) * axes)
         self.to_grid = 2 * np.concatenate([spread[:, None] * np.cos(angle), -spread[:, None] * np.sin(angle)])
         back = np.concatenate([np.cos(angle), -np.sin(angle)]).T
         self.from_grid = back / angle.shape[1] / np.tile(square_spread, 2)
 
-    def phases(self, x: Float[Array, "batch numbers"]) -> Float[Array, "batch waves"]:
-        """Return the phases by which each sample is turned into its frame."""
+    def shifts(self, x: Float[Array, "batch numbers"]) -> Float[Array, "batch axes"]:
+        """Return the shift along every axis of shifts, as an angle, that brings each sample into its frame."""
         half = x.shape[-1] // 2
         complete = x + jnp.asarray(self.offset, x.dtype)
         frame = jnp.asarray(self.frame, int)
         angle = -jnp.arctan2(complete[:, half + frame], complete[:, frame])
         # Sums of products in place of matrix products, which some devices round to fewer digits.
-        shift = (angle[:, None, :] * jnp.asarray(self.to_shift, x.dtype)).sum(axis=-1)
-        return (shift[:, None, :] * jnp.asarray(self.along, x.dtype)).sum(axis=-1)
+        return (angle[:, None, :] * jnp.asarray(self.to_shift, x.dtype)).sum(axis=-1)
 
     def __call__(
         self, x: Float[Array, "batch numbers"]
     ) -> tuple[Float[Array, "batch size"], Float[Array, "batch waves"]]:
         """Return what a network sees, and the phases by which each sample was turned."""
-        phase = self.phases(x)
+        phase = phases(self.shifts(x), self.normalizer)
         # Waves that have an offset are those that no shift changes.
         x = turned(x, phase)
         field = (x + jnp.asarray(self.offset, x.dtype)) @ jnp.asarray(self.to_grid, x.dtype)

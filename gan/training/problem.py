@@ -103,11 +103,6 @@ class Problem:
         shape = tuple(np.shape(self.train)[1:])
         return SampleSpec(shape, self.trajectory, conditions, self.padding, self.extent)
 
-    @property
-    def shift_axes(self) -> tuple[int, ...]:
-        """Axes of the grid along which shifts are symmetries."""
-        return () if self.symmetries is None else tuple(self.symmetries.shift_axes)
-
 
 def _check_condition(label: str, condition: Arrays | None, count: int) -> None:
     for name, value in (condition or {}).items():

@@ -13,9 +13,10 @@ import gan
 from gan import ArraySymmetries, GameConfig, NetworkConfig, OptimizerConfig, Problem, Recipe, SampleSpec, TrainingConfig
 from gan.config import SolverLayerConfig
 from gan.networks.players import build
-from gan.training.trained import describe, rebuild
 from gan.networks.waves import WaveFeatures, turned
 from gan.normalizer import Normalizer, WaveNormalizer, fit_waves, wave_vectors
+from gan.short_waves import fields_of, fit_samples
+from gan.training.trained import describe, rebuild
 
 POINTS, WAVES = 32, 4
 NETWORK = NetworkConfig(kind="waves", waves=WAVES, width=16, blocks=1, latent=2 * WAVES)
@@ -255,3 +256,51 @@ def test_networks_on_waves_and_their_normaliser_need_each_other(normalizer):
         build(NETWORK, SampleSpec((POINTS, 1)), Normalizer.identity(1))
     with pytest.raises(ValueError, match="needs a periodic grid"):
         build(NETWORK, SampleSpec((POINTS, 1), padding="zero"), normalizer)
+
+
+def slaved(count: int, seed: int = 0) -> np.ndarray:
+    """Fields on a line of two long waves, and shorter ones that are products of these."""
+    rng = np.random.default_rng(seed)
+    x = 2 * np.pi * np.arange(POINTS) / POINTS
+    a, b = rng.standard_normal((2, count, 2, 1))
+    long = a[:, 0] * np.cos(x) + b[:, 0] * np.sin(x) + 0.5 * (a[:, 1] * np.cos(2 * x) + b[:, 1] * np.sin(2 * x))
+    hat = np.fft.rfft(long**2, axis=1)
+    hat[:, :3] = 0
+    return (long + 0.3 * np.fft.irfft(hat, POINTS, axis=1))[..., None].astype(np.float32)
+
+
+def test_short_waves_that_are_products_of_long_ones_come_back_exactly_in_any_place():
+    network = NetworkConfig(kind="waves", waves=2, short_waves=4)
+    normalizer = fit_samples(network, slaved(2048), symmetries=ArraySymmetries((0,), ()))
+    fields = np.roll(slaved(256, seed=1), 5, axis=1)
+    amplitudes = normalizer.normalize(fields)
+    assert amplitudes.shape == (256, 4)
+    whole = np.asarray(fields_of(normalizer, jnp.asarray(amplitudes)))
+    cut = normalizer.denormalize(amplitudes)
+    # The ridge keeps the coefficients a little too small.
+    assert np.abs(whole - fields).max() < 0.15 * np.abs(cut - fields).max()
+    np.testing.assert_allclose(normalizer.normalize(whole), amplitudes, atol=1e-4)
+
+
+def test_without_short_waves_fields_come_back_as_the_longest_waves(normalizer):
+    amplitudes = jnp.asarray(normalizer.normalize(lines(4)))
+    np.testing.assert_array_equal(fields_of(normalizer, amplitudes), normalizer.denormalize(amplitudes))
+
+
+def test_a_trained_generator_of_short_waves_is_loaded_again(tmp_path):
+    network = NetworkConfig(kind="waves", waves=2, short_waves=4, width=16, blocks=1, latent=4)
+    training = TrainingConfig(steps=4, batch=16, log_every=4, checkpoint_every=4, diagnose_every=4, cpu_devices=1)
+    recipe = Recipe(network, GameConfig(), OptimizerConfig(), SolverLayerConfig(tau=0.0), training)
+    problem = Problem(slaved(64), symmetries=ArraySymmetries((0,), ()))
+    trained = gan.train(problem, recipe, tmp_path)
+    samples = trained.sample(jax.random.key(0), 8)
+    assert (np.abs(np.fft.rfft(samples[..., 0], axis=1))[:, 3:5].mean(axis=0) > 0.1).all()
+    again = gan.load(tmp_path, symmetries=problem.symmetries)
+    np.testing.assert_array_equal(again.sample(jax.random.key(0), 8), samples)
+
+
+def test_more_products_than_a_fit_can_take_are_refused():
+    network = NetworkConfig(kind="waves", waves=6, short_waves=7)
+    fields = np.random.default_rng(0).standard_normal((8, 16, 16, 1)).astype(np.float32)
+    with pytest.raises(ValueError, match="products of long waves"):
+        fit_samples(network, fields)
