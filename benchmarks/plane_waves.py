@@ -308,14 +308,14 @@ CUTS = {
     **{f"fitted_{waves}": cut_arm(waves, SHORT) for waves in (3, 4)},
 }
 ARMS: dict[str, Training | Start] = {
-    "game_4": Training("game, waves up to 4", 6000, network(4), GAME),
+    "game_3": Training("game, waves up to 3", 6000, network(3), GAME),
     **CUTS,
     "stored": Start("stored fields of the nearest parameters, all", lambda judge: nearest_stored(judge, KEPT)),
     "stored_one": Start("the same, one of each trajectory", lambda judge: nearest_stored(judge, 1)),
-    "gaussian": Start("Gaussian fields, moments of the nearest parameters", gaussian, (*TIMES, 32.0, 64.0, 128.0)),
+    "gaussian": Start("Gaussian fields, moments of the nearest parameters", gaussian, (*TIMES, 32.0)),
     "rest": Start("the flow's own initial fields", from_rest, (8.0, 32.0, 64.0, 128.0)),
-    "game_3": Training("game, waves up to 3", 6000, network(3), GAME),
-    "flow_4": Training("flow matching, waves up to 4", 6000, network(4), FLOW),
+    "flow_3": Training("flow matching, waves up to 3, 8 evaluations", 6000, network(3), FLOW),
+    "game_4": Training("game, waves up to 4", 3000, network(4), GAME),
     "game_6": Training("game, waves up to 6, no fitted ones", 3000, network(6, 0), GAME),
 }
 

@@ -147,16 +147,14 @@ SampleNormalizer = Normalizer | WaveNormalizer
 """What normalises samples; conditions have a `Normalizer`."""
 
 
-def _points_of_grid(shape: tuple[int, ...], waves: int) -> tuple[int, ...]:
+def _points_of_grid(shape: tuple[int, ...], waves: int, name: str = "network.waves") -> tuple[int, ...]:
     if len(shape) < 2 or shape[-1] != 1:
         raise ValueError(
             f"network.kind = 'waves' needs single fields of one channel on a grid, and samples have the shape {shape}: "
             "choose another kind."
         )
     if waves >= min(shape[:-1]) / 2:
-        raise ValueError(
-            f"network.waves = {waves} are more than {min(shape[:-1])} points along an axis can hold: take fewer."
-        )
+        raise ValueError(f"{name} = {waves} are more than {min(shape[:-1])} points along an axis can hold: take fewer.")
     return tuple(shape[:-1])
 
 
@@ -165,6 +163,7 @@ def unit_samples(network: NetworkConfig, shape: tuple[int, ...]) -> SampleNormal
     if network.kind != "waves":
         return Normalizer.identity(shape[-1])
     points = _points_of_grid(shape, network.waves)
+    _points_of_grid(shape, network.short_waves, "network.short_waves")
     ones = np.ones(len(wave_vectors(network.waves, len(points))), np.float32)
     zeros = np.zeros(2 * len(ones), np.float32)
     return WaveNormalizer(np.zeros(1, np.float32), ones, ones, points, network.waves, zeros, tuple(range(len(points))))

@@ -6,11 +6,13 @@ Every trajectory has its own nu and f, log-uniform in their ranges. Its mean vor
 belongs to a vorticity is free of divergence.
 
 *Task.* Snapshots: draw fields from the invariant measure at the nu and f that are asked for. A solver needs a spin-up
-for each pair of them, and the flow forgets a field only after tens of time units.
+of more than a hundred time units for each pair of them, and the flow forgets a field only after tens of them.
 
-*Method.* As for Kuramoto-Sivashinsky, in the plane and with the logarithms of nu and f as conditions of both players.
-Both see Phi_tau(G(z)), every sample advanced by the solver of its own nu and f. Data and samples are moved at random by
-the symmetries of the forced flow: shifts along x, half turns, and the mirror of x joined to half a wave along y.
+*Method.* As for Kuramoto-Sivashinsky, in the plane and with the logarithms of nu and f as conditions of both players:
+the generator makes the waves with |k| <= 3, a quadratic fit adds those up to 8, and the solver of the sample's own nu
+and f corrects them and makes the others: a sample is Phi_tau(G(z)), tau = 1. Data and samples are moved at random by
+the symmetries of the forced flow: shifts along x, half turns, and the mirror of x joined to half a wave along y. The
+preset ``convolutional`` has convolutional networks on the grid, and trains them through the solver.
 
 *Comparison.* Fields and parameters jointly, against held-out trajectories with parameters of their own. Beside the
 generator stand Gaussian fields of the second moments at the parameters asked for, stored fields of the nearest
@@ -74,11 +76,11 @@ def settings(config: ExperimentConfig) -> list[SolverSetting]:
     reference's step.
     """
     data, layer = config.data, config.solver_layer.tau
-    spin_up = data.spin_up or 40.0
+    spin_up = data.spin_up or 200.0
     times = (layer or 1.0, 4.0)
     bank = [SolverSetting("bank", None, step, 4, time) for step in (data.dt, 2 * data.dt) for time in times]
     strides = [SolverSetting("initial", None, 2 * data.dt, 4, spin_up, stride) for stride in (1.0, 2.0, 4.0, 8.0, 16.0)]
-    shorter = [SolverSetting("initial", None, 2 * data.dt, 4, share * spin_up) for share in (0.25, 0.5, 1.0)]
+    shorter = [SolverSetting("initial", None, 2 * data.dt, 4, share * spin_up) for share in (0.125, 0.25, 0.5)]
     return [*bank, *strides, *shorter]
 
 
@@ -102,7 +104,7 @@ COMPARE = CompareConfig(
 DEMO = ExperimentConfig(
     data=DATA,
     system=KolmogorovConfig(),
-    network=NetworkConfig(kind="waves", waves=4, short_waves=8, width=256, blocks=3, latent=48),
+    network=NetworkConfig(kind="waves", waves=3, short_waves=8, width=256, blocks=3, latent=28),
     game=GameConfig(r1=0.1, r2=0.1, gamma_rule="fixed", symmetrize=True),
     optimizer=OptimizerConfig(
         scheme="simultaneous",

@@ -98,6 +98,10 @@ class WaveGenerator(nnx.Module):
 
     def __init__(self, plan: Blueprint):
         normalizer = _normalizer(plan)
+        if plan.config.short_waves <= plan.config.waves and normalizer.short is not None:
+            raise ValueError(
+                f"network.short_waves = {plan.config.short_waves} asks for no short waves, and the normaliser has some."
+            )
         inputs, self.seen = math.prod(plan.latent), None
         if plan.velocity:
             self.seen = WaveFeatures(normalizer)
