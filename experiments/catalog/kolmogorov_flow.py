@@ -150,7 +150,7 @@ SMOKE = ExperimentConfig(
         spin_up=4.0,
         stride=1.0,
     ),
-    system=KolmogorovConfig(viscosity=(0.2, 0.4), outside_viscosity=(0.5,)),
+    system=KolmogorovConfig(viscosity=(0.2, 0.3), outside_viscosity=(0.5,)),
     network=NetworkConfig(kind="waves", waves=2, short_waves=4, width=16, blocks=1, latent=12),
     game=DEMO.game,
     solver_layer=SolverLayerConfig(tau=0.25, steps=5, in_training=False),
