@@ -376,14 +376,15 @@ def area_table(study: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 
 
 def cost_table(study: Mapping[str, Any]) -> list[str]:
-    """What a training and a sample cost."""
-    lines = ["| generator | updates | training | one sample, drawn | drawn and advanced by 8 |", "|---" * 5 + "|"]
+    """What a field costs at every total solver time, beside its AUC; the training apart."""
+    lines = ["| fields | training | total solver time | one field | AUC |", "|---" * 5 + "|"]
     for name, arm in study["arms"].items():
-        if isinstance(ARMS[name], Training):
-            whole = arm["drawing_seconds"] + 8 * study["solver_seconds"]
-            shown = [duration(one) for one in (arm["training_seconds"], arm["drawing_seconds"], whole)]
-            lines.append(f"| {arm['title']} | {arm['steps']} | {' | '.join(shown)} |")
-    lines.append(f"| none: the solver for one time unit | | | | {duration(study['solver_seconds'])} |")
+        if name in CUTS:
+            continue
+        training = duration(arm["training_seconds"]) if "training_seconds" in arm else "none"
+        for point in arm["points"]:
+            one = arm.get("drawing_seconds", 0.0) + point["time"] * study["solver_seconds"]
+            lines.append(f"| {arm['title']} | {training} | {point['time']:g} | {duration(one)} | {point['auc']:.2f} |")
     return lines
 
 
