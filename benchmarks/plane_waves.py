@@ -376,10 +376,10 @@ def area_table(study: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 
 
 def cost_table(study: Mapping[str, Any]) -> list[str]:
-    """What a field costs at every total solver time, beside its AUC; the training apart."""
+    """What a trained or a spun-up field costs at every total solver time, beside its AUC; the training apart."""
     lines = ["| fields | training | total solver time | one field | AUC |", "|---" * 5 + "|"]
     for name, arm in study["arms"].items():
-        if name in CUTS:
+        if not (isinstance(ARMS[name], Training) or name == "rest"):
             continue
         training = duration(arm["training_seconds"]) if "training_seconds" in arm else "none"
         for point in arm["points"]:
