@@ -140,9 +140,18 @@ class NetworkConfig:
     )
     waves: int = setting(
         6,
-        "longest waves of a periodic line that the players see and make; the solver makes the others (waves)",
+        "the players see and make the waves of a periodic grid with at most so many waves per box, |k| <= waves in the "
+        "plane and in space; the solver makes the shorter ones (waves)",
         "waves",
         minimum=1,
+        maximum=2**10,
+    )
+    short_waves: int = setting(
+        0,
+        "beside them samples have the shorter waves up to so many per box, by a quadratic fit to the data; none where "
+        "it is not above network.waves (waves)",
+        "waves",
+        minimum=0,
         maximum=2**10,
     )
     batch_norm: str = setting("generator", "players with batch normalisation (dcgan)", choices=BATCH_NORM)

@@ -7,6 +7,8 @@ drawn here.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,98 +51,157 @@ class Normalizer(NamedTuple):
         return field * self.std + self.mean
 
 
-class WaveNormalizer(NamedTuple):
-    """Fields on a periodic line as the amplitudes of their longest waves, each in units of its own spread.
+def wave_vectors(waves: int, axes: int, above: int = 0) -> np.ndarray:
+    """Return the wave vectors k of a periodic grid with ``above`` < |k| <= ``waves``, one of k and -k, (K, axes).
 
-    A normalised field is a vector of 2 K numbers, the real parts of the waves 1 to K and then the imaginary parts, all
-    of unit root mean square over the data. Shorter waves and the spatial mean have no part in it: a field that comes
-    back has the mean of the data and no shorter waves.
+    Integers: whole waves along each axis. The longest come first; on a line they are 1 to ``waves``.
+    """
+    sides = [np.arange(-waves, waves + 1)] * (axes - 1) + [np.arange(waves + 1)]
+    k = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, axes)
+    # Of k and -k the one whose last component other than 0 is positive: the half that a real transform keeps.
+    last = np.zeros(len(k), int)
+    for column in k.T:
+        last = np.where(column != 0, column, last)
+    squares = (k**2).sum(axis=1)
+    kept = k[(last > 0) & (squares > above**2) & (squares <= waves**2)]
+    return kept[np.argsort((kept**2).sum(axis=1), kind="stable")]
+
+
+class WaveNormalizer(NamedTuple):
+    """Fields on a periodic grid as the amplitudes of their longest waves, each in units of its own spread.
+
+    A normalised field is a vector of 2 K numbers, the real parts of the amplitudes of `wave_vectors` and then the
+    imaginary parts, all of unit root mean square over the data. Shorter waves and the spatial mean have no part in it:
+    a field that comes back has the mean of the data and no shorter waves.
 
     Attributes:
         mean: of the fields, (1,), physical units.
         std: root mean square (K,) of the real, and of the imaginary, part of every wave's amplitude.
         square_std: the same of the squared fields, after their mean is taken off.
-        points: of the line.
+        points: of the grid along each axis.
+        waves: longest waves that are kept: those of at most so many waves per box.
+        offset: mean (2 K,) of the amplitudes, in units of the spread; 0 for every wave that a shift changes.
+        shift_axes: axes along which the distribution of the fields does not change with a shift.
+        above: waves of at most so many per box have no part in it either.
+        short: fit of the waves that follow those of this normaliser (`gan.short_waves`), or None.
     """
 
     mean: Any
     std: Any
     square_std: Any
-    points: int
+    points: tuple[int, ...]
+    waves: int
+    offset: Any
+    shift_axes: tuple[int, ...]
+    above: int = 0
+    short: ShortWaves | None = None
 
     @property
-    def waves(self) -> int:
-        """Count of the waves."""
-        return len(self.std)
+    def vectors(self) -> np.ndarray:
+        """Wave vectors (K, axes)."""
+        return wave_vectors(self.waves, len(self.points), self.above)
 
     def normalized_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a normalised sample."""
-        return (2 * self.waves,)
+        return (2 * len(self.std),)
 
     def normalize(self, field: Any) -> Any:
-        """Return fields (..., N, 1) as amplitudes (..., 2 K); numpy stays numpy."""
-        return (field[..., 0] - self.mean) @ self._matrix(forward=True)
+        """Return fields (..., *points, 1) as amplitudes (..., 2 K); numpy stays numpy."""
+        lead = field.shape[: -1 - len(self.points)]
+        values = (field[..., 0] - self.mean).reshape(*lead, math.prod(self.points))
+        return values @ self._matrix(forward=True) - self.offset
 
     def denormalize(self, field: Any) -> Any:
-        """Return amplitudes (..., 2 K) as fields (..., N, 1); numpy stays numpy."""
-        return (field @ self._matrix(forward=False) + self.mean)[..., None]
+        """Return amplitudes (..., 2 K) as fields (..., *points, 1); numpy stays numpy."""
+        values = (field + self.offset) @ self._matrix(forward=False) + self.mean
+        return values.reshape(*field.shape[:-1], *self.points, 1)
 
     def _matrix(self, forward: bool) -> np.ndarray:
-        """Return the matrix of the scaled transform, (N, 2 K), or of its inverse, (2 K, N)."""
-        angle = 2 * np.pi * np.outer(np.arange(1, self.waves + 1), np.arange(self.points)) / self.points
+        """Return the matrix of the scaled transform, (points, 2 K), or of its inverse, (2 K, points)."""
+        angle, size = wave_angles(self.vectors, self.points), math.prod(self.points)
         parts, spread = np.concatenate([np.cos(angle), -np.sin(angle)]), np.tile(np.asarray(self.std), 2)[:, None]
-        return (parts / (self.points * spread)).T.astype(np.float32) if forward else (2 * parts * spread).astype("f4")
+        return (parts / (size * spread)).T.astype(np.float32) if forward else (2 * parts * spread).astype("f4")
+
+
+class ShortWaves(NamedTuple):
+    """Waves that follow the longest ones, as a linear function of products of these.
+
+    Attributes:
+        normalizer: of the short waves.
+        matrix: (features, numbers), from what `gan.short_waves.features` makes of the amplitudes of the longest waves
+            to those of the short ones, both in the frame of the strongest waves.
+    """
+
+    normalizer: WaveNormalizer
+    matrix: Any
+
+
+def wave_angles(vectors: np.ndarray, points: tuple[int, ...]) -> np.ndarray:
+    """Return 2 pi k x of wave vectors (K, axes) at the points of a box of length 1, shape (K, points)."""
+    places = np.stack(np.meshgrid(*map(np.arange, points), indexing="ij"), axis=-1).reshape(-1, len(points))
+    turns = sum(np.outer(vectors[:, axis], places[:, axis]) / points[axis] for axis in range(1, len(points)))
+    return 2 * np.pi * np.outer(vectors[:, 0], places[:, 0]) / points[0] + 2 * np.pi * turns
 
 
 SampleNormalizer = Normalizer | WaveNormalizer
 """What normalises samples; conditions have a `Normalizer`."""
 
 
-def _points_of_line(shape: tuple[int, ...], waves: int) -> int:
-    if len(shape) != 2 or shape[1] != 1:
+def _points_of_grid(shape: tuple[int, ...], waves: int, name: str = "network.waves") -> tuple[int, ...]:
+    if len(shape) < 2 or shape[-1] != 1:
         raise ValueError(
-            f"network.kind = 'waves' needs single fields of one channel on a line, and samples have the shape {shape}: "
+            f"network.kind = 'waves' needs single fields of one channel on a grid, and samples have the shape {shape}: "
             "choose another kind."
         )
-    if waves >= shape[0] / 2:
-        raise ValueError(f"network.waves = {waves} are more than {shape[0]} points can hold: take fewer.")
-    return shape[0]
-
-
-def fit_samples(network: NetworkConfig, fields: np.ndarray, held: np.ndarray | None = None) -> SampleNormalizer:
-    """Fit the normaliser that the players of this kind need to training samples (N, ...); raises as the fits do."""
-    return fit_waves(fields, network.waves) if network.kind == "waves" else fit(fields, held=held)
+    if waves >= min(shape[:-1]) / 2:
+        raise ValueError(f"{name} = {waves} are more than {min(shape[:-1])} points along an axis can hold: take fewer.")
+    return tuple(shape[:-1])
 
 
 def unit_samples(network: NetworkConfig, shape: tuple[int, ...]) -> SampleNormalizer:
     """Return the normaliser of that kind with unit scales, for checks before there are data; raises as the fits do."""
     if network.kind != "waves":
         return Normalizer.identity(shape[-1])
-    ones = np.ones(network.waves, np.float32)
-    return WaveNormalizer(np.zeros(1, np.float32), ones, ones, _points_of_line(shape, network.waves))
+    points = _points_of_grid(shape, network.waves)
+    _points_of_grid(shape, network.short_waves, "network.short_waves")
+    ones = np.ones(len(wave_vectors(network.waves, len(points))), np.float32)
+    zeros = np.zeros(2 * len(ones), np.float32)
+    return WaveNormalizer(np.zeros(1, np.float32), ones, ones, points, network.waves, zeros, tuple(range(len(points))))
 
 
-def fit_waves(fields: np.ndarray, waves: int, most: int = 2**16) -> WaveNormalizer:
-    """Fit a normaliser to the longest waves of fields (N, points, 1) on a periodic line.
+def fit_waves(
+    fields: np.ndarray, waves: int, most: int = 2**23, shift_axes: Sequence[int] | None = None, above: int = 0
+) -> WaveNormalizer:
+    """Fit a normaliser to the longest waves of fields (N, *points, 1) on a periodic grid.
 
     Args:
-        fields: of which at most ``most``, evenly spaced, are read.
-        waves: count of the waves.
-        most: fields that are read.
+        fields: of which some, evenly spaced, are read.
+        waves: longest waves that are kept, as waves per box.
+        most: numbers that are read.
+        shift_axes: axes along which the distribution does not change with a shift; all of them where left out. Waves
+            that no such shift changes may have a mean, which is taken off.
+        above: waves of at most so many per box are left out.
 
     Raises:
-        ValueError: fields of another shape, as many waves as the grid cannot hold, or a wave without energy.
+        ValueError: fields of another shape, more waves than the grid can hold, or a wave without energy.
     """
-    points = _points_of_line(np.shape(fields)[1:], waves)
-    taken = np.unique(np.linspace(0, len(fields) - 1, min(len(fields), most)).astype(int))
-    known = np.asarray(fields[taken], np.float64)[..., 0]
+    points = _points_of_grid(np.shape(fields)[1:], waves)
+    axes, vectors = tuple(range(1, 1 + len(points))), wave_vectors(waves, len(points), above)
+    shifted = tuple(range(len(points))) if shift_axes is None else tuple(shift_axes)
+    count = max(1, min(len(fields), most // math.prod(points)))
+    known = np.asarray(fields[np.unique(np.linspace(0, len(fields) - 1, count).astype(int))], np.float64)[..., 0]
     mean = known.mean()
+    fixed = (vectors[:, list(shifted)] == 0).all(axis=1)
+
+    def amplitudes(values: np.ndarray) -> np.ndarray:
+        return np.fft.rfftn(values, axes=axes)[:, *vectors.T] / math.prod(points)
 
     def spread(values: np.ndarray) -> np.ndarray:
-        amplitudes = np.fft.rfft(values, axis=1)[:, 1 : waves + 1] / points
-        return np.sqrt((np.abs(amplitudes) ** 2).mean(axis=0) / 2)
+        return np.sqrt((np.abs(values) ** 2).mean(axis=0) / 2)
 
-    std, square_std = spread(known - mean), spread((known - mean) ** 2)
+    found = amplitudes(known - mean)
+    middle = np.where(fixed, found.mean(axis=0), 0)
+    std, square_std = spread(found - middle), spread(amplitudes((known - mean) ** 2))
     if not (np.isfinite(std).all() and (std > 0).all()):
         raise ValueError(f"network.waves = {waves}: a wave has no energy in the training fields; take fewer waves.")
     return WaveNormalizer(
@@ -148,6 +209,10 @@ def fit_waves(fields: np.ndarray, waves: int, most: int = 2**16) -> WaveNormaliz
         std.astype(np.float32),
         np.where(square_std > 0, square_std, 1.0).astype(np.float32),
         points,
+        waves,
+        np.concatenate([middle.real / std, middle.imag / std]).astype(np.float32),
+        shifted,
+        above,
     )
 
 

@@ -101,3 +101,9 @@ def test_the_page_states_the_figures_of_the_study():
     command = [sys.executable, str(ROOT / "benchmarks" / "joint_law.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_states_the_figures_of_the_study_in_the_plane():
+    command = [sys.executable, str(ROOT / "benchmarks" / "plane_waves.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr

@@ -85,7 +85,7 @@ _SUMMARIES = {
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
         task="snapshot",
         line="forced turbulence at any viscosity and forcing of a range, which the generator is given",
-        cost="about an hour on 2 cores, estimated",
+        cost="about half an hour on 2 cores, estimated",
     ),
     "own_data": Summary(
         system="fields from a file of your own",

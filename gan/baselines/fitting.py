@@ -19,6 +19,7 @@ from gan.config import NetworkConfig, Recipe
 from gan.game import Player
 from gan.networks.players import Networks, build
 from gan.normalizer import Normalizer, SampleNormalizer
+from gan.short_waves import fields_of, fit_samples
 from gan.training.batches import Batches, advance
 from gan.training.problem import Problem
 from gan.training.step import averaged
@@ -58,7 +59,7 @@ class Baseline:
             keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(index))
             given = {name: jnp.asarray(value[index], jnp.float32) for name, value in (condition or {}).items()}
             parts.append(np.asarray(self.draw(keys, given))[: n - start])
-        return np.asarray(self.normalizer.denormalize(np.concatenate(parts)))
+        return np.asarray(fields_of(self.normalizer, jnp.asarray(np.concatenate(parts))))
 
 
 class Fit:
@@ -72,12 +73,14 @@ class Fit:
 
     def __init__(self, problem: Problem, recipe: Recipe, progress: Progress | None = None):
         self.problem, self.recipe, self.progress = problem, recipe, progress
-        self.normalizer = normalizer.fit_samples(recipe.network, problem.train, problem.held)
+        self.normalizer = fit_samples(recipe.network, problem.train, problem.held, problem.symmetries)
         # What the networks see: fields, or the vector of their amplitudes, for which the network has no use of waves.
         self.spec, self.network_config = problem.spec, recipe.network
         if (shape := self.normalizer.normalized_shape(self.spec.shape)) != self.spec.shape:
             self.spec = self.spec._replace(shape=shape, extent=None)
-            self.network_config = replace(recipe.network, kind="residual_mlp", waves=NetworkConfig.waves)
+            self.network_config = replace(
+                recipe.network, kind="residual_mlp", waves=NetworkConfig.waves, short_waves=NetworkConfig.short_waves
+            )
         self.conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
 
     def network(self, more: Mapping[str, tuple[int, ...]], seed: int) -> tuple[Networks, PyTree, PyTree]:

@@ -49,7 +49,7 @@ KINDS = {
         discriminator_reads=("fourier",),
     ),
     "residual_mlp": Kind("gan.networks.residual_mlp", "DenseResidualGenerator", "DenseResidualDiscriminator"),
-    "waves": Kind("gan.networks.waves", "WaveGenerator", "WaveDiscriminator", ("waves",), ("waves",)),
+    "waves": Kind("gan.networks.waves", "WaveGenerator", "WaveDiscriminator", ("waves", "short_waves"), ("waves",)),
     "dcgan": Kind(
         "gan.networks.dcgan",
         "TransposedGenerator",

@@ -32,6 +32,7 @@ from gan.networks.constraints import curl, smooth_bound, without_mean
 from gan.networks.kinds import KINDS, player_classes
 from gan.networks.layers import fold_time, per_axis, unfold_time
 from gan.normalizer import Normalizer, SampleNormalizer, WaveNormalizer
+from gan.short_waves import fields_of
 
 Conditions = dict[str, Any]
 TIME_FEATURES = 9
@@ -233,7 +234,7 @@ class Networks:
         ndim = len(self.spec.grid)
         if isinstance(self.normalizer, WaveNormalizer):
             x = x if self.bound is None else smooth_bound(x, self.bound)
-            return self.normalizer.denormalize(x)
+            return fields_of(self.normalizer, x)
         if self.constraint != "none":
             # The constraint is blind to the mean, so nothing holds it: it could drift until the bound saturates
             # everywhere, and the generator would be a constant without a gradient.
@@ -394,7 +395,7 @@ def build(
         raise ValueError("network.kind = 'waves' and a gan.normalizer.WaveNormalizer need each other.")
     if config.kind == "waves" and (set(rules) != {"circular"} or config.constraint != "none"):
         raise ValueError(
-            f"network.kind = 'waves' needs a periodic line, whose mean it keeps, got padding {spec.padding!r} and "
+            f"network.kind = 'waves' needs a periodic grid, whose mean it keeps, got padding {spec.padding!r} and "
             f"network.constraint = {config.constraint!r}: set the constraint to none, or choose another kind."
         )
     *seen, channels = normalizer.normalized_shape(spec.shape[1:] if spec.trajectory else spec.shape)

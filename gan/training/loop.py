@@ -31,6 +31,7 @@ from gan.game import Batch, Game, Players
 from gan.networks.players import build
 from gan.optimizers.transforms import step_size
 from gan.regularizers import neighbour_scale
+from gan.short_waves import fit_samples
 from gan.training.alarms import ALARMS, Alarms
 from gan.training.batches import Batches, advance
 from gan.training.checkpoint import (
@@ -80,7 +81,7 @@ class Trainer:
         self.networks, players = build(
             self.recipe.network,
             problem.spec,
-            normalizer.fit_samples(self.recipe.network, problem.train, problem.held),
+            fit_samples(self.recipe.network, problem.train, problem.held, problem.symmetries),
             conditions,
             bound=bound_of(self.recipe),
             evaluations=evaluations_of(self.recipe),

@@ -18,7 +18,7 @@ from gan.augmentation import SymmetriesLike
 from gan.config import FLOW_MATCHING, Recipe
 from gan.game import Player
 from gan.networks.players import Networks, SampleSpec, build
-from gan.normalizer import Normalizer, SampleNormalizer, WaveNormalizer
+from gan.normalizer import Normalizer, SampleNormalizer, ShortWaves, WaveNormalizer
 from gan.optimizers.selection import game_optimizer
 from gan.training.checkpoint import Checkpoints, read_description
 from gan.training.step import TrainingState, first_state
@@ -247,8 +247,11 @@ def _by_index(draw: Callable[..., Sampled], precision: str) -> Callable[..., tup
 def describe(recipe: Recipe, networks: Networks) -> dict[str, Any]:
     """Return everything that rebuilds the networks, as written beside the checkpoints."""
 
-    def plain(normalizer: SampleNormalizer) -> dict[str, Any]:
-        return {name: np.asarray(value).tolist() for name, value in normalizer._asdict().items()}
+    def plain(normalizer: Any) -> dict[str, Any]:
+        return {
+            name: plain(value) if hasattr(value, "_asdict") else np.asarray(value).tolist()
+            for name, value in normalizer._asdict().items()
+        }
 
     return {
         "recipe": recipe.as_dict(),
@@ -265,10 +268,28 @@ def rebuild(description: dict[str, Any]) -> tuple[Recipe, Networks, TrainingStat
         return Normalizer(**{name: np.asarray(value, np.float32) for name, value in values.items()})
 
     def normalizer(values: dict[str, Any]) -> SampleNormalizer:
-        if "points" not in values:
-            return plain_normalizer(values)
-        arrays = {name: np.asarray(value, np.float32) for name, value in values.items() if name != "points"}
-        return WaveNormalizer(**arrays, points=values["points"])
+        return wave_normalizer(values) if "points" in values else plain_normalizer(values)
+
+    def wave_normalizer(values: dict[str, Any]) -> WaveNormalizer:
+        mean, std, square_std = (np.asarray(values[name], np.float32) for name in ("mean", "std", "square_std"))
+        if isinstance(values["points"], int):
+            # Written when there were waves of a line only.
+            offset = np.zeros(2 * len(std), np.float32)
+            return WaveNormalizer(mean, std, square_std, (values["points"],), len(std), offset, (0,))
+        short = values["short"] and ShortWaves(
+            wave_normalizer(values["short"]["normalizer"]), np.asarray(values["short"]["matrix"], np.float32)
+        )
+        return WaveNormalizer(
+            mean,
+            std,
+            square_std,
+            tuple(values["points"]),
+            values["waves"],
+            np.asarray(values["offset"], np.float32),
+            tuple(values["shift_axes"]),
+            values["above"],
+            short,
+        )
 
     def tuples(value: PyTree) -> Any:
         return tuple(value) if isinstance(value, list) else value

@@ -84,7 +84,7 @@ def test_cheap_solvers_make_fields_of_the_parameters_that_are_asked_for(smoke, s
 
 
 def test_along_a_trajectory_every_field_has_the_parameters_that_are_asked_for_next(smoke, monkeypatch):
-    monkeypatch.setattr("experiments.tasks.solvers._TRAJECTORIES", 4)
+    monkeypatch.setattr("experiments.tasks.solvers.TRAJECTORIES", 4)
     dataset = made_up(smoke, smoke.fields, smoke.asked)
     solvers = Solvers(smoke.experiment.task.system, smoke.config, dataset, smoke.varying)
     made, logarithms = parted(solvers.fields(SolverSetting("initial", None, DT, 4, 0.0, 4 * DT), 8), 2)

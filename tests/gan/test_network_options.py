@@ -22,6 +22,7 @@ VALUES = {
     "dropout": 0.2,
     "modes": 3,
     "waves": 3,
+    "short_waves": 5,
 }
 WAVES = unit_samples(NetworkConfig(kind="waves"), (32, 1))
 # Sizes that presets choose for their data, and scales that say nothing without the features beside them.
