@@ -38,7 +38,6 @@ DEMO = replace(
         chunk=1024,
     ),
     system=WINDOW,
-    network=replace(burgers_inverse.DEMO.network, width=192),
 )
 
 SMOKE = replace(
