@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -93,6 +93,7 @@ def search(
     count: int,
     repeats: int,
     progress: Report | None = None,
+    also: Callable[[Mapping[int, SolverRow]], Collection[int]] = lambda rows: (),
 ) -> tuple[tuple[SolverRow, ...], Timing]:
     """Find the cheapest candidate that is as good as the generator.
 
@@ -109,6 +110,7 @@ def search(
         count: that number.
         repeats: rounds of timing.
         progress: called with (done, total, what).
+        also: judged rows by their place -> places of others that are timed in these rounds.
 
     Returns:
         One row per candidate, in the given order, and the generator's cost per sample over all rounds.
@@ -136,8 +138,9 @@ def search(
         rows[i] = replace(rows[i], reaches=judged.reaches, values=judged.values, worse=judged.worse)
         good += [i] if judged.reaches else []
     say(0, 1, "timing the generator and the solvers that are as good")
-    makers: dict[Hashable, Callable[[], object]] = {"generator": generator, **{i: candidates[i].make for i in good}}
+    again = [i for i in costs if i in good or i in also(rows)]
+    makers: dict[Hashable, Callable[[], object]] = {"generator": generator, **{i: candidates[i].make for i in again}}
     timings = in_turn(makers, repeats=repeats, count=count)
-    for i in good:
+    for i in again:
         rows[i] = replace(rows[i], timing=timings[i])
     return tuple(rows[i] for i in range(len(candidates))), timings["generator"]

@@ -15,7 +15,7 @@ Every quotient (a ratio to a floor, a break-even) is a property here, so that it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -144,9 +144,7 @@ class Cost:
 
     def cheapest_by(self, score: str) -> SolverRow | None:
         """The cheapest judged setting whose score exceeds the generator's by 5% at most; none where none does."""
-        own = self.values.get(score, math.nan)
-        good = [row for row in self.search if row.timing and row.values.get(score, math.inf) <= NEAR * own]
-        return min(good, key=_seconds, default=None)
+        return cheapest_by(score, self.values.get(score, math.nan), self.search)
 
     @property
     def cheapest(self) -> SolverRow:
@@ -169,6 +167,12 @@ class Cost:
 
 NEAR = 1.05
 """Scores that differ by less count as the same."""
+
+
+def cheapest_by(score: str, own: float, rows: Iterable[SolverRow]) -> SolverRow | None:
+    """Return the cheapest judged row whose score is at most `NEAR` times ``own``; none where none is."""
+    good = [row for row in rows if row.timing and row.values.get(score, math.inf) <= NEAR * own]
+    return min(good, key=_seconds, default=None)
 
 
 def _seconds(row: SolverRow) -> float:

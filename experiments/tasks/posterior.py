@@ -384,7 +384,7 @@ class Posterior(SolverTask):
         if not config.compare.search:
             return [reference]
         # Longer solver steps, perhaps of a lower order, change less than the noise does.
-        coarse = [candidate(rival, *how) for rival in RIVALS for how in ((2, 2), (2, 4), (4, 4))]
+        coarse = [candidate(rival, *how) for rival in RIVALS for how in rival.coarse]
         return [reference, *coarse]
 
     def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:

@@ -32,10 +32,12 @@ class Sampler:
     Attributes:
         setting: as the tables show it, in plain values.
         draw: ``(problem, observed, members, key) -> PosteriorSample``.
+        coarse: solvers with which it is tried: by how much longer their step is than the data's, and their order.
     """
 
     setting: Mapping[str, Plain]
     draw: Callable[[InverseProblem, np.ndarray, int, Array], PosteriorSample]
+    coarse: tuple[tuple[int, int], ...] = ((2, 2), (2, 4), (4, 4))
 
 
 def tempered(moves: int) -> Sampler:
@@ -75,7 +77,8 @@ def _nuts(warmup: int, thin: int) -> Sampler:
         chains = next(count for count in (8, 4, 2) if members % count == 0)
         return nuts(problem, observed, members, key, warmup=warmup, thin=thin, chains=chains)
 
-    return Sampler({"sampler": "nuts", "steps": thin, "warm-up": warmup}, draw)
+    # It takes minutes, and stays in one mode with any solver: one of them is enough.
+    return Sampler({"sampler": "nuts", "steps": thin, "warm-up": warmup}, draw, coarse=((2, 4),))
 
 
 RIVALS = (

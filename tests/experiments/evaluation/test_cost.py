@@ -149,3 +149,25 @@ def test_break_even_is_the_first_number_of_samples_from_which_the_generator_cost
     n, slack = found.break_even, 1e-9 * (data + training + 1)
     assert n >= 1 and behind(n) <= slack * n
     assert n == 1 or behind(n - 1) >= -slack * n
+
+
+def test_settings_that_are_named_beside_the_generator_are_timed_in_turn_with_it():
+    calls = {"good": 0, "named": 0, "other": 0}
+
+    def candidate(name):
+        def make():
+            calls[name] += 1
+            return np.full(2, 1.0 if name == "good" else 0.0)
+
+        return Candidate({"setting": name}, make)
+
+    rows, _ = search(
+        [candidate(name) for name in calls],
+        lambda samples: Assessment(bool(samples[0]), {}),
+        lambda: np.zeros(2),
+        count=2,
+        repeats=7,
+        also=lambda rows: {1},
+    )
+    assert [row.timing.repeats for row in rows] == [7, 7, 1]
+    assert calls["named"] >= 8 > calls["other"]
