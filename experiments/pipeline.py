@@ -30,6 +30,7 @@ from experiments.wording import is_finite
 
 if TYPE_CHECKING:
     from gan.training.problem import Problem
+    from gan.training.stopping import StopRequest
     from gan.training.trained import Trained
 
 SHOWN = 256
@@ -43,6 +44,7 @@ def run(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    stop: StopRequest | None = None,
 ) -> Comparison:
     """Do everything that is not done yet, and return the comparison.
 
@@ -52,17 +54,24 @@ def run(
         folder: an existing run folder.
         resume: whether the folder may hold a training to go on with.
         progress: bars; silent by default.
+        stop: signals and a time limit that end the run early; a training saves its state first.
 
     Raises:
         ValueError: anything the user can mend, in one sentence.
         gan.Diverged: the training ran away; the last good checkpoint is kept.
+        gan.Stopped: by ``stop``.
     """
     with folder.claimed():
-        return _run(experiment, config, folder, resume, progress or Progress(silent=True))
+        return _run(experiment, config, folder, resume, progress or Progress(silent=True), stop)
 
 
 def _run(
-    experiment: Experiment, config: ExperimentConfig, folder: RunFolder, resume: bool, progress: Progress
+    experiment: Experiment,
+    config: ExperimentConfig,
+    folder: RunFolder,
+    resume: bool,
+    progress: Progress,
+    stop: StopRequest | None,
 ) -> Comparison:
     if experiment.study is not None:
         return _study(experiment.study, config, folder, progress)
@@ -71,7 +80,9 @@ def _run(
     dataset = make_data(experiment, config, folder, progress)
     problem = experiment.learnt().problem(config, dataset)
     describe_networks(config, problem, folder, progress)
-    trained = train(problem, config, folder.path, resume=resume, progress=progress.training(), note=progress.note)
+    trained = train(
+        problem, config, folder.path, resume=resume, progress=progress.training(), note=progress.note, stop=stop
+    )
     if resume and folder.comparison_file.exists():
         with suppress(UserError):
             comparison = folder.comparison()
@@ -150,7 +161,8 @@ def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolde
 
 def _tell_what_is_made_again(folder: RunFolder, progress: Progress) -> None:
     path = folder.data().get("path")
-    if isinstance(path, str) and not Path(path).exists():
+    # Of what is drawn and not stored, the path is a description.
+    if isinstance(path, str) and Path(path).is_absolute() and not Path(path).exists():
         progress.note(f"the training fields of this run are no longer in {path}: they are made again")
 
 

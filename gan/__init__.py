@@ -52,6 +52,8 @@ WRITTEN_IN = {
     "check_recipe": "gan.training.checks",
     "train": "gan.training.loop",
     "Diverged": "gan.training.divergence",
+    "Stopped": "gan.training.stopping",
+    "StopRequest": "gan.training.stopping",
     "Trained": "gan.training.trained",
     "Samples": "gan.training.trained",
     "load": "gan.training.trained",
@@ -105,6 +107,8 @@ if TYPE_CHECKING:
     from gan.training.divergence import Diverged as Diverged
     from gan.training.loop import train as train
     from gan.training.problem import Problem as Problem
+    from gan.training.stopping import Stopped as Stopped
+    from gan.training.stopping import StopRequest as StopRequest
     from gan.training.trained import Samples as Samples
     from gan.training.trained import Trained as Trained
     from gan.training.trained import load as load

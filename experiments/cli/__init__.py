@@ -1,8 +1,8 @@
-"""The command line: ``list | new | advise | run | train-on | sample | compare | report | cache``.
+"""The command line: ``list | new | advise | run | sweep | train-on | sample | compare | report | cache``.
 
-``main(argv)`` returns the exit code: 0; 2 after one sentence on stderr for anything the user can mend; 130
-after Ctrl-C, with the command that resumes. What answers quickly (help, ``list``, wrong options) imports no
-jax.
+``main(argv)`` returns the exit code: 0, also where a time limit or a scheduler's signal ended a run early; 2 after one
+sentence on stderr for anything the user can mend; 130 after Ctrl-C, with the command that resumes. What answers quickly
+(help, ``list``, wrong options) imports no jax.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from experiments.cli.advise import advise
 from experiments.cli.parsers import PROGRAM, parsers
 from experiments.cli.run import run
 from experiments.cli.settings import help_of_run
+from experiments.cli.sweep import sweep
 from experiments.cli.train_on import train_on
 from experiments.errors import EXIT_INTERRUPTED, EXIT_USER, UserError, is_of_the_disk, sentence
 from gan.settings import nearest
+from gan.training.stopping import Stopped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     resumable: list[str] = []
     try:
         return _dispatch(argv, resumable)
+    except Stopped as stopped:
+        what = f"go on with: {resumable[-1]}" if resumable else "nothing was begun yet; give the same command again."
+        _complain(f"{stopped}; {what}")
+        return 0
     except KeyboardInterrupt:
         _complain(f"interrupted; go on with: {resumable[-1]}" if resumable else "interrupted.")
         return EXIT_INTERRUPTED
@@ -38,12 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = sentence(error)
         if message is None:
             raise
-        _complain(message)
         if resumable and is_of_the_disk(error):
-            _complain(f"the run is kept; go on with: {resumable[-1]}")
+            message += f" The run is kept; go on with: {resumable[-1]}"
         elif resumable and _diverged(error):
             # Going on would repeat it, bit for bit.
-            _complain("start again with smaller --optimizer.generator_rate and --optimizer.discriminator_rate.")
+            message += " Start again with smaller --optimizer.generator_rate and --optimizer.discriminator_rate."
+        _complain(message)
         return EXIT_USER
 
 
@@ -73,7 +79,7 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
-    if rest and arguments.command not in ("advise", "run", "train-on"):
+    if rest and arguments.command not in ("advise", "run", "sweep", "train-on"):
         options = [one for action in known[arguments.command]._actions for one in action.option_strings]
         raise UserError(
             f"{rest[0]} is not an option of {arguments.command}"
@@ -81,6 +87,8 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
         )
     if arguments.command == "run":
         return run(arguments, rest, argv, resumable, known["run"])
+    if arguments.command == "sweep":
+        return sweep(arguments, rest, argv, resumable, known["sweep"])
     if arguments.command == "advise":
         return advise(arguments, rest, known["advise"])
     if arguments.command == "train-on":

@@ -24,10 +24,13 @@ examples:
   python -m experiments run kuramoto_sivashinsky --help           every setting, its default and its unit
   python -m experiments run burgers --preset smoke --seed 1 --training.steps 200
   python -m experiments run kuramoto_sivashinsky --resume runs/kuramoto_sivashinsky/STAMP
+  python -m experiments run kuramoto_sivashinsky --time-limit 30m --resume auto      again and again, until it is done
   python -m experiments sample runs/kuramoto_sivashinsky/STAMP --count 1000 --refine 2 --out fields.nc
 
-Ctrl-C stops a run so that it can be resumed.
-Exit codes: 0 done, 2 something to mend (one sentence says what), 130 interrupted."""
+Ctrl-C stops a run so that it can be resumed; so do SIGTERM, SIGUSR1 and --time-limit, as schedulers of clusters
+need it (docs/clusters.md).
+Exit codes: 0 done, or stopped by a time limit, SIGTERM or SIGUSR1; 2 something to mend (one sentence says what);
+130 interrupted by Ctrl-C."""
 
 
 _ADVICE = """\
@@ -43,6 +46,23 @@ examples:
   python -m experiments advise kuramoto_sivashinsky
   python -m experiments advise kuramoto_sivashinsky --preset convolutional --fields 1000000
   python -m experiments advise my_waves.py --budget-seconds 120 --json advice.json"""
+
+
+_SWEEP = """\
+All points are checked first: one that cannot work is named, and nothing is started. Then every point is a run of its
+own, as by `run --resume auto`: finished runs of the same settings are not repeated, unfinished ones go on, failed ones
+are tried again. The same command can therefore be given again and again. Page and table (sweep.html, sweep.csv) are
+renewed whenever a run ends. Every other setting, written --section.key value, is that of all runs.
+
+Values with commas of their own are separated by semicolons: --grid "data.points=32,32;64,64".
+Runs at a time share the processor, and on one accelerator its memory too: leave --jobs 1 there.
+
+examples:
+  python -m experiments sweep gaussians --preset smoke --grid training.seed=1,2,3
+  python -m experiments sweep burgers --grid optimizer.generator_rate=1e-3,2e-3 --grid training.seed=1,2,3 --jobs 2
+
+Ctrl-C, SIGTERM, SIGUSR1 and --time-limit end all runs so that the same command goes on with them.
+Exit codes: 0 no run has failed; 2 something to mend, or a run has failed; 130 interrupted by Ctrl-C."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,7 +101,24 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         "name", metavar="NAME", help="an experiment, as `list` names it, or a Python file that defines one"
     )
     _add_new_run(run)
-    run.add_argument("--resume", metavar="RUN", help="go on with this run folder where it stopped")
+
+    sweep = command(
+        "sweep",
+        "run an experiment at every point of a grid of settings, and compare the runs on one page",
+        _SWEEP,
+    )
+    sweep.add_argument(
+        "name", metavar="NAME", help="an experiment, as `list` names it, or a Python file that defines one"
+    )
+    sweep.add_argument(
+        "--grid",
+        metavar="KEY=VALUE,...",
+        action="append",
+        required=True,
+        help="a setting with the values to try; several times for every combination",
+    )
+    sweep.add_argument("--jobs", metavar="N", default="1", help="runs at a time (default: 1)")
+    _add_start(sweep)
 
     own = command(
         "train-on",
@@ -162,7 +199,18 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
 
 
 def _add_new_run(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes that begins a run."""
+    """Add what every command takes that begins a run or goes on with one."""
+    _add_start(parser)
+    parser.add_argument(
+        "--resume",
+        metavar="RUN|auto",
+        help="go on with this run folder where it stopped; auto: with the newest unfinished run of the same "
+        "experiment, preset and settings in --runs-dir, or begin one; a finished one is named and left alone",
+    )
+
+
+def _add_start(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that begins runs."""
     parser.add_argument(
         "--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)"
     )
@@ -170,6 +218,12 @@ def _add_new_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs-dir", metavar="DIR", default="runs", help="where run folders go (default: runs)")
     parser.add_argument(
         "--baselines", action="store_true", help="train baselines too, on the same data (compare.baselines)"
+    )
+    parser.add_argument(
+        "--time-limit",
+        metavar="TIME",
+        help="save and end before this time is over (45s, 30m, 1h30m, or seconds), with exit code 0; SIGTERM and "
+        "SIGUSR1 do the same at once",
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from experiments import catalog
@@ -44,6 +46,20 @@ def read_overrides(rest: Sequence[str], known: Sequence[str], command: str = "ru
     return given
 
 
+def given_settings(
+    arguments: argparse.Namespace, rest: Sequence[str], known: Sequence[str], command: str = "run"
+) -> dict[str, str]:
+    """Read the settings of a command, those that ``--seed`` and ``--baselines`` stand for too."""
+    overrides = read_overrides(rest, known, command)
+    if arguments.seed is not None:
+        if "training.seed" in overrides:
+            raise UserError("--seed and --training.seed say the same thing; give one of them.")
+        overrides["training.seed"] = str(number(arguments.seed, "--seed", int, 0))
+    if arguments.baselines:
+        overrides.setdefault("compare.baselines", "true")
+    return overrides
+
+
 def known_options(config: ExperimentConfig, parser: argparse.ArgumentParser) -> list[str]:
     """Every option that ``run`` takes with this configuration."""
     from experiments.options import settings
@@ -77,6 +93,32 @@ def number(text: str, option: str, kind: type[Number], minimum: int, below: floa
     return value
 
 
+_UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
+_TIME = re.compile(r"\s*".join(rf"(?:(\d+(?:\.\d+)?)\s*{unit})?" for unit in _UNITS))
+
+
+def time_limit(text: str, option: str = "--time-limit") -> float:
+    """Read a length of time in seconds: ``90``, ``45s``, ``30m``, ``1h30m``, ``1d12h``.
+
+    Raises:
+        UserError: it is none, or not above 0.
+    """
+    with suppress(ValueError):
+        return _above_zero(float(text), text, option)
+    found = _TIME.fullmatch(text.strip().lower())
+    if found is None or not any(found.groups()):
+        raise UserError(f"{option} must be a length of time such as 45s, 30m or 1h30m, found {text!r}.")
+    return _above_zero(
+        sum(float(part or 0) * size for part, size in zip(found.groups(), _UNITS.values())), text, option
+    )
+
+
+def _above_zero(seconds: float, text: str, option: str) -> float:
+    if not 0 < seconds < float("inf"):
+        raise UserError(f"{option} must be above 0 and finite, found {text!r}.")
+    return seconds
+
+
 def help_of_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
     """Print the help of ``run``; with an experiment's name, also every setting with that preset's values."""
     words = [one for one in argv[argv.index("run") + 1 :] if one not in ("-h", "--help")]
@@ -93,8 +135,8 @@ def help_of_run(argv: Sequence[str], parser: argparse.ArgumentParser) -> int:
     experiment = catalog.load(given.name)
     preset = chosen_preset(experiment, given.preset)
     parser.usage = (
-        f"{PROGRAM} run {given.name} [--preset PRESET] [--seed N] [--runs-dir DIR] [--resume RUN]\n"
-        "           [--section.key value ...]"
+        f"{PROGRAM} run {given.name} [--preset PRESET] [--seed N] [--runs-dir DIR] [--resume RUN|auto]\n"
+        "           [--time-limit TIME] [--section.key value ...]"
     )
     summary = catalog.summary(given.name)
     parser.description = f"{summary.system}; {summary.task}: {summary.line}."

@@ -52,7 +52,8 @@ def train_on(
         seed=arguments.seed,
         runs_dir=arguments.runs_dir,
         baselines=arguments.baselines,
-        resume=None,
+        resume=arguments.resume,
+        time_limit=arguments.time_limit,
     )
     return run(chosen, [*words, *rest], argv, resumable, parser)
 

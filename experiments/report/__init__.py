@@ -7,7 +7,6 @@ without scripts or addresses, so the file can be mailed and printed.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,12 @@ from experiments.report import pictured, tables
 from experiments.report.cost import cost_section, worth_section
 from experiments.report.head import details_section, head_section
 from experiments.report.page import Page
+from experiments.report.pieces import document
 from experiments.report.planning import planning_section
 from experiments.report.refinement import refinement_section
 from experiments.report.tests import tests_section
 from experiments.runs import RunFolder
 from experiments.wording import capital
-
-_STYLE = Path(__file__).with_name("report.css")
 
 RENDERERS: Mapping[type, Callable[[Any, Page], str]] = {
     results.Tests: tests_section,
@@ -66,10 +64,4 @@ def build(folder: RunFolder) -> str:
         page = Page(folder, comparison, folder.figures(), metrics)
         sections += [RENDERERS[type(section)](section, page) for section in comparison.sections]
     sections += [pictured.training_section(metrics), details_section(folder)]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{_STYLE.read_text()}</style>\n</head>\n<body>\n"
-        + "\n".join(one for one in sections if one)
-        + "\n</body>\n</html>\n"
-    )
+    return document(title, sections)

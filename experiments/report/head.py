@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import yaml
 
@@ -22,9 +23,9 @@ def head_section(folder: RunFolder, comparison: Comparison | None, metrics: Sequ
         verdict = f"This run has not been compared yet. Go on with: {folder.resume_command()}"
     else:
         verdict = comparison.verdict
-    facts = [] if comparison is None else _facts(comparison)
+    figures = [] if comparison is None else [(fact.shown, fact.label) for fact in facts(comparison)]
     if metrics and is_finite(metrics[-1].get("step")):
-        facts.append((number(metrics[-1]["step"]), "generator updates"))
+        figures.append((number(metrics[-1]["step"]), "generator updates"))
     devices = record.get("devices")
     below = [f"preset {folder.preset}", f"seed {folder.config.seed}"]
     if comparison is not None:
@@ -33,7 +34,7 @@ def head_section(folder: RunFolder, comparison: Comparison | None, metrics: Sequ
         below.append(f"{devices.get('count')} × {devices.get('kind') or devices.get('platform')}")
     below.append(str(record.get("created", "")).replace("T", " "))
     which = html.escape(", ".join(filter(None, below)))
-    boxes = "".join(f"<div><b>{value}</b><span>{html.escape(label)}</span></div>" for value, label in facts)
+    boxes = "".join(f"<div><b>{value}</b><span>{html.escape(label)}</span></div>" for value, label in figures)
     return (
         f'<header><h1>{html.escape(title)}</h1><p class="soft">{which}</p></header>'
         f'<div class="verdict"><p>{html.escape(verdict)}</p></div>'
@@ -41,32 +42,41 @@ def head_section(folder: RunFolder, comparison: Comparison | None, metrics: Sequ
     )
 
 
-def _facts(comparison: Comparison) -> list[tuple[str, str]]:
-    """The key figures of a comparison, each as markup and label."""
-    facts: list[tuple[str, str]] = []
+class Fact(NamedTuple):
+    """A key figure of a comparison: name in tables, value (None: there is none), markup, and label."""
+
+    key: str
+    value: float | str | None
+    shown: str
+    label: str
+
+
+def facts(comparison: Comparison) -> list[Fact]:
+    """Return the key figures of a comparison."""
+    found: list[Fact] = []
     if (tests := comparison.get(Tests)) is not None:
-        facts.append(
-            (
-                p_value(tests.p_value),
-                f"p of the joint test: {'distinguished' if tests.distinguished else 'not distinguished'}",
-            )
-        )
+        told = "distinguished" if tests.distinguished else "not distinguished"
+        found.append(Fact("joint_test_p", tests.p_value, p_value(tests.p_value), f"p of the joint test: {told}"))
         if (best := tests.entries.get(tests.strongest)) is not None:
-            facts.append((number(best.statistic), f"{best.unit or 'statistic'}, {words(tests.strongest)}"))
+            label = f"{best.unit or 'statistic'}, {words(tests.strongest)}"
+            found.append(Fact(tests.strongest, best.statistic, number(best.statistic), label))
     if (distances := comparison.get(Distances)) is not None and distances.entries:
         entries = distances.entries.values()
-        facts.append((number(statistics.median(one.ratio for one in entries)), "median ratio to the floor"))
-        facts.append((f"{sum(one.inside for one in entries)} of {len(entries)}", "distances inside the null band"))
+        median = statistics.median(one.ratio for one in entries)
+        inside = f"{sum(one.inside for one in entries)} of {len(entries)}"
+        found.append(Fact("median_ratio", median, number(median), "median ratio to the floor"))
+        found.append(Fact("distances_inside", inside, inside, "distances inside the null band"))
     if comparison.n:
-        facts.append((number(comparison.n), "samples in each set of a distance"))
+        found.append(Fact("samples", comparison.n, number(comparison.n), "samples in each set of a distance"))
     if (cost := comparison.get(Cost)) is not None:
         layer = "" if cost.layer is None else ", solver layer included"
-        facts += [
-            (seconds(cost.generator.seconds), f"per sample{layer}"),
-            (seconds(cost.training_seconds), "training"),
-            ("never" if cost.break_even is None else number(cost.break_even), "samples from which it pays off"),
+        each, training, least = cost.generator.seconds, cost.training_seconds, cost.break_even
+        found += [
+            Fact("sample_seconds", each, seconds(each), f"per sample{layer}"),
+            Fact("training_seconds", training, seconds(training), "training"),
+            Fact("break_even", least, "never" if least is None else number(least), "samples from which it pays off"),
         ]
-    return facts
+    return found
 
 
 def details_section(folder: RunFolder) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from experiments import plots
 from experiments.evaluation.entries import Interval, Timing
@@ -11,6 +12,20 @@ from experiments.wording import in_unit, is_finite, words
 
 MARKS = {True: '<span class="mark">○ inside</span>', False: '<span class="mark outside">▲ outside</span>'}
 """Whether a value lies inside its null band, for eyes that see no colour too."""
+
+
+_STYLE = Path(__file__).with_name("report.css")
+
+
+def document(title: str, sections: Sequence[str]) -> str:
+    """Join sections to a page that stands by itself; empty ones are left out."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{_STYLE.read_text()}</style>\n</head>\n<body>\n"
+        + "\n".join(one for one in sections if one)
+        + "\n</body>\n</html>\n"
+    )
 
 
 def number(value: object) -> str:

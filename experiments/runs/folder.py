@@ -52,6 +52,10 @@ SOURCE = "experiment.py"
 """Name of the copy of a user's file."""
 
 
+class BusyError(UserError):
+    """Another process writes into the folder."""
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """A run's folder with its configuration: paths and records, no arrays, no jax.
@@ -69,6 +73,10 @@ class RunFolder:
     preset: str
     config: ExperimentConfig
     record: JsonObject = field(repr=False, hash=False, compare=False)
+    _lock: FileLock = field(init=False, repr=False, hash=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_lock", FileLock(self.path / ".lock"))
 
     @property
     def source(self) -> Path | None:
@@ -184,26 +192,40 @@ class RunFolder:
         name = shlex.quote(str(self.source)) if self.source else self.experiment
         return f"python -m experiments run {name} --resume {shlex.quote(str(self.path))}"
 
+    def steps_done(self) -> int:
+        """Return the last step of ``metrics.jsonl``; 0 where there is none."""
+        steps = [row["step"] for row in self.metrics()]
+        return int(str(steps[-1])) if steps else 0
+
+    def is_finished(self) -> bool:
+        """Whether the run is trained to its last step, compared and reported."""
+        if not (self.report_file.exists() and self.comparison_file.exists()):
+            return False
+        with suppress(UserError):
+            # A study has no steps.
+            return self.comparison().step in (0, self.config.training.steps)
+        return False
+
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """Hold the folder against any other process that would write into it; the operating system lets go of it
-        when the process ends, however it ends.
+        when the process ends, however it ends. The same object may claim its folder again within.
 
         Raises:
-            UserError: another process holds it, or it is read-only.
+            BusyError: another process holds it.
+            UserError: it is read-only.
         """
         self.check_writable()
-        lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            self._lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(f"{self.path} is being written by another process; wait for it or stop it.") from None
+            raise BusyError(f"{self.path} is being written by another process; wait for it or stop it.") from None
         except PermissionError:
             raise UserError(self._read_only()) from None
         try:
             yield
         finally:
-            lock.release()
+            self._lock.release()
 
     def check_writable(self) -> None:
         """Refuse what writes into a read-only folder, before it computes what it could not keep.

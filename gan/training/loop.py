@@ -46,11 +46,11 @@ from gan.training.checks import check_penalties
 from gan.training.devices import choose_devices, replicated
 from gan.training.diagnostics import diagnosis
 from gan.training.divergence import Diverged, checked_means, one_by_one
-from gan.training.interruption import Interruption
 from gan.training.pace import Pace
 from gan.training.problem import Problem
 from gan.training.record import RECORD, SAMPLE_HISTORY, rewind, write_frame
 from gan.training.step import AXIS, TrainingState, first_state, make_step, parallel, repeated
+from gan.training.stopping import Interruption, Reserve, StopRequest
 from gan.training.trained import Trained, bound_of, describe, evaluations_of, optimizer_of
 from gan.training.validation import normalized_distance, variety
 
@@ -195,7 +195,13 @@ class Trainer:
         measured = {} if problem.measure is None else dict(problem.measure(fields[valid]))
         return {METRIC: distance, **variety(fields, held_out, normalizer), **measured}
 
-    def run(self, resume: bool, progress: Progress | None, note: Note = warnings.warn) -> Trained:
+    def run(
+        self,
+        resume: bool,
+        progress: Progress | None,
+        note: Note = warnings.warn,
+        stop: StopRequest | None = None,
+    ) -> Trained:
         """Train to the end; see :func:`train`."""
         training = self.recipe.training
         self._open_folder(resume)
@@ -212,9 +218,10 @@ class Trainer:
                 for rate in (self.recipe.optimizer.generator_rate, self.recipe.optimizer.discriminator_rate)
             ]
             waiting: list[Any] = []
-            pace, began = Pace(), time.monotonic()
-            with Interruption() as interruption, (self.folder / RECORD).open("a") as record:
+            pace, reserve, began = Pace(), Reserve(), time.monotonic()
+            with Interruption(stop) as interruption, (self.folder / RECORD).open("a") as record:
                 pace.start()
+                block_began = began
                 while step < training.steps:
                     diagnosing = training.diagnose_every and not (step + several) % training.diagnose_every
                     earlier = jax.device_get(state.players) if diagnosing else None
@@ -224,10 +231,12 @@ class Trainer:
                     cursor = advance(cursor, taken, len(self.problem.train))
                     waiting.append(metrics)
                     step += several
-                    stop = interruption.requested
-                    if step % training.log_every and step != training.steps and not stop:
+                    stopping = interruption.requested(reserve)
+                    if step % training.log_every and step != training.steps and not stopping:
                         continue
                     waiting = jax.device_get(waiting)
+                    save_began = time.monotonic()
+                    reserve.block(save_began - block_began)
                     taking = pace.read()
                     try:
                         means = checked_means(step, one_by_one(waiting, several), training)
@@ -241,7 +250,7 @@ class Trainer:
                         **means,
                     }
                     line["rate_generator"], line["rate_discriminator"] = (float(rate(step)) for rate in rates)
-                    saving = step % training.checkpoint_every == 0 or step == training.steps or stop
+                    saving = step % training.checkpoint_every == 0 or step == training.steps or stopping
                     if saving:
                         line |= self.examine(state, self._frame(step))
                         validation = line.get(METRIC)
@@ -254,12 +263,16 @@ class Trainer:
                     record.flush()
                     if saving:
                         checkpoints.save(step, state, {} if validation is None else {METRIC: validation})
+                        if interruption.limited:
+                            checkpoints.wait()
+                            reserve.save(time.monotonic() - save_began)
                     if progress is not None:
                         progress(step, training.steps, line)
-                    if stop:
+                    if stopping:
                         checkpoints.wait()
-                        raise KeyboardInterrupt
+                        interruption.honour()
                     pace.start()
+                    block_began = time.monotonic()
             if first == step and validation is None:
                 validation = self.validate(state)
             return self.trained(state, validation)
@@ -310,6 +323,7 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     note: Note = warnings.warn,
+    stop: StopRequest | None = None,
 ) -> Trained:
     """Train a generator and return it, its parameters averaged.
 
@@ -321,10 +335,12 @@ def train(
             of devices. Damaged checkpoints are removed.
         progress: called as ``progress(step, steps, metrics)`` at every logged step.
         note: called with one line for each checkpoint that is removed.
+        stop: signals and a time limit that end the training before its last step.
 
     Raises:
         ValueError: something in problem, configuration or folder does not fit; one sentence says what.
         Diverged: a loss or gradient ran away; the last good checkpoint is kept.
         KeyboardInterrupt: after Ctrl-C, once the state is saved.
+        Stopped: by ``stop``, once the state is saved.
     """
-    return Trainer(problem, config, directory).run(resume, progress, note)
+    return Trainer(problem, config, directory).run(resume, progress, note, stop)

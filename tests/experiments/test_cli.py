@@ -40,7 +40,7 @@ def pipeline(monkeypatch):
         if calls.refuse is not None:
             raise calls.refuse
 
-    def run(experiment, config, folder, *, resume, progress):
+    def run(experiment, config, folder, *, resume, progress, stop):
         calls.run.append((experiment.name, config, folder.path, resume))
         if calls.fail is not None:
             raise calls.fail
