@@ -113,7 +113,7 @@ def _next(asked: Asked, command: Sequence[str], claims: ExitStack) -> Chosen:
 
     # Equal settings give equal results: a second run of them would be a waste, so the second process is refused.
     with runs.choosing(asked.runs_dir, asked.name):
-        found = runs.same_runs(*asked)
+        found = runs.same_runs(runs.runs_of(asked.runs_dir, asked.name, asked.preset, asked.source), asked.config)
         for one in found:
             if one.is_finished():
                 return Chosen(one, resume=True, finished=True)

@@ -7,7 +7,6 @@ import dataclasses
 import re
 import textwrap
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from experiments import catalog
@@ -94,7 +93,8 @@ def number(text: str, option: str, kind: type[Number], minimum: int, below: floa
 
 
 _UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
-_TIME = re.compile(r"\s*".join(rf"(?:(\d+(?:\.\d+)?)\s*{unit})?" for unit in _UNITS))
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_TIME = re.compile(r"\s*".join(rf"(?:({_NUMBER.pattern})\s*{unit})?" for unit in _UNITS))
 
 
 def time_limit(text: str, option: str = "--time-limit") -> float:
@@ -103,19 +103,13 @@ def time_limit(text: str, option: str = "--time-limit") -> float:
     Raises:
         UserError: it is none, or not above 0.
     """
-    with suppress(ValueError):
-        return _above_zero(float(text), text, option)
-    found = _TIME.fullmatch(text.strip().lower())
+    plain = text.strip().lower()
+    found = _TIME.fullmatch(f"{plain}s" if _NUMBER.fullmatch(plain) else plain)
     if found is None or not any(found.groups()):
         raise UserError(f"{option} must be a length of time such as 45s, 30m or 1h30m, found {text!r}.")
-    return _above_zero(
-        sum(float(part or 0) * size for part, size in zip(found.groups(), _UNITS.values())), text, option
-    )
-
-
-def _above_zero(seconds: float, text: str, option: str) -> float:
-    if not 0 < seconds < float("inf"):
-        raise UserError(f"{option} must be above 0 and finite, found {text!r}.")
+    seconds = sum(float(part or 0) * size for part, size in zip(found.groups(), _UNITS.values()))
+    if not seconds > 0:
+        raise UserError(f"{option} must be above 0, found {text!r}.")
     return seconds
 
 

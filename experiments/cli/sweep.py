@@ -40,29 +40,33 @@ def sweep(
         resumable.append(command)
 
         out = terminal()
-        outcomes = {point.number: outcome.outcome_of(found, point) for point in points}
-        done = [one for one in outcomes.values() if one.state is outcome.State.FINISHED]
-        said = f"{len(points)} runs, {len(done)} of them finished already" if done else f"{len(points)} runs"
-        out.print(f"{said}; what they print is in {found.folder}", markup=False)
-        page.write(found, list(outcomes.values()), command)
+        failed: dict[int, str] = {}
+
+        def renew() -> list[outcome.Outcome]:
+            became = outcome.outcomes_of(found, failed)
+            page.write(found, became, command)
+            return became
 
         def began(point: grid.Point) -> None:
             out.print(f"run {point.number} of {len(points)} begins: {point.label()}", markup=False)
 
-        def ended(one: processes.Ended) -> bool:
-            became = outcome.outcome_of(found, one.point, one.reason)
-            outcomes[one.point.number] = became
-            page.write(found, list(outcomes.values()), command)
-            why = f": {one.reason}" if one.reason else ""
-            out.print(f"run {one.point.number} of {len(points)} is {became.state.value}{why}", markup=False)
+        def ended(point: grid.Point, reason: str) -> bool:
+            if reason:
+                failed[point.number] = reason
+            one = renew()[point.number - 1]
+            what = f"failed: {reason}" if one.state is outcome.State.FAILED else f"is {one.state.value}"
+            out.print(f"run {point.number} of {len(points)} {what}", markup=False)
             # Unfinished without a failure: it was stopped, and so is the sweep.
-            return became.state is not outcome.State.UNFINISHED
+            return one.state is not outcome.State.UNFINISHED
 
-        todo = [point for point in points if outcomes[point.number].state is not outcome.State.FINISHED]
+        before = renew()
+        todo = [one.point for one in before if one.state is not outcome.State.FINISHED]
+        already = f", {len(points) - len(todo)} of them finished already" if len(todo) < len(points) else ""
+        out.print(f"{len(points)} runs{already}; what they print is in {found.folder}", markup=False)
         try:
             processes.work(found, todo, jobs, stop, began, ended)
         finally:
-            result = list(outcomes.values())
+            result = renew()
             out.print(f"{page.tally(result)}.\nsummary: {found.page}", markup=False)
     states = [one.state for one in result]
     if outcome.State.UNFINISHED in states or outcome.State.WAITING in states:

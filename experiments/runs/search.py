@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,26 +17,29 @@ from experiments.runs.folder import RunFolder, open_folder
 _CHOOSING = ".choosing.lock"
 
 
-def same_runs(
-    runs_dir: str | Path, experiment: str, preset: str, config: ExperimentConfig, source: str | Path | None = None
-) -> list[RunFolder]:
-    """Return the runs that would do the same, newest first; folders that cannot be read are left out.
+def runs_of(runs_dir: str | Path, experiment: str, preset: str, source: str | Path | None = None) -> list[RunFolder]:
+    """Return the runs of an experiment that began with a preset, newest first; what cannot be read is left out.
 
     Args:
         runs_dir: where run folders are.
         experiment: its name.
         preset: that the configuration started from.
-        config: equal to that of the run.
         source: the user's file that defines the experiment, equal to the copy that the run keeps.
     """
+    defined = None if source is None else digest(source)
     found = []
     for file in (Path(runs_dir) / experiment).glob("*/config.yaml"):
         with suppress(UserError, OSError):
             folder = open_folder(file.parent)
-            same = folder.experiment == experiment and folder.preset == preset and folder.config == config
-            if same and (None if folder.source is None else digest(folder.source)) == (source and digest(source)):
+            own = None if folder.source is None else digest(folder.source)
+            if (folder.experiment, folder.preset, own) == (experiment, preset, defined):
                 found.append(folder)
     return sorted(found, key=_age, reverse=True)
+
+
+def same_runs(found: Iterable[RunFolder], config: ExperimentConfig) -> list[RunFolder]:
+    """Return the runs that would do the same: those of equal settings, in their order."""
+    return [folder for folder in found if folder.config == config]
 
 
 def _age(folder: RunFolder) -> tuple[str, list[int]]:

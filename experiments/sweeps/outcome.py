@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,15 +40,20 @@ class Outcome:
     reason: str = ""
 
 
-def outcome_of(sweep: Sweep, point: Point, reason: str = "") -> Outcome:
-    """Look up the run of a point: a finished one where there is one, else the newest.
+def outcomes_of(sweep: Sweep, failed: Mapping[int, str]) -> list[Outcome]:
+    """Look up the run of every point: a finished one where there is one, else the newest.
 
     Args:
         sweep: with its folders.
-        point: of it.
-        reason: why its last start failed; empty where it did not.
+        failed: why runs failed when they were last started, by the number of the point.
     """
-    found = runs.same_runs(sweep.runs_dir, sweep.experiment, sweep.preset, point.config, sweep.source)
+    known = runs.runs_of(sweep.runs_dir, sweep.experiment, sweep.preset, sweep.source)
+    return [
+        _outcome_of(point, runs.same_runs(known, point.config), failed.get(point.number, "")) for point in sweep.points
+    ]
+
+
+def _outcome_of(point: Point, found: Sequence[RunFolder], reason: str) -> Outcome:
     for folder in found:
         if folder.is_finished():
             return Outcome(point, State.FINISHED, folder, folder.comparison())

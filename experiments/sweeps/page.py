@@ -41,7 +41,7 @@ def tally(outcomes: Sequence[Outcome]) -> str:
     counts = Counter(one.state for one in outcomes)
     parts = [f"{counts[State.FINISHED]} of {len(outcomes)} runs {_are(counts[State.FINISHED])} finished"]
     parts += [
-        f"{counts[state]} {'' if state is State.FAILED else _are(counts[state]) + ' '}{state.value}"
+        f"{counts[state]} {'failed' if state is State.FAILED else f'{_are(counts[state])} {state.value}'}"
         for state in _STATES[1:]
         if counts[state]
     ]

@@ -18,18 +18,7 @@ _LOOK = 0.2
 _KEPT = 0.05, 60.0
 """Of a time limit a twentieth is kept for what comes after the runs, and a minute at most."""
 
-
-@dataclass(frozen=True)
-class Ended:
-    """A run whose process has ended.
-
-    Attributes:
-        point: of the sweep.
-        reason: why it failed; empty where it did not.
-    """
-
-    point: Point
-    reason: str = ""
+_TELLING = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +33,7 @@ def work(
     jobs: int,
     stop: StopRequest,
     began: Callable[[Point], None],
-    ended: Callable[[Ended], bool],
+    ended: Callable[[Point, str], bool],
 ) -> None:
     """Run points, each as a process of its own that goes on with its unfinished run.
 
@@ -56,7 +45,7 @@ def work(
         jobs: processes at a time.
         stop: signals and a time limit.
         began: called when a process begins.
-        ended: called when one has ended; returns whether to go on with further points.
+        ended: called when one has ended, with why it failed (empty where it did not); returns whether to begin others.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
@@ -78,7 +67,10 @@ def work(
                 time.sleep(_LOOK)
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
-                    if not ended(Ended(one.point, _reason(one.process.returncode, sweep.log(one.point)))):
+                    code = one.process.returncode
+                    # A process that is told to end while it starts dies of it, and has nothing to save.
+                    why = "" if told and -code in _TELLING else _reason(code, sweep.log(one.point))
+                    if not ended(one.point, why):
                         waiting.clear()
         finally:
             for one in running:

@@ -16,12 +16,13 @@ import yaml
 import experiments
 from experiments import catalog, runs
 from experiments.cli import main
+from experiments.cli.settings import time_limit
 from experiments.errors import UserError
 from experiments.evaluation import results, results_file
 from experiments.export import Fields
 from experiments.progress import Progress, brief, duration, rate
 from experiments.tasks.observations import observe
-from gan import Diverged
+from gan import Diverged, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +150,13 @@ def test_a_run_goes_on_with_its_own_configuration(toy, pipeline, capsys):
         (["run", "toy", "--seed", "-1"], "--seed must be at least 0, found -1."),
         (["run", "toy", "--seed", "1", "--training.seed", "1"], "say the same thing"),
         (["run", "toy", "--resume", "nowhere"], "run folder nowhere does not exist"),
+        (["run", "toy", "--time-limit", "soon"], "--time-limit must be a length of time such as 45s, 30m or 1h30m"),
+        (["run", "toy", "--time-limit", "0m"], "--time-limit must be above 0, found '0m'."),
+        (["run", "toy", "--time-limit", "inf"], "--time-limit must be a length of time"),
+        (["sweep", "toy"], "required: --grid"),
+        (["sweep", "toy", "--grid", "training.stepz=3"], "training.stepz is not a setting; did you mean"),
+        (["sweep", "toy", "--grid", "training.steps=3", "--jobs", "0"], "--jobs must be at least 1, found 0."),
+        (["sweep", "toy", "--grid", "training.seed=3", "--seed", "1"], "--grid training.seed varies what all runs are"),
         (["sample", "nowhere", "--count", "0", "--out", "a.npz"], "--count must be at least 1, found 0."),
         (["sample", "nowhere", "--count", "3", "--out", "a.png"], "must end in one of .npz, .nc, .h5, .zarr"),
         (["sample", "x", "--count", "3", "--refine", "-2", "--out", "a.nc"], "--refine must be at least 0"),
@@ -222,6 +230,95 @@ def test_interrupting_a_run_prints_the_command_that_resumes_it(toy, pipeline, ca
     pipeline.fail = None
     assert main(command.split()) == 0
     assert pipeline.run[1][2] == runs.open_folder(path).path
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("45s", 45), ("30m", 1800), ("1h30m", 5400), ("1d 12h", 129_600), ("1.5H", 5400), ("0.5", 0.5)],
+)
+def test_a_time_limit_is_read_in_its_units(text, seconds):
+    assert time_limit(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "1m1h", "-3", "3 m 4", "1h-3m", "nan", "30min"])
+def test_what_is_no_time_limit_is_refused(text):
+    with pytest.raises(UserError, match="--time-limit must be"):
+        time_limit(text)
+
+
+def test_a_stopped_run_exits_with_zero_and_the_command_that_goes_on(toy, pipeline, capsys):
+    pipeline.fail = Stopped("stopped by SIGTERM")
+    assert main(["run", "toy", "--time-limit", "1h"]) == 0
+    path = pipeline.run[0][2]
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"stopped by SIGTERM; go on with: python -m experiments run toy --resume {path}"
+    # Of the same command as often as it takes, that is the command.
+    assert main(["run", "toy", "--resume", "auto", "--time-limit", "1h"]) == 0
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("go on with: python -m experiments run toy --resume auto --time-limit 1h")
+
+
+def test_a_stop_before_there_is_a_run_says_so(toy, pipeline, capsys):
+    pipeline.refuse = Stopped("stopped by SIGTERM")
+    assert main(["run", "toy"]) == 0
+    assert capsys.readouterr().err == "stopped by SIGTERM; nothing was begun yet; give the same command again.\n"
+
+
+def test_resume_auto_begins_a_run_goes_on_with_it_and_leaves_it_alone_once_it_is_finished(toy, pipeline, capsys):
+    asked = ["run", "toy", "--resume", "auto", "--training.steps", "7"]
+    pipeline.fail = Stopped("stopped by SIGTERM")
+    assert main(asked) == 0
+    assert "a new run: none was unfinished" in capsys.readouterr().err
+    # Others are no reason to wait, and are not taken: another setting, another preset.
+    assert main(["run", "toy", "--resume", "auto", "--training.steps", "8"]) == 0
+    assert main(["run", "toy", "--resume", "auto", "--preset", "smoke", "--training.steps", "7"]) == 0
+    pipeline.fail = None
+    assert main(asked) == 0
+    assert "an unfinished run of these settings: it goes on" in capsys.readouterr().err
+    first, *others, last = pipeline.run
+    assert last == (*first[:3], True)
+    assert [one[3] for one in others] == [False, False] and len({one[2] for one in pipeline.run}) == 3
+    assert main(asked) == 0
+    said = capsys.readouterr().out
+    assert f"{first[2]} is a finished run of these settings." in said and "The generator wins." in said
+    assert len(pipeline.run) == 4
+
+
+def test_resume_auto_takes_the_newest(toy, pipeline):
+    pipeline.fail = Stopped("stopped by SIGTERM")
+    for _ in range(3):
+        main(["run", "toy"])
+    main(["run", "toy", "--resume", "auto"])
+    assert pipeline.run[3][2] == pipeline.run[2][2]
+
+
+def test_a_run_that_another_process_works_on_is_refused_to_a_second(toy, pipeline, capsys):
+    pipeline.fail = Stopped("stopped by SIGTERM")
+    main(["run", "toy"])
+    path = pipeline.run[0][2]
+    capsys.readouterr()
+    with runs.open_folder(path).claimed():
+        assert f"another process works on {path}" in refusal(["run", "toy", "--resume", "auto"], capsys)
+        assert "is being written by another process" in refusal(["run", "toy", "--resume", str(path)], capsys)
+    assert len(pipeline.run) == 1 and len([one for one in path.parent.iterdir() if one.is_dir()]) == 1
+
+
+def test_a_new_run_that_another_process_takes_at_once_is_left_to_it(toy, pipeline, monkeypatch):
+    create, taken = runs.create, []
+
+    def adopted(*arguments):
+        folder = create(*arguments)
+        if not taken:
+            other = runs.open_folder(folder.path).claimed()
+            other.__enter__()
+            taken.append((folder.path, other))
+        return folder
+
+    monkeypatch.setattr(runs, "create", adopted)
+    assert main(["run", "toy"]) == 0
+    path, other = taken[0]
+    other.__exit__(None, None, None)
+    assert pipeline.run[0][2] not in (None, path)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from experiments.cli.settings import chosen_preset, known_options, read_override
 from experiments.evaluation import results_file
 from experiments.options import settings
 from experiments.progress import Progress
+from experiments.sweeps.grid import points_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -125,6 +126,9 @@ def test_a_command_that_a_page_shows_is_one(line):
         preset = experiment.presets[chosen_preset(experiment, arguments.preset)]
         given = read_overrides(rest, known_options(preset, known[arguments.command]))
         preset.with_overrides({key: value for key, value in given.items() if not stands_for_something(value)})
+    elif arguments.command == "sweep" and not stands_for_something(arguments.name):
+        preset = catalog.load(arguments.name).presets[arguments.preset or "demo"]
+        assert rest == [] and points_of(preset, {}, arguments.grid)
     else:
         assert rest == []
     if arguments.command == "new":

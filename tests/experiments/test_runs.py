@@ -12,6 +12,7 @@ import experiments
 from experiments import files, pipeline, runs
 from experiments.cli import main
 from experiments.errors import UserError
+from experiments.evaluation import results_file
 from experiments.export import Fields
 
 
@@ -273,6 +274,55 @@ def test_a_folder_that_one_process_writes_is_refused_to_another(run_path):
         pass
     with runs.open_folder(run_path).claimed():
         pass
+
+
+def test_the_object_that_holds_a_folder_may_claim_it_again(run_path):
+    folder = runs.open_folder(run_path)
+    with folder.claimed():
+        with folder.claimed():
+            pass
+        with pytest.raises(runs.BusyError), runs.open_folder(run_path).claimed():
+            pass
+
+
+@pytest.mark.parametrize(
+    ("steps", "left_out", "finished"),
+    [
+        (100, None, True),
+        (60, None, False),
+        (0, None, True),
+        (100, "report.html", False),
+        (100, "comparison.json", False),
+    ],
+)
+def test_a_run_is_finished_once_its_last_step_is_compared_and_reported(run_path, plausible, steps, left_out, finished):
+    results_file.write(plausible.compared(step=steps), run_path / "comparison.json")
+    (run_path / "report.html").touch()
+    if left_out:
+        (run_path / left_out).unlink()
+    assert runs.open_folder(run_path).is_finished() is finished
+
+
+def test_a_run_with_a_damaged_comparison_is_not_finished(run_path):
+    (run_path / "comparison.json").write_text("{")
+    (run_path / "report.html").touch()
+    assert not runs.open_folder(run_path).is_finished()
+
+
+def test_the_same_runs_are_those_of_equal_settings_newest_first(tmp_path, toy):
+    def begin(preset, **training):
+        return runs.create(tmp_path, "toy", preset, toy.presets[preset].with_overrides(training))
+
+    begin("smoke")
+    ours = [begin("demo", **{"training.seed": "3"}).path for _ in range(3)]
+    begin("demo", **{"training.seed": "4"})
+    (tmp_path / "toy" / "broken").mkdir()
+    (tmp_path / "toy" / "broken" / "config.yaml").write_text("{")
+    known = runs.runs_of(tmp_path, "toy", "demo")
+    assert len(known) == 4
+    config = toy.presets["demo"].with_overrides({"training.seed": "3"})
+    assert [one.path for one in runs.same_runs(known, config)] == ours[::-1]
+    assert runs.runs_of(tmp_path / "nowhere", "toy", "demo") == []
 
 
 def test_a_damaged_checkpoint_is_named_with_the_newest_whole_one(run_path, tmp_path, capsys):
