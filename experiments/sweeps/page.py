@@ -100,17 +100,17 @@ def _table_section(sweep: Sweep, outcomes: Sequence[Outcome]) -> str:
             [
                 str(one.point.number),
                 *(html.escape(value) for value in one.point.values.values()),
+                _link(one, sweep),
                 _state(one),
                 *(found[key].shown if key in found else "–" for key in labels),
-                _link(one, sweep),
             ]
         )
-    head = ["run", *map(html.escape, sweep.names), "state", *map(html.escape, labels.values()), "report"]
+    head = ["run", *map(html.escape, sweep.names), "report", "state", *map(html.escape, labels.values())]
     text = (
         "<p>Every figure is that of the run's own report, which defines it. Differences between settings that are not "
         "larger than those between seeds say nothing: sweep <code>training.seed</code> too.</p>"
     )
-    return f"<section><h2>Runs</h2>{text}{table(head, rows, text=[1 + len(sweep.names)])}</section>"
+    return f"<section><h2>Runs</h2>{text}{table(head, rows, text=[2 + len(sweep.names)])}</section>"
 
 
 def _state(one: Outcome) -> str:

@@ -8,6 +8,7 @@ raises `Stopped` where the run is, as Ctrl-C raises ``KeyboardInterrupt``. A tra
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from types import FrameType, TracebackType
@@ -16,6 +17,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _SHARE, _MOST = 0.05, 60.0
 """Outside a training there is nothing to save: a twentieth of a limit is kept, and a minute at most."""
 _SAFETY, _LEAST = 1.5, 1.0
+_AGAIN = 0.5
+"""Seconds after which a stop that was lost is raised again."""
 
 
 class Stopped(BaseException):
@@ -44,11 +47,11 @@ class StopRequest:
     def __init__(self, limit: float | None = None):
         self.limit, self._began = limit, time.monotonic()
         self.reason: str | None = None
-        self._held = self._raised = False
+        self._held = self._taken = False
 
     def __enter__(self) -> StopRequest:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
+        self._taken = threading.current_thread() is threading.main_thread()
+        if self._taken:
             self._before = {one: signal.signal(one, self._handle) for one in (*SIGNALS, signal.SIGALRM)}
             if self.limit is not None:
                 kept = min(_SHARE * self.limit, _MOST)
@@ -56,7 +59,8 @@ class StopRequest:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._main:
+        if self._taken:
+            self._taken = False
             signal.setitimer(signal.ITIMER_REAL, 0)
             for one, handler in self._before.items():
                 signal.signal(one, handler)
@@ -79,17 +83,20 @@ class StopRequest:
             Stopped: nothing holds it back.
         """
         self.reason = self.reason or reason
-        if not self._held:
-            self.check()
+        if self._held or _is_raised():
+            return
+        if self._taken:
+            # What is raised within a callback of the garbage collector is lost; it is raised again then.
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        self.check()
 
     def check(self) -> None:
-        """Raise what has been asked for, once.
+        """Raise what has been asked for.
 
         Raises:
-            Stopped: a stop has been asked for and not been raised yet.
+            Stopped: a stop has been asked for.
         """
-        if self.reason is not None and not self._raised:
-            self._raised = True
+        if self.reason is not None:
             raise Stopped(f"stopped {self.reason}")
 
     def hold(self) -> None:
@@ -99,6 +106,16 @@ class StopRequest:
     def release(self) -> None:
         """End what `hold` began; `check` raises what was asked for meanwhile."""
         self._held = False
+
+
+def _is_raised() -> bool:
+    """Whether a `Stopped` is on its way out, so that what runs now cleans up."""
+    error = sys.exception()
+    while error is not None:
+        if isinstance(error, Stopped):
+            return True
+        error = error.__context__
+    return False
 
 
 class Interruption:

@@ -36,6 +36,28 @@ def test_a_time_limit_is_raised_before_it_is_over():
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+class Collected:
+    """Sends a signal when it is collected, where Python drops whatever a signal's handler raises."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stop_that_a_callback_loses_is_raised_again_and_cleaning_up_is_left_alone():
+    lost = cleaned = False
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), StopRequest():
+        Collected()
+        lost = True
+        try:
+            time.sleep(5)
+        finally:
+            # Longer than the time after which it is raised again.
+            time.sleep(0.7)
+            cleaned = True
+    assert lost and cleaned
+
+
 def test_no_error_handler_takes_a_stop_for_an_error():
     with pytest.raises(Stopped), StopRequest() as stop:
         try:
