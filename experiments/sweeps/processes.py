@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.sweeps.grid import Point, Sweep
-from gan.training.stopping import Interruption, Reserve, StopRequest
+from gan.training.stopping import Interruption, Reserve, StopRequest, kept_of
 
 _LOOK = 0.2
 """Seconds between two looks at the processes."""
-_KEPT = 0.05, 60.0
-"""Of a time limit a twentieth is kept for what comes after the runs, and a minute at most."""
-
 _TELLING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -88,8 +85,7 @@ def command(sweep: Sweep, point: Point, left: float) -> list[str]:
         left: seconds that it may take; infinite for no limit.
     """
     given = {**sweep.fixed, **point.values}
-    share, most = _KEPT
-    limit = [] if left == float("inf") else [f"--time-limit={max(left - min(share * left, most), 1):.1f}"]
+    limit = [] if left == float("inf") else [f"--time-limit={max(left - kept_of(left), 1):.1f}"]
     options = ["--preset", sweep.preset, "--runs-dir", sweep.runs_dir, "--resume", "auto", *limit]
     words = [f"--{name}={value}" for name, value in given.items()]
     return [sys.executable, "-m", "experiments", "run", sweep.argument, *options, *words]

@@ -14,11 +14,19 @@ import time
 from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-_SHARE, _MOST = 0.05, 60.0
-"""Outside a training there is nothing to save: a twentieth of a limit is kept, and a minute at most."""
-_SAFETY, _LEAST = 1.5, 1.0
+_SHARE, _ENDING, _MOST = 0.05, 3.0, 60.0
+_SAFETY = 1.5
 _AGAIN = 0.5
 """Seconds after which a stop that was lost is raised again."""
+
+
+def kept_of(limit: float) -> float:
+    """Return the seconds of a limit that are kept to end a process which has nothing to save.
+
+    A twentieth of the limit, at least the three seconds that an interpreter may take to start and to end, and at most
+    a minute.
+    """
+    return min(max(_SHARE * limit, _ENDING), _MOST, limit / 2)
 
 
 class Stopped(BaseException):
@@ -54,8 +62,7 @@ class StopRequest:
         if self._taken:
             self._before = {one: signal.signal(one, self._handle) for one in (*SIGNALS, signal.SIGALRM)}
             if self.limit is not None:
-                kept = min(_SHARE * self.limit, _MOST)
-                signal.setitimer(signal.ITIMER_REAL, max(self.limit - kept - self._spent(), 1e-3))
+                signal.setitimer(signal.ITIMER_REAL, max(self.left - kept_of(self.limit), 1e-3))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -206,4 +213,4 @@ class Reserve:
         """Seconds to keep; none before the first block is done, which is made in any case."""
         if self._first is None:
             return 0.0
-        return _SAFETY * ((self._block or self._first) + (self._save or self._first)) + _LEAST
+        return _SAFETY * ((self._block or self._first) + (self._save or self._first)) + _ENDING

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gan.training.loop import train
-from gan.training.stopping import SIGNALS, Interruption, Reserve, Stopped, StopRequest
+from gan.training.stopping import SIGNALS, Interruption, Reserve, Stopped, StopRequest, kept_of
 from gan.training.trained import load
 
 TRAINING = {"steps": 40, "log_every": 5, "checkpoint_every": 40, "validation_samples": 8}
@@ -87,13 +87,17 @@ def test_the_reserve_is_the_longest_block_and_save_so_far():
     # The first block is made in any case.
     assert reserve.seconds == 0.0
     reserve.block(20.0)
-    assert reserve.seconds == 1.5 * (20 + 20) + 1
+    assert reserve.seconds == 1.5 * (20 + 20) + 3
     for seconds in (2.0, 3.0, 1.0):
         reserve.block(seconds)
-    assert reserve.seconds == 1.5 * (3 + 20) + 1
+    assert reserve.seconds == 1.5 * (3 + 20) + 3
     for seconds in (4.0, 7.0, 5.0):
         reserve.save(seconds)
-    assert reserve.seconds == 1.5 * (3 + 7) + 1
+    assert reserve.seconds == 1.5 * (3 + 7) + 3
+
+
+def test_a_share_of_the_limit_is_kept_to_end():
+    assert [kept_of(limit) for limit in (2.0, 20.0, 600.0, 1e5)] == [1.0, 3.0, 30.0, 60.0]
 
 
 class Clock(StopRequest):
@@ -111,7 +115,7 @@ def test_a_training_saves_and_stops_while_its_limit_leaves_the_reserve(toy, tmp_
 
     def spend(step, total, line):
         if step == 20:
-            stop.remaining = 1.0
+            stop.remaining = 2.0
 
     with pytest.raises(Stopped, match="before its time limit is over"):
         train(toy.problem(), toy.recipe(training=TRAINING), tmp_path, progress=spend, stop=stop)
