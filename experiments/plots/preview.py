@@ -65,7 +65,7 @@ def _forecast(figure: FigureBase, figures: Arrays, comparison: Comparison) -> No
     grid = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
     for axes, step in zip(grid, steps):
         draw_forecast(axes, figures, 0, step)
-        axes.set(title=f"Forecast at time {times[step]:.3g}", xlabel=labelled(comparison, "x"))
+        axes.set(title=f"Field at time {times[step]:.3g}", xlabel=labelled(comparison, "x"))
     grid[0].set_ylabel(labelled(comparison, channel_names(comparison, figures["forecast/truth"].shape[-1])[0]))
     grid[0].legend(fontsize=8)
 

@@ -226,7 +226,12 @@ def test_the_cheapest_solver_is_sought_among_those_as_close_as_the_generator(who
     close, wide = cost.search
     # What costs more than one that is as close is not judged.
     assert cost.reference.reaches and close.reaches is not False and wide.reaches is False
-    assert set(wide.values) == set(DISTANCES) and wide.values["crps_divergence"] > 2
+    scores = {"crps", "energy_score", "spread_skill", "coverage_90"}
+    assert set(wide.values) == {*DISTANCES, *scores} == set(cost.values) and wide.values["crps_divergence"] > 2
+    # What is named beside the generator is timed as often as it.
+    assert cost.reference.timing.repeats == cost.generator.repeats
+    by_score = cost.cheapest_by("crps")
+    assert by_score is None or by_score.values["crps"] <= 1.05 * cost.values["crps"]
     assert cost.data_seconds == 3.0 and cost.training_seconds == 4.0
 
 

@@ -80,7 +80,11 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_anything_is_made(nam
 @pytest.mark.parametrize(
     ("name", "changes", "expected"),
     [
-        ("kuramoto_sivashinsky", {"network.waves": "16"}, "network.waves = 16 are more than 32 points can hold"),
+        (
+            "kuramoto_sivashinsky",
+            {"network.waves": "16"},
+            "network.waves = 16 are more than 32 points along an axis can hold",
+        ),
         ("kuramoto_sivashinsky", {"training.batch": "15"}, "training.batch = 15 does not divide over 4 devices"),
         ("kuramoto_sivashinsky", {"training.devices": "5"}, "only 4 are visible"),
         ("kuramoto_sivashinsky", {"optimizer.scheme": "competitive"}, "two losses do not add up to zero"),
