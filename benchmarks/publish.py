@@ -177,6 +177,11 @@ def pays(runs: Sequence[Published]) -> str:
     rival = "the cheapest solver" if found[0].search else "the reference"
     ratios = [1 / one.advantage for one in found]
     costs = f"{span(ratios, ',.0f' if min(ratios) >= 10 else '.2g')} times the cost of {rival}"
+    # Where a cheaper setting has the generator's score without being as near to the posterior, both are said.
+    by_score = [(one.cheapest_by("crps"), one.generator) for one in found]
+    if all(row is not None and row.timing is not None for row, _ in by_score):
+        shares = [own.seconds / row.timing.seconds for row, own in by_score if row is not None and row.timing]
+        costs = f"{costs} ({span(shares, '.2g')} of the cheapest by its CRPS alone)"
     samples = [one.break_even for one in found if one.break_even is not None]
     if not samples:
         return f"**loses**, {costs}"

@@ -79,7 +79,7 @@ _SUMMARIES = {
         system="viscous Burgers, 1D, periodic",
         task="posterior",
         line="initial field, viscosity and trajectory from magnitudes seen later: posteriors of several modes",
-        cost="about 20 minutes on 2 cores, estimated",
+        cost="about 20 minutes on 2 cores",
     ),
     "kolmogorov_flow": Summary(
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
