@@ -182,3 +182,19 @@ def test_the_posteriors_on_the_page_of_where_it_pays_are_those_of_their_file():
         f"{span([one.generator.values['crps_divergence'] for one in baselines], '.1f')} times before",
     ):
         assert value in page, value
+
+
+def test_the_development_run_on_the_page_of_where_it_pays_is_that_of_its_file():
+    page = " ".join((ROOT / "docs" / "where_it_pays.md").read_text().split()).partition("A chaotic window")[2]
+    study = json.loads((ROOT / "benchmarks/results/kuramoto_sivashinsky_window-demo-development.json").read_text())
+    (run,) = [results_file.from_plain(one["comparison"], "the study", "") for one in study["runs"]]
+    scores, cost = run.need(results.Scores).entries, run.need(results.Cost)
+    by_score = cost.cheapest_by("crps").timing.seconds / cost.generator.seconds
+    for value in (
+        f"CRPS is {scores['crps'].value:.3f} where long tempered runs have {scores['crps'].target:.3f}",
+        f"covers {100 * scores['coverage_90'].value:.1f}%",
+        f"costs {1e6 * cost.generator.seconds:.0f} µs",
+        f"costs {cost.advantage:.0f} times as much, and by CRPS alone {by_score:.1f} times",
+        f"is {100 * statistics.median(run.need(results.ImportanceWeights).effective):.0f}% of their number",
+    ):
+        assert value in page, value
