@@ -73,13 +73,13 @@ _SUMMARIES = {
         system="Kuramoto-Sivashinsky, 1D, periodic",
         task="posterior",
         line="initial field and trajectory of a chaotic window from magnitudes: posteriors of several modes",
-        cost="about 20 minutes on 2 cores",
+        cost="about 20 minutes on 2 cores, estimated",
     ),
     "burgers_inverse": Summary(
         system="viscous Burgers, 1D, periodic",
         task="posterior",
         line="initial field, viscosity and trajectory from magnitudes seen later: posteriors of several modes",
-        cost="about 20 minutes on 2 cores",
+        cost="about 20 minutes on 2 cores, estimated",
     ),
     "kolmogorov_flow": Summary(
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
