@@ -194,7 +194,8 @@ class Trained:
         Raises:
             ValueError: a solver layer or random symmetries follow the network, or the latent has another size.
         """
-        if self.recipe.solver_layer.tau > 0 or self.recipe.game.symmetrize:
+        moved = self.recipe.game.symmetrize and self._symmetries is not None
+        if self.recipe.solver_layer.tau > 0 or moved:
             raise ValueError("the density is that of the network alone: no solver layer and no symmetries may follow.")
         return self._run(self._with_density, key, n, condition, 0.0, chunk)
 

@@ -181,3 +181,13 @@ def test_a_density_needs_a_latent_of_the_samples_size() -> None:
     networks, players = build(NetworkConfig(kind="mlp", width=4, latent=2), SampleSpec((3,)), Normalizer.identity(3))
     with pytest.raises(ValueError, match="as many values as a sample has: 2 and 3"):
         networks.generate_with_log_density(players.generator.params, {}, jnp.zeros((1, 2)))
+
+
+def test_a_density_is_refused_where_symmetries_follow_and_only_there(trained: tuple[gan.Trained, object]) -> None:
+    one, condition = trained[0], {"seen": np.zeros(1, np.float32)}
+    asked = recipe(symmetrize=True)
+    without = gan.Trained(asked, one.networks, one.generator)
+    assert np.isfinite(without.sample_with_log_density(jax.random.key(0), 4, condition)[1]).all()
+    moved = gan.Trained(asked, one.networks, one.generator, symmetries=gan.ArraySymmetries())
+    with pytest.raises(ValueError, match="no symmetries may follow"):
+        moved.sample_with_log_density(jax.random.key(0), 4, condition)
