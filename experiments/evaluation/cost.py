@@ -138,7 +138,8 @@ def search(
         rows[i] = replace(rows[i], reaches=judged.reaches, values=judged.values, worse=judged.worse)
         good += [i] if judged.reaches else []
     say(0, 1, "timing the generator and the solvers that are as good")
-    again = [i for i in costs if i in good or i in also(rows)]
+    named = also(rows)
+    again = [i for i in costs if i in good or i in named]
     makers: dict[Hashable, Callable[[], object]] = {"generator": generator, **{i: candidates[i].make for i in again}}
     timings = in_turn(makers, repeats=repeats, count=count)
     for i in again:

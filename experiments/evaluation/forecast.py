@@ -216,8 +216,9 @@ def _cost(
 
     def compared(rows: Mapping[int, SolverRow]) -> set[int]:
         """The reference, and the cheapest by CRPS alone: their costs are named beside the generator's."""
-        best = cheapest_by("crps", merits["crps"], rows.values())
-        return {0, *(i for i, row in rows.items() if row is best)}
+        rivals = {i: row for i, row in rows.items() if i > 0}
+        best = cheapest_by("crps", merits["crps"], rivals.values())
+        return {0, *(i for i, row in rivals.items() if row is best)}
 
     rows, own = search(
         candidates, judge, draw, count=cases * members, repeats=repeats, progress=progress, also=compared

@@ -252,7 +252,7 @@ def cost_sentences(cost: Cost) -> list[str]:
             f"{'' if searched else ' (nothing cheaper was searched)'}."
         ]
     by_score = cost.cheapest_by("crps")
-    if by_score is not None and by_score.timing is not None:
+    if by_score is not None and by_score is not cost.cheapest and by_score.timing is not None:
         factor = by_score.timing.seconds / cost.generator.seconds
         sentences.append(
             f"By its CRPS alone, within 5% of the generator's, the cheapest is {setting(by_score)}: "
