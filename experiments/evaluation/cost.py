@@ -40,13 +40,16 @@ def timing(seconds: Sequence[float], count: int) -> Timing:
     return Timing(statistics.median(each), min(each), max(each), len(each))
 
 
-def in_turn(functions: Mapping[Key, Callable[[], object]], *, repeats: int, count: int) -> dict[Key, Timing]:
+def in_turn(
+    functions: Mapping[Key, Callable[[], object]], *, repeats: int, count: int, progress: Report = silent
+) -> dict[Key, Timing]:
     """Time functions warm and in turn, so that all of them meet the same machine.
 
     Args:
         functions: by name; each makes ``count`` samples. All are called once before the first timing.
         repeats: rounds; in each, every function is called once.
         count: samples made by one call.
+        progress: called with (done, total, what) before every round.
 
     Returns:
         Seconds per sample by name.
@@ -54,7 +57,8 @@ def in_turn(functions: Mapping[Key, Callable[[], object]], *, repeats: int, coun
     for function in functions.values():
         jax.block_until_ready(function())
     seconds: dict[Key, list[float]] = {name: [] for name in functions}
-    for _ in range(repeats):
+    for done in range(repeats):
+        progress(done, repeats, "timing the generator and the solvers that are as good")
         for name, function in functions.items():
             seconds[name].append(timed(function)[1])
     return {name: timing(spent, count) for name, spent in seconds.items()}
@@ -141,7 +145,7 @@ def search(
     named = also(rows)
     again = [i for i in costs if i in good or i in named]
     makers: dict[Hashable, Callable[[], object]] = {"generator": generator, **{i: candidates[i].make for i in again}}
-    timings = in_turn(makers, repeats=repeats, count=count)
+    timings = in_turn(makers, repeats=repeats, count=count, progress=say)
     for i in again:
         rows[i] = replace(rows[i], timing=timings[i])
     return tuple(rows[i] for i in range(len(candidates))), timings["generator"]
