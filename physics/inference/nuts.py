@@ -45,7 +45,6 @@ def nuts(
 
     Raises:
         ValueError: no steps, or members that are no multiple of the chains.
-        ModuleNotFoundError: blackjax is not installed.
     """
     if warmup < 1 or thin < 1:
         raise ValueError(f"warmup and thin must be at least 1, not {warmup} and {thin}.")

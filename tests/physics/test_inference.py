@@ -78,3 +78,16 @@ def test_a_simulation_that_fails_is_impossible():
 def test_what_makes_no_sense_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call(linear())
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"warmup": 0, "thin": 1}, "at least 1"),
+        ({"warmup": 1, "thin": 0}, "at least 1"),
+        ({"warmup": 1, "thin": 1, "chains": 3}, "multiple of the 3 chains"),
+    ],
+)
+def test_chains_without_steps_or_that_do_not_divide_the_members_are_refused(asked, words):
+    with pytest.raises(ValueError, match=words):
+        nuts(linear(), OBSERVED, 64, jax.random.key(0), **asked)
