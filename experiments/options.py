@@ -44,6 +44,8 @@ RENAMED = {
     "optimizer.play": "optimizer.scheme",
     "system.plays": "system.schemes",
     "training.film": "training.sample_history",
+    "system.defect_weight": "system.weights",
+    "system.defect_ramp": "system.ramp",
 }
 """Settings of earlier versions and what they are called now."""
 

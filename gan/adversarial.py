@@ -248,12 +248,16 @@ def adversarial_game(
         return losses.generator(real_logits, fake_logits, seen.valid[0].astype(fake.dtype))
 
     terms: dict[str, Callable[[GeneratedBatch], Array]] = {}
+    shares: dict[str, Callable[[Array], Array]] = {}
     for name, penalty in (penalties or {}).items():
 
         def term(seen: GeneratedBatch, penalty: Penalty = penalty) -> Array:
-            return penalty.factor(seen.progress) * penalty.function(seen.samples[0], seen.condition)
+            factor = 1.0 if penalty.balanced else penalty.factor(seen.progress)
+            return factor * penalty.function(seen.samples[0], seen.condition)
 
         terms[name] = term
+        if penalty.balanced:
+            shares[name] = penalty.factor
     if draws > 1:
 
         def ensemble(seen: GeneratedBatch) -> Array:
@@ -262,14 +266,13 @@ def adversarial_game(
             return game.ensemble_weight * score
 
         terms["ensemble"] = ensemble
-    shares: dict[str, LinearRamp] = {}
     if game.transport > 0:
-        shares["transport"] = LinearRamp(0.0, game.transport_until, low=game.transport, high=0.0)
+        fading = LinearRamp(0.0, game.transport_until, low=game.transport, high=0.0)
+        shares["transport"] = lambda progress: fading(progress)
 
         def transport(seen: GeneratedBatch) -> Array:
             weight = seen.valid[0].astype(seen.real.dtype)
-            cost = transport_cost(normalize(seen.samples[0]), seen.latent[0], weight)
-            return shares["transport"](seen.progress) * cost
+            return fading(seen.progress) * transport_cost(normalize(seen.samples[0]), seen.latent[0], weight)
 
         terms["transport"] = transport
 

@@ -29,11 +29,14 @@ class Penalty(NamedTuple):
         function: (samples, condition) -> scalar, a mean over the batch; physical units.
         weight: factor of the term in the loss, in the inverse unit of the term.
         schedule: progress of the training in [0, 1] -> factor of the weight; ``None`` keeps it constant.
+        balanced: whether the weight is the norm of the term's gradient as a share of the adversarial gradient's, at
+            every update; the term's own unit then does not matter (compare Wang et al. 2021, arXiv:2001.04536).
     """
 
     function: Callable[[Any, Any], Any]
     weight: float
     schedule: Schedule | None = None
+    balanced: bool = False
 
     def factor(self, progress: Float[Array, ""]) -> Float[Array, ""]:
         """Return weight times schedule at this progress of the training."""

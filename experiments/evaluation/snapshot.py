@@ -20,6 +20,7 @@ from experiments.evaluation.distances.distribution import SETS
 from experiments.evaluation.distances.literature import literature
 from experiments.evaluation.entries import BaselineRow, Score
 from experiments.evaluation.figures import snapshot_figures
+from experiments.evaluation.intervals import central
 from experiments.evaluation.refinement import BANK, refinement_curves
 from experiments.evaluation.results import Baselines, Distances, FieldPictures, Scores, Section, Statistics
 from experiments.evaluation.scores import diversity
@@ -32,6 +33,7 @@ from experiments.evaluation.snapshot_baselines import (
 from experiments.evaluation.snapshot_cost import CostInputs, figures_of_merit, snapshot_cost
 from experiments.evaluation.snapshot_inputs import SOLVER, Equation, Reference, SnapshotSizes, path
 from experiments.evaluation.two_sample.neighbours import Paths
+from experiments.evaluation.two_sample.physical_features import Map
 from experiments.evaluation.varying import JoinedFields
 from experiments.evaluation.worth import worth
 from experiments.reporting import Report, silent
@@ -247,6 +249,8 @@ def _scores(
                 float(middle[c] / scale),
                 (float(low[c] / scale), float(high[c] / scale)),
             )
+    if equation.residual is not None:
+        scores["residual"] = _residual_score(equation.residual, first, pool, sizes)
     say(1, 2, "measures of the literature")
     tendencies = None
     if equation.tendency is not None and equation.periodic:
@@ -261,3 +265,17 @@ def _scores(
         seed=sizes.seed,
     )
     return Scores(equation.reference.fields, scores)
+
+
+def _residual_score(residual: Map, samples: np.ndarray, pool: np.ndarray, sizes: SnapshotSizes) -> Score:
+    """Root mean square of the residual, and where it lies in sets of held-out fields drawn with replacement."""
+    squares, rng = np.asarray(residual(pool), np.float64), np.random.default_rng((sizes.seed, 9))
+    sets = [np.sqrt(rng.choice(squares, len(samples)).mean()) for _ in range(sizes.draws)]
+    low, high = central(np.asarray(sets))
+    return Score(
+        "root mean square of the residual of the equation that the fields obey",
+        "",
+        float(np.sqrt(np.mean(np.asarray(residual(samples), np.float64)))),
+        float(np.sqrt(squares.mean())),
+        (float(low), float(high)),
+    )

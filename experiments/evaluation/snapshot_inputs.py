@@ -58,6 +58,7 @@ class Equation:
         tendency: ``fields -> du/dt``, or None.
         later: ``fields -> fields`` a short solver time later, or None.
         budgets: ``fields -> {name: (n,)}``: terms of the system's budgets, or None.
+        residual: ``fields -> (n,)``: mean squared residual of an equation that holds at one time, or None.
         parameters: names of the parameters that vary from field to field. Where there are any, all fields of the
             comparison are joined with their logarithms (`experiments.evaluation.varying`), and the functions above
             take them so; ``refine`` and ``later`` return them so too.
@@ -73,6 +74,7 @@ class Equation:
     tendency: Map | None = None
     later: Map | None = None
     budgets: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None
+    residual: Map | None = None
     parameters: tuple[str, ...] = ()
     reference: Reference = SOLVER
 
@@ -86,6 +88,7 @@ class Equation:
             tendency=self.tendency,
             later=self.later,
             budgets=self.budgets,
+            residual=self.residual,
             parameters=self.parameters,
         )
 

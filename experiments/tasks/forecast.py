@@ -19,6 +19,7 @@ from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.observations import Observed, condition, observe
+from experiments.tasks.physics_terms import LEAST_TIMES, TERMS, PhysicsTerms, weighted
 from experiments.tasks.snapshot import AXES
 from experiments.tasks.solver_task import SolverTask, dataset_spec
 from experiments.tasks.task import NONE, check_draws
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.results import Comparison
+    from experiments.tasks.gaussian_posterior import GaussianPosterior
     from experiments.tasks.solver_task import SolverData
     from gan.networks.players import SampleSpec
     from gan.training.problem import Problem
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 _OUTSIDE = 16
 """First of the random streams of the cases outside the range, apart from those of posterior and search."""
+TRAJECTORY, INITIAL = GENERATES = ("trajectory", "initial")
+"""What the networks make."""
 _SPLITS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -56,10 +60,17 @@ class ForecastConfig(SystemConfig):
     noise: float = setting(0.1, "standard deviation of the observation error", "that of the field", above=0)
     amplitude: float = setting(1.0, "standard deviation of the initial field", "that of the field", above=0)
     length: float = setting(0.8, "correlation length of the initial field", "length", above=0)
-    defect_weight: float = setting(
-        0.02, "weight of the mean squared defect of generated trajectories (0: none)", minimum=0
+    generates: str = setting(
+        TRAJECTORY, "what the networks make: all later fields, or the initial field for the solver", choices=GENERATES
     )
-    defect_ramp: float = setting(0.25, "share of the training over which that weight rises", minimum=0, maximum=1)
+    terms: tuple[str, ...] = setting(
+        ("defect",), "physics terms of the generator's loss, see docs/physics_terms.md", choices=TERMS
+    )
+    weights: tuple[float, ...] = setting((0.2,), "of the terms: one for each, or one for all", above=0)
+    ramp: float = setting(0.25, "share of the training over which the weights rise", "share", minimum=0, maximum=1)
+    balanced: bool = setting(
+        False, "a weight is the norm of the term's gradient as a share of the adversarial gradient's"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,6 +79,16 @@ class ForecastConfig(SystemConfig):
             raise UserError(f"parameter must be a lower and a higher value, found {low:g},{high:g}.")
         if within := [value for value in self.outside if low <= value <= high]:
             raise UserError(f"outside must hold values below {low:g} or above {high:g}, found {within[0]:g}.")
+        if len(set(self.terms)) < len(self.terms):
+            raise UserError(f"terms names one twice: {', '.join(self.terms)}.")
+        if self.terms and len(self.weights) not in (1, len(self.terms)):
+            raise UserError(
+                f"weights holds {len(self.weights)} numbers for {len(self.terms)} terms: give one, or one each."
+            )
+        if self.generates == INITIAL and self.terms:
+            raise UserError(
+                f"terms {','.join(self.terms)} have no effect where the solver makes the trajectory: give none."
+            )
 
 
 @dataclass(frozen=True)
@@ -77,7 +98,7 @@ class Forecast(SolverTask):
     Attributes:
         system: ``(config, parameter, points=None) -> physics.System``.
         parameter: its name in the system.
-        defect_steps: solver steps between two output times with which the penalty's defect is taken.
+        defect_steps: solver steps between two output times with which the physics terms are taken.
     """
 
     unread: ClassVar[tuple[str, ...]] = (
@@ -137,6 +158,12 @@ class Forecast(SolverTask):
             )
         if config.data.snapshots < 2:
             raise UserError("--data.snapshots 1 makes no trajectory: keep at least 2 times.")
+        for name in own.terms:
+            if config.data.snapshots < (least := LEAST_TIMES.get(name, 2)):
+                raise UserError(
+                    f"--system.terms {name} needs {least} times, and --data.snapshots keeps {config.data.snapshots}: "
+                    "keep more, or leave the term out."
+                )
         if tests < settings.cases:
             raise UserError(
                 f"--compare.cases {settings.cases} needs as many test trajectories, but --data.trajectories makes "
@@ -152,12 +179,14 @@ class Forecast(SolverTask):
         system = self.system(config, own.parameter[0])
         unseen = Observed(np.zeros((1, own.observations), int), np.zeros((1, own.observations)), np.ones(1))
         conditions = {name: value.shape[1:] for name, value in self.condition(config, unseen).items()}
+        if own.generates == INITIAL:
+            return SampleSpec(system.field_shape, conditions=conditions, extent=system.grid.extent)
         shape = (config.data.snapshots, *system.field_shape)
         return SampleSpec(shape, trajectory=True, conditions=conditions, extent=system.grid.extent)
 
     def penalties(self, config: ExperimentConfig) -> tuple[str, ...]:
-        """The mean squared defect, unless its weight is 0."""
-        return ("defect",) if self.own_settings(config).defect_weight > 0 else ()
+        """The chosen physics terms."""
+        return self.own_settings(config).terms
 
     def data(self, config: ExperimentConfig, report: Report) -> SolverData:
         """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
@@ -169,22 +198,19 @@ class Forecast(SolverTask):
         return generate(sampler, dataset_spec(config.data, system, keep_initial=True), progress=report)
 
     def problem(self, config: ExperimentConfig, dataset: SolverData) -> Problem:
-        """A sample is a trajectory, its condition the observations as a field and the parameter's logarithm."""
-        from gan import LinearRamp, Penalty, Problem
+        """The networks make trajectories or initial fields, given observations as a field and log parameter."""
+        from gan import Problem
 
         own = self.own_settings(config)
-        penalties = {
-            name: Penalty(self._defect_penalty(config, dataset), own.defect_weight, LinearRamp(0.0, own.defect_ramp))
-            for name in self.penalties(config)
-        }
         train, validation = (self.observe(config, dataset, split) for split in ("train", "validation"))
+        trajectory = own.generates == TRAJECTORY
         return Problem(
-            train=dataset.train,
+            train=dataset.train if trajectory else dataset.initial["train"],
             condition=self.condition(config, train),
-            validation=dataset.validation,
+            validation=dataset.validation if trajectory else dataset.initial["validation"],
             validation_condition=self.condition(config, validation),
-            trajectory=True,
-            penalties=penalties,
+            trajectory=trajectory,
+            penalties=weighted(self._terms(config, dataset), own.terms, own.weights, own.ramp, own.balanced),
             extent=dataset.grid.extent,
         )
 
@@ -215,12 +241,11 @@ class Forecast(SolverTask):
         from experiments.evaluation.posterior_reference import PosteriorSizes
         from experiments.evaluation.results import Comparison
         from experiments.evaluation.verdict import verdict
-        from experiments.tasks.gaussian_posterior import GaussianPosterior
 
         settings, own = config.compare, self.own_settings(config)
-        system, prior = self.system(config, own.parameter[0]), self.prior(config)
+        system = self.system(config, own.parameter[0])
         key, members = jax.random.key(settings.seed), settings.members
-        posterior = GaussianPosterior(partial(self.system, config), prior, own.noise, dataset.times, dataset.dt)
+        posterior = self._posterior(config, dataset)
 
         def known(label: str, seen: Observed, truths: np.ndarray) -> Cases:
             conditions = self.condition(config, seen)
@@ -228,7 +253,8 @@ class Forecast(SolverTask):
             def draw(sample: Callable[..., np.ndarray], count: int) -> np.ndarray:
                 given = {name: np.repeat(value[:count], members, axis=0) for name, value in conditions.items()}
                 fields = sample(key, count * members, given)
-                return fields.reshape(count, members, *fields.shape[1:])
+                fields = fields.reshape(count, members, *fields.shape[1:])
+                return posterior.solve(fields, seen.parameter[:count]) if own.generates == INITIAL else fields
 
             initial = posterior.draw(seen, 2 * members, jax.random.fold_in(key, 1))
             meaning = "root mean square of the defect by the solver and step that made the data, a mean over members"
@@ -298,6 +324,8 @@ class Forecast(SolverTask):
         """
         system = self.system(config, self.own_settings(config).parameter[0])
         (x,) = system.grid.coordinates()
+        generates = self.own_settings(config).generates
+        posterior = self._posterior(config, dataset) if generates == INITIAL else None
 
         def draw(
             count: int,
@@ -331,6 +359,8 @@ class Forecast(SolverTask):
                 parameter = np.full(count, float(given[self.parameter]))
                 cases = Observed(np.tile(index, (count, 1)), np.tile(seen, (count, 1)), parameter)
             fields = trained.sample(key, count, self.condition(config, cases))
+            if posterior is not None:
+                fields = posterior.solve(fields[:, None], cases.parameter)[:, 0]
             return Fields(
                 fields,
                 ("sample", "time", *AXES[:1], "channel"),
@@ -341,33 +371,20 @@ class Forecast(SolverTask):
 
         return draw
 
-    def _defect_penalty(
-        self, config: ExperimentConfig, dataset: SolverData
-    ) -> Callable[[Array, Mapping[str, Array]], Array]:
-        """Mean squared mismatch per time between a generated field and the solver's step from the one before.
+    def _posterior(self, config: ExperimentConfig, dataset: SolverData) -> GaussianPosterior:
+        """The exact posterior of the initial field, and the solver of the data."""
+        from experiments.tasks.gaussian_posterior import GaussianPosterior
 
-        An untrained generator's fields can blow up in that step: beyond the mismatch of a field at
-        ``solver_layer.limit`` standard deviations they count as zero.
-        """
-        import jax
-        import jax.numpy as jnp
+        noise = self.own_settings(config).noise
+        return GaussianPosterior(partial(self.system, config), self.prior(config), noise, dataset.times, dataset.dt)
 
-        from gan import guarded_penalty
-        from physics import defect
-
-        interval = float(np.diff(dataset.times)[0])
-        dt = interval / self.defect_steps
-        limit = (config.solver_layer.limit * float(np.std(dataset.train[:1024])) / interval) ** 2
-
-        def one(before: Array, after: Array, parameter: Array) -> Array:
-            system = self.system(config, parameter)
-            return defect(system, before, after, dt, steps=self.defect_steps)
-
-        along = jax.vmap(one, in_axes=(0, 0, None))
-
-        def penalty(samples: Array, condition: Mapping[str, Array]) -> Array:
-            parameter = jnp.exp(condition[f"log_{self.parameter}"][:, 0])
-            mismatch = jax.vmap(along)(samples[:, :-1], samples[:, 1:], parameter)
-            return jnp.mean(mismatch**2, axis=tuple(range(1, mismatch.ndim)))
-
-        return guarded_penalty(penalty, limit)
+    def _terms(self, config: ExperimentConfig, dataset: SolverData) -> PhysicsTerms:
+        """The physics terms of the system, with longer solver steps than the data's."""
+        return PhysicsTerms(
+            partial(self.system, config),
+            self.parameter,
+            np.asarray(dataset.train[:4096]),
+            float(np.diff(dataset.times)[0]),
+            self.defect_steps,
+            config.solver_layer.limit,
+        )

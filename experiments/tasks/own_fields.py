@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
     from experiments.evaluation.snapshot_inputs import SnapshotSizes
     from experiments.own_data.description import Layout
+    from experiments.own_data.equation_file import KnownPhysics
     from experiments.own_data.preparation import PreparedFields
     from gan.augmentation import ArraySymmetries
     from gan.networks.players import SampleSpec
+    from gan.penalties import Penalty
     from gan.training.problem import Problem
     from gan.training.trained import Trained
-    from physics.system import System
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,12 @@ class OwnFieldsConfig(SystemConfig):
     )
     periodic: tuple[str, ...] = setting((), "axes of space that are periodic")
     physics: str = setting(
-        "", "Python file that defines system(points, extent), the equation of the fields (empty: none)"
+        "",
+        "Python file that defines system(points, extent), the equation of the fields, or residual(field, extent), "
+        "which is zero for them (empty: none)",
+    )
+    residual: float = setting(
+        0.0, "weight of the mean squared residual of that file in the generator's loss", minimum=0
     )
     planned: int = setting(
         0, "fields of a planned second group, for the power of a study (0: as many as trained on)", "fields", minimum=0
@@ -103,8 +109,10 @@ class OwnFields(Task["PreparedFields"]):
         return config.system
 
     def unread_by(self, config: ExperimentConfig) -> tuple[str, ...]:
-        """With an equation there is a solver layer."""
-        return tuple(name for name in self.unread if name != "solver_layer" or not self.own_settings(config).physics)
+        """With an equation there is a solver layer, and without one there is no residual."""
+        if self.own_settings(config).physics:
+            return tuple(name for name in self.unread if name != "solver_layer")
+        return (*self.unread, "system.residual")
 
     def samples_per_trajectory(self, config: ExperimentConfig) -> int:
         """Every field is a sample."""
@@ -117,8 +125,15 @@ class OwnFields(Task["PreparedFields"]):
 
         prepared = self._prepared(config)
         self._distribution(config, prepared)
-        system, tau = self._system(config, prepared), config.solver_layer.tau
-        if tau > 0 and isinstance(system, StochasticSystem):
+        known, tau, own = self._physics(config, prepared), config.solver_layer.tau, self.own_settings(config)
+        if tau > 0 and own.physics and known.system is None:
+            raise UserError(
+                f"--solver_layer.tau {tau:g}: {own.physics} defines no system(points, extent) that could be solved; "
+                "give 0."
+            )
+        if own.residual > 0 and known.residual is None:
+            raise UserError(f"--system.residual {own.residual:g}: {own.physics} defines no residual(field, extent).")
+        if tau > 0 and isinstance(known.system, StochasticSystem):
             raise UserError(f"--solver_layer.tau {tau:g}: the solver of a stochastic system is no layer; give 0.")
         taken = config.training.batch * config.game.critic_steps
         if (have := len(prepared.train)) < taken:
@@ -140,6 +155,10 @@ class OwnFields(Task["PreparedFields"]):
         padding, extent, _ = self._distribution(config, prepared)
         return SampleSpec(prepared.train.shape[1:], padding=padding, extent=extent)
 
+    def penalties(self, config: ExperimentConfig) -> tuple[str, ...]:
+        """The residual, where it has a weight."""
+        return ("residual",) if self.own_settings(config).residual > 0 else ()
+
     def data(self, config: ExperimentConfig, report: Report) -> PreparedFields:
         """Read and split the file."""
         return self._prepared(config, lambda what: report(0, 1, what))
@@ -149,7 +168,8 @@ class OwnFields(Task["PreparedFields"]):
         from gan import Problem
 
         padding, extent, symmetries = self._distribution(config, dataset)
-        system = self._system(config, dataset) if config.solver_layer.tau > 0 else None
+        known = self._physics(config, dataset)
+        system = known.system if config.solver_layer.tau > 0 else None
         return Problem(
             train=dataset.train,
             validation=dataset.validation,
@@ -158,6 +178,7 @@ class OwnFields(Task["PreparedFields"]):
             extent=extent,
             held=dataset.missing,
             solver_layer=None if system is None else solver_layer(system, config.solver_layer.steps),
+            penalties={name: self._penalty(config, known) for name in self.penalties(config)},
         )
 
     def with_fresh_test(
@@ -190,7 +211,8 @@ class OwnFields(Task["PreparedFields"]):
         named = tuple(one.named(name) for one, name in zip(dataset.transforms, dataset.channels))
         drawn, valid = trained.draw(jax.random.key(config.compare.seed), sizes.drawn + sizes.drawn // 8)
         samples = dataset.masked(np.where(valid.reshape(-1, *[1] * (drawn.ndim - 1)), drawn, np.nan))
-        system = self._system(config, dataset)
+        physics = self._physics(config, dataset)
+        system, each = physics.system, None if physics.residual is None else physics.mean_squares()
         known = Equation(named, extent) if system is None else equation(system, refiner(system, system.recommended_dt))
         sections, figures = compare_snapshot(
             samples,
@@ -204,6 +226,7 @@ class OwnFields(Task["PreparedFields"]):
                 homogeneous=homogeneous,
                 periodic=homogeneous,
                 reference=DATA,
+                residual=None if each is None else lambda fields: np.asarray(each(fields)),
             ),
             trained_on=dataset.trained_on,
             layer_time=config.solver_layer.tau,
@@ -242,7 +265,7 @@ class OwnFields(Task["PreparedFields"]):
         """Draw fields in the units of the file, with the coordinates of its axes."""
         axes = dataset.grid
         units = {name: unit for name, unit in zip(dataset.channels, dataset.units) if unit}
-        system = self._system(config, dataset)
+        system = self._physics(config, dataset).system
         advance = None if system is None else refiner(system, system.recommended_dt)
 
         def draw(count: int, *, key: Array, refine: float = 0.0) -> Fields:
@@ -271,16 +294,25 @@ class OwnFields(Task["PreparedFields"]):
         say(f"reading {path.name}")
         return _prepared(settings, data, changed)
 
-    def _system(self, config: ExperimentConfig, prepared: PreparedFields) -> System | None:
-        """The equation of the fields, where a file of the user gives it."""
-        from experiments.own_data.equation_file import system_of
+    def _penalty(self, config: ExperimentConfig, known: KnownPhysics) -> Penalty:
+        """The mean squared residual of samples with its weight."""
+        from gan import Penalty
+
+        each = known.mean_squares()
+
+        def function(samples: Array, condition: object) -> Array:
+            return each(samples).mean()
+
+        return Penalty(function, self.own_settings(config).residual)
+
+    def _physics(self, config: ExperimentConfig, prepared: PreparedFields) -> KnownPhysics:
+        """What a file of the user says of the fields; nothing without one."""
+        from experiments.own_data.equation_file import KnownPhysics, known_physics
 
         settings = self.own_settings(config)
         if not settings.physics:
-            return None
-        if settings.patch:
-            raise UserError("--system.physics: a patch is no field of the equation; leave --system.patch out.")
-        return system_of(settings.physics, prepared, settings.periodic)
+            return KnownPhysics()
+        return known_physics(settings.physics, prepared, settings.periodic, settings.patch > 0)
 
     def _homogeneous(self, config: ExperimentConfig, prepared: PreparedFields) -> bool:
         """Whether the distribution is the same everywhere on a periodic grid, so that spectra mean something."""

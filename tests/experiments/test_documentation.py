@@ -61,7 +61,7 @@ def trained(tmp_path_factory):
     plain = {"training.steps": "10", "training.devices": "1", "game.r1": "0", "game.r2": "0"}
     own = {
         "kuramoto_sivashinsky": {"solver_layer.tau": "0"},
-        "burgers": {"game.ensemble_weight": "0", "system.defect_weight": "0"},
+        "burgers": {"game.ensemble_weight": "0", "system.terms": "none"},
         "burgers_inverse": {"system.observations": "8"},
     }
     with jax.enable_x64(False):

@@ -15,7 +15,7 @@ import experiments
 import physics
 from experiments import cli, export
 from experiments.errors import UserError
-from experiments.evaluation.results import Baselines, Planning, Refinement, Tests, Worth
+from experiments.evaluation.results import Baselines, Planning, Refinement, Scores, Tests, Worth
 from experiments.evaluation.two_sample import battery, classifiers
 from experiments.own_data import description, readers, splits, transforms
 from experiments.own_data.contents import checksum
@@ -469,15 +469,51 @@ def test_an_equation_of_ones_own_is_the_solver_layer_and_refines(flow, quick):
         (flow / "burgers.py").write_text(EQUATION)
 
 
+RESIDUAL = """
+import jax.numpy as jnp
+
+
+def residual(field, extent):
+    return jnp.mean(field)
+"""
+
+
+def test_a_residual_of_ones_own_is_a_penalty_and_a_score(flow, tmp_path, quick):
+    (tmp_path / "mean.py").write_text(RESIDUAL)
+    known = ["--physics", str(tmp_path / "mean.py")]
+    found = {}
+    for weight in ("0", "1000"):
+        folder = tmp_path / weight
+        assert trained_on_flow(flow, *known, "--system.residual", weight, "--runs-dir", str(folder)) == 0
+        (run,) = (folder / "own_data").iterdir()
+        found[weight] = experiments.load_run(run).comparison.need(Scores).entries["residual"]
+    # The fields of the file have a mean of zero; ten updates of an untrained generator hardly do.
+    free, held = found["0"], found["1000"]
+    assert free.target == pytest.approx(0, abs=1e-6) and free.null[1] < 1e-6
+    assert held.value < 0.7 * free.value
+
+
 @pytest.mark.parametrize(
     ("content", "more", "expected"),
     [
+        (EQUATION, ["--system.residual", "1"], "defines no residual(field, extent)"),
+        (RESIDUAL, ["--solver_layer.tau", "0.1"], "defines no system(points, extent) that could be solved"),
+        (
+            RESIDUAL.replace("jnp.mean(field)", "jnp.log(-jnp.abs(field))"),
+            [],
+            "is not finite at the first training field",
+        ),
+        (RESIDUAL.replace("jnp.mean(field)", "float(field[0, 0])"), [], "fails with ConcretizationTypeError"),
         (
             EQUATION,
             ["--patch", "8", "--periodic", "none", "--homogeneous", "none"],
             "a patch is no field of the equation",
         ),
-        (EQUATION.replace("def system", "def other"), [], "defines no function system"),
+        (
+            EQUATION.replace("def system", "def other"),
+            [],
+            "defines neither system(points, extent) nor residual(field, extent)",
+        ),
         ("def system(points, extent):\n    return 3\n", [], "returns no physics.System, but int"),
         (
             EQUATION.replace("Grid(points", "Grid((8,)").replace("extent),", "(1.0,)),"),

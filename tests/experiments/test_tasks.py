@@ -115,19 +115,19 @@ def test_a_recipe_that_cannot_be_trained_is_refused_before_there_are_data(name, 
 
 def test_flow_matching_without_penalties_passes():
     experiment = catalog.load("burgers")
-    changes = {"game.objective": "flow_matching", "game.ensemble_weight": "0", "system.defect_weight": "0"}
+    changes = {"game.objective": "flow_matching", "game.ensemble_weight": "0", "system.terms": "none"}
     pipeline.check(experiment, experiment.presets["smoke"].with_overrides(changes))
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.02])
-def test_a_forecast_names_the_penalties_that_its_problem_has(weight):
+@pytest.mark.parametrize(("terms", "expected"), [("none", ()), ("defect,resolve", ("defect", "resolve"))])
+def test_a_forecast_names_the_penalties_that_its_problem_has(terms, expected):
     from experiments.tasks.forecast import Forecast
 
     experiment = catalog.load("burgers")
-    config = experiment.presets["smoke"].with_overrides({"system.defect_weight": str(weight)})
+    config = experiment.presets["smoke"].with_overrides({"system.terms": terms})
     task = experiment.learnt()
     assert isinstance(task, Forecast)
-    assert task.penalties(config) == (("defect",) if weight else ())
+    assert task.penalties(config) == expected
 
 
 def test_the_data_sets_specification_is_the_section_of_the_configuration():

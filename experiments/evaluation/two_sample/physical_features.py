@@ -11,9 +11,10 @@ A small convolutional classifier sees an area under the ROC curve of 0.52 where 
   gradient, its Laplacian, and its tendency by the system's own right-hand side;
 - structure functions of third order, <(u(x + r) - u(x))^3>;
 - budgets: correlation of the tendency with the field and with its Laplacian, and the system's own budget terms;
-- growth: change of the logarithmic energies over a short solve.
+- growth: change of the logarithmic energies over a short solve;
+- residual: logarithm of the mean squared residual of an equation that holds at one time, where there is one.
 
-All but the last two need no equation. On a periodic grid the features are blind to shifts; where the distribution is
+All but the last three need no equation. On a periodic grid the features are blind to shifts; where the distribution is
 not the same everywhere, projections on the leading principal components of the reference are added. Where parameters of
 the system vary from field to field (`experiments.evaluation.varying`), their logarithms are features, and so are the
 products of these with the energies and spreads: a field that does not fit its parameters shows in both.
@@ -57,6 +58,7 @@ class PhysicalFeatures:
         tendency: ``fields -> du/dt``, or None.
         later: ``fields -> fields`` a short solver time later, or None.
         budgets: ``fields -> {name: (n,)}``: the system's budget terms, or None.
+        residual: ``fields -> (n,)``: mean squared residual of an equation that holds at one time, or None.
         parameters: names of the parameters whose logarithms are the last channels. All that takes fields here takes
             them joined; ``tendency`` and ``budgets`` return the rest alone.
 
@@ -81,6 +83,7 @@ class PhysicalFeatures:
         tendency: Map | None = None,
         later: Map | None = None,
         budgets: Callable[[np.ndarray], Mapping[str, np.ndarray]] | None = None,
+        residual: Map | None = None,
         parameters: Sequence[str] = (),
     ) -> None:
         joint = np.asarray(reference, np.float32)
@@ -89,7 +92,7 @@ class PhysicalFeatures:
         self._middle, self._spread = logarithms.mean(axis=0), np.maximum(logarithms.std(axis=0), _TINY)
         self.shape, self.channels = reference.shape[1:-1], reference.shape[-1]
         self.extent = tuple(map(float, extent)) if extent is not None else tuple(map(float, self.shape))
-        self._tendency, self._later, self._budgets = tendency, later, budgets
+        self._tendency, self._later, self._budgets, self._residual = tendency, later, budgets, residual
         axes = tuple(range(reference.ndim - 1))
         if not np.isfinite(reference).all() or np.any(np.ptp(reference, axis=axes) == 0):
             raise ValueError("reference fields must be finite, and vary in every channel.")
@@ -279,6 +282,8 @@ class PhysicalFeatures:
         if self._budgets is not None:
             for name, value in self._budgets(joint).items():
                 add(f"budget, {name}", value)
+        if self._residual is not None:
+            add("log residual", np.log(np.asarray(self._residual(joint), np.float64) + _TINY))
         for name, value, middle in zip(self.parameters, logarithms.T, self._middle):
             add(f"log {name}", value)
             together = [one for one in columns if one[0].startswith(("energy of", "log standard deviation"))]
