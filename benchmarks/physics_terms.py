@@ -94,7 +94,7 @@ def forecast(kind: type, name: str, low: float, high: float, outside: tuple[floa
 SYSTEMS = {
     "burgers": lambda: forecast(physics.Burgers, "viscosity", 0.2, 0.5, (0.15, 0.8), 0.025, 0.25),
     "advection": lambda: forecast(physics.Advection, "velocity", 0.5, 2.0, (0.25, 3.0), 0.05, 0.25),
-    "allen_cahn": lambda: forecast(physics.AllenCahn, "interface_width", 0.3, 0.6, (0.25, 0.8), 0.05, 0.5),
+    "allen_cahn": lambda: forecast(physics.AllenCahn, "interface_width", 0.4, 0.8, (0.35, 1.0), 0.05, 0.5),
 }
 
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from experiments.errors import UserError
 from experiments.files import replacing
+from experiments.zarr_store import ZarrStore, rows_of
 from gan.settings import nearest
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ def write(fields: Fields, path: str | Path) -> Path:
     return path
 
 
-def _plain(value: object) -> int | float | str:
-    """An attribute as every format can hold it: a number, or text."""
+def plain_attribute(value: object) -> int | float | str:
+    """Return an attribute as every format can hold it: a number, or text."""
     if isinstance(value, bool | np.bool_):
         return int(value)
     if isinstance(value, int | float | str):
@@ -177,7 +178,7 @@ def _write_netcdf(fields: Fields, path: Path) -> None:
             if beside := [one for one in fields.coordinates if one not in fields.dims]:
                 variable.coordinates = " ".join(beside)
         for name, value in fields.attrs.items():
-            plain = _plain(value)
+            plain = plain_attribute(value)
             # netCDF-3 has 32-bit integers only, and scipy would round a Python float to 32 bits.
             if isinstance(plain, int) and abs(plain) >= 2**31:
                 plain = str(plain)
@@ -197,7 +198,7 @@ def _write_hdf5(fields: Fields, path: Path) -> None:
     import h5py
 
     with h5py.File(path, "w", track_order=True) as file:
-        file.attrs.update({name: _plain(value) for name, value in fields.attrs.items()})
+        file.attrs.update({name: plain_attribute(value) for name, value in fields.attrs.items()})
         for name, values in fields.coordinates.items():
             file.create_dataset(name, data=np.asarray(values)).attrs["units"] = fields.units.get(name) or "1"
         if "sample" not in fields.coordinates:
@@ -215,35 +216,9 @@ def _write_hdf5(fields: Fields, path: Path) -> None:
 
 
 def _write_zarr(fields: Fields, path: Path) -> None:
-    import tensorstore
-
-    path.mkdir()
-    beside = " ".join(name for name in fields.coordinates if name not in fields.dims)
-    arrays: list[tuple[str, np.ndarray, tuple[str, ...]]] = [
-        (name, np.asarray(v), (fields.coordinate_dimension(name),)) for name, v in fields.coordinates.items()
-    ]
-    arrays += [(name, values, fields.dims[:-1]) for name, values in fields.variables()]
-    metadata: dict[str, Any] = {
-        ".zgroup": {"zarr_format": 2},
-        ".zattrs": {k: _plain(v) for k, v in fields.attrs.items()},
-    }
-    for name, values, dims in arrays:
-        per_sample = max(1, values[:1].nbytes)
-        chunks = [max(1, min(values.shape[0], 2**22 // per_sample)), *values.shape[1:]]
-        spec = {
-            "driver": "zarr",
-            "kvstore": {"driver": "file", "path": str(path / name)},
-            "metadata": {"shape": values.shape, "chunks": chunks, "dtype": values.dtype.str},
-        }
-        tensorstore.open(spec, create=True).result().write(np.ascontiguousarray(values)).result()
-        attributes: dict[str, Any] = {"_ARRAY_DIMENSIONS": list(dims), "units": fields.units.get(name) or "1"}
-        if beside and name in fields.channels:
-            attributes["coordinates"] = beside
-        metadata[f"{name}/.zattrs"] = attributes
-        metadata[f"{name}/.zarray"] = json.loads((path / name / ".zarray").read_text())
-    for name, content in metadata.items():
-        (path / name).write_text(json.dumps(content))
-    (path / ".zmetadata").write_text(json.dumps({"zarr_consolidated_format": 1, "metadata": metadata}))
+    store = ZarrStore(path, fields, len(fields), rows_of(fields))
+    store.write(0, fields)
+    store.finish({name: plain_attribute(value) for name, value in fields.attrs.items()})
 
 
 _WRITERS: dict[str, Callable[[Fields, Path], None]] = {

@@ -33,6 +33,18 @@ def test_the_system_that_the_page_adds_carries_the_exact_solitary_wave():
     assert float(still) > 0.2
 
 
+def test_the_page_of_physics_terms_states_the_figures_of_its_study(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import physics_terms
+
+    page, found = physics_terms.PAGE.read_text(), json.loads(physics_terms.RESULTS.read_text())
+    assert physics_terms.with_figures(page, found) == page
+    for name, kept in found["systems"].items():
+        for arm, runs in kept["arms"].items():
+            (row,) = [line for line in physics_terms.table(found, name).splitlines() if line.startswith(f"| {arm} |")]
+            assert all(f"{run['crps']:.2f}" in row for run in runs.values() if "lost" not in run)
+
+
 @pytest.fixture
 def publish(monkeypatch):
     """The module ``benchmarks/publish.py``."""

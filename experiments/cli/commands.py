@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import time
 from pathlib import Path
 
@@ -61,8 +60,8 @@ def new(arguments: argparse.Namespace) -> int:
 
 
 def sample(arguments: argparse.Namespace) -> int:
-    """Draw fields and write them to ``--out``."""
-    from experiments import export
+    """Draw fields and write them to ``--out``; a zarr store is filled part by part."""
+    from experiments import export, streaming
 
     out = Path(arguments.out)
     export.writer_for(out)
@@ -75,13 +74,16 @@ def sample(arguments: argparse.Namespace) -> int:
 
     with Progress() as progress:
         run = load_run(arguments.run, progress)
-        import jax
+        if out.suffix.lower() == ".zarr":
+            report = progress.task("samples")
+            sizes = streaming.store_samples(run, out, count, seed=seed, refine=refine, report=report)
+        else:
+            import jax
 
-        fields = run.sample(count, key=jax.random.key(seed), refine=refine)
-    source = {"experiment": run.folder.experiment, "run": str(run.path), "seed": seed}
-    export.write(dataclasses.replace(fields, attrs={**fields.attrs, **source}), out)
-    shape = " x ".join(f"{size} {name}" for name, size in zip(fields.dims, fields.shape))
-    terminal().print(f"{out}: {shape}", markup=False)
+            fields = run.sample(count, key=jax.random.key(seed), refine=refine)
+            export.write(streaming.with_source(fields, run, seed), out)
+            sizes = tuple(f"{size} {name}" for name, size in zip(fields.dims, fields.shape))
+    terminal().print(f"{out}: {' x '.join(sizes)}", markup=False)
     return 0
 
 

@@ -18,7 +18,7 @@ from experiments.config import ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
-from experiments.tasks.observations import Observed, condition, observe
+from experiments.tasks.observations import Observed, condition, observe, sensor_points
 from experiments.tasks.physics_terms import LEAST_TIMES, TERMS, PhysicsTerms, weighted
 from experiments.tasks.snapshot import AXES
 from experiments.tasks.solver_task import SolverTask, dataset_spec
@@ -57,6 +57,9 @@ class ForecastConfig(SystemConfig):
         (0.06, 0.8), "values of the parameter outside that range at which it is tested too", above=0
     )
     observations: int = setting(8, "points at which the initial field is observed", minimum=1)
+    sensors: bool = setting(
+        False, "the points are the same for all fields, evenly spaced, and not random for every field"
+    )
     noise: float = setting(0.1, "standard deviation of the observation error", "that of the field", above=0)
     amplitude: float = setting(1.0, "standard deviation of the initial field", "that of the field", above=0)
     length: float = setting(0.8, "correlation length of the initial field", "length", above=0)
@@ -219,7 +222,7 @@ class Forecast(SolverTask):
         own = self.own_settings(config)
         rng = np.random.default_rng((config.data.seed, _SPLITS[split]))
         parameter = dataset.parameters[split][self.parameter]
-        return observe(dataset.initial[split], parameter, own.observations, own.noise, rng)
+        return observe(dataset.initial[split], parameter, own.observations, own.noise, rng, sensors=own.sensors)
 
     def condition(self, config: ExperimentConfig, cases: Observed) -> dict[str, np.ndarray]:
         """Return what the networks see: values on the grid with a mask of where there are any, log parameter."""
@@ -275,7 +278,7 @@ class Forecast(SolverTask):
                 initial = posterior.prior_fields(settings.cases, 1, jax.random.fold_in(key, number))
                 rng = np.random.default_rng((settings.seed, number))
                 parameter = np.full(settings.cases, value)
-                seen = observe(initial[:, 0], parameter, own.observations, own.noise, rng)
+                seen = observe(initial[:, 0], parameter, own.observations, own.noise, rng, sensors=own.sensors)
                 yield known(f"{self.parameter} {value:g}", seen, posterior.solve(initial, parameter)[:, 0])
 
         tests = self.observe(config, dataset, "test").first(settings.cases)
@@ -324,8 +327,8 @@ class Forecast(SolverTask):
         """
         system = self.system(config, self.own_settings(config).parameter[0])
         (x,) = system.grid.coordinates()
-        generates = self.own_settings(config).generates
-        posterior = self._posterior(config, dataset) if generates == INITIAL else None
+        own = self.own_settings(config)
+        posterior = self._posterior(config, dataset) if own.generates == INITIAL else None
 
         def draw(
             count: int,
@@ -356,6 +359,10 @@ class Forecast(SolverTask):
                 if not 0 < float(given[self.parameter]) < float("inf"):
                     raise UserError(f"{self.parameter} must be positive, found {given[self.parameter]}.")
                 index = np.rint(places / system.grid.spacing[0]).astype(int) % len(x)
+                known = sensor_points(len(x), own.observations)
+                if own.sensors and not np.array_equal(index, known):
+                    at = ", ".join(f"{one:.4g}" for one in np.asarray(x)[known])
+                    raise UserError(f"points must be those of the sensors, in this order: {at}.")
                 parameter = np.full(count, float(given[self.parameter]))
                 cases = Observed(np.tile(index, (count, 1)), np.tile(seen, (count, 1)), parameter)
             fields = trained.sample(key, count, self.condition(config, cases))

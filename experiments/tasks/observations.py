@@ -20,9 +20,17 @@ class Observed(NamedTuple):
 
 
 def observe(
-    initial: np.ndarray, parameter: np.ndarray | float, count: int, noise: float, rng: np.random.Generator
+    initial: np.ndarray,
+    parameter: np.ndarray | float,
+    count: int,
+    noise: float,
+    rng: np.random.Generator,
+    *,
+    sensors: bool = False,
 ) -> Observed:
     """Look at fields ``(n, N, 1)`` in ``count`` different grid points each, with Gaussian errors of size ``noise``.
+
+    The points are random for every field, or with ``sensors`` the same evenly spaced ones for all.
 
     Raises:
         ValueError: more observations than grid points.
@@ -30,10 +38,18 @@ def observe(
     fields, size = initial.shape[:2]
     if count > size:
         raise ValueError(f"system.observations is {count}, more than the {size} grid points: observe fewer.")
-    points = np.argsort(rng.random((fields, size)), axis=1)[:, :count]
+    if sensors:
+        points = np.tile(sensor_points(size, count), (fields, 1))
+    else:
+        points = np.argsort(rng.random((fields, size)), axis=1)[:, :count]
     values = np.take_along_axis(np.asarray(initial)[..., 0], points, axis=1)
     noisy = values + noise * rng.standard_normal(values.shape)
     return Observed(points, noisy.astype(np.float32), np.asarray(parameter, np.float64))
+
+
+def sensor_points(size: int, count: int) -> np.ndarray:
+    """Return the evenly spaced grid points (count,) among ``size``."""
+    return np.arange(count) * size // count
 
 
 def condition(cases: Observed, size: int, parameter: str) -> dict[str, np.ndarray]:
