@@ -1,4 +1,5 @@
-"""The command line: ``list | new | advise | run | sweep | train-on | sample | compare | report | cache``.
+"""The command line: ``list | new | advise | run | sweep | scale | train-on | sample | compare | report |
+cache``.
 
 ``main(argv)`` returns the exit code: 0, also where a time limit or a scheduler's signal ended a run early; 2 after one
 sentence on stderr for anything the user can mend; 130 after Ctrl-C, with the command that resumes. What answers quickly
@@ -15,6 +16,7 @@ from experiments.cli import commands
 from experiments.cli.advise import advise
 from experiments.cli.parsers import PROGRAM, parsers
 from experiments.cli.run import run
+from experiments.cli.scale import scale
 from experiments.cli.settings import help_of_run
 from experiments.cli.sweep import sweep
 from experiments.cli.train_on import train_on
@@ -79,7 +81,7 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
-    if rest and arguments.command not in ("advise", "run", "sweep", "train-on"):
+    if rest and arguments.command not in ("advise", "run", "scale", "sweep", "train-on"):
         options = [one for action in known[arguments.command]._actions for one in action.option_strings]
         raise UserError(
             f"{rest[0]} is not an option of {arguments.command}"
@@ -89,6 +91,8 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
         return run(arguments, rest, argv, resumable, known["run"])
     if arguments.command == "sweep":
         return sweep(arguments, rest, argv, resumable, known["sweep"])
+    if arguments.command == "scale":
+        return scale(arguments, rest, argv, known["scale"])
     if arguments.command == "advise":
         return advise(arguments, rest, known["advise"])
     if arguments.command == "train-on":

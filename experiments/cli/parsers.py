@@ -65,6 +65,21 @@ Ctrl-C, SIGTERM, SIGUSR1 and --time-limit end all runs so that the same command 
 Exit codes: 0 no run has failed; 2 something to mend, or a run has failed; 130 interrupted by Ctrl-C."""
 
 
+_SCALING = """\
+Weak scaling keeps the batch on every device, strong scaling that of all devices together. Every count is measured in
+processes of its own: on a CPU these see as many devices as they are to use, which share its cores. An update is timed
+as the training makes it, and its parts (data, generator, discriminator, solver, all-reduce, host, checkpoint) as
+programs of their own. A model of computing, communication and latency is fitted to the points and predicts larger
+counts; how well, is seen from the largest measured count, which it predicts from the smaller ones.
+
+Points of earlier commands with the same preset and settings stay in the study. Every other setting of the experiment is
+written --section.key value, as `run NAME --help` lists them. docs/scaling.md says what the figures mean.
+
+examples:
+  python -m experiments scale gaussians --preset smoke --devices 1,2
+  python -m experiments scale kuramoto_sivashinsky --devices 1,2,4 --hosts 2 --trace"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Argparse whose complaints are ``UserError``s, so that they become one sentence like all others."""
 
@@ -119,6 +134,35 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     )
     sweep.add_argument("--jobs", metavar="N", default="1", help="runs at a time (default: 1)")
     _add_start(sweep)
+
+    scale = command(
+        "scale",
+        "measure how the time of an update changes with the number of devices, and predict more devices",
+        _SCALING,
+    )
+    scale.add_argument(
+        "name", metavar="NAME", help="an experiment, as `list` names it, or a Python file that defines one"
+    )
+    scale.add_argument("--preset", metavar="PRESET", help="whose training is measured (default: demo)")
+    scale.add_argument(
+        "--devices", metavar="N,...", default="1,2,4", help="counts of devices to measure (default: 1,2,4)"
+    )
+    scale.add_argument(
+        "--hosts",
+        metavar="N,...",
+        default="1",
+        help="counts of processes, on this machine, over which the most devices are spread too (default: 1)",
+    )
+    scale.add_argument(
+        "--failure-hours",
+        metavar="HOURS",
+        default="50000",
+        help="hours of one device between two failures, for the work lost by them (default: 50000)",
+    )
+    scale.add_argument("--trace", action="store_true", help="write traces of the profiler too")
+    scale.add_argument(
+        "--runs-dir", metavar="DIR", default="runs", help="where the study's folder goes (default: runs)"
+    )
 
     own = command(
         "train-on",

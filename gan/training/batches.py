@@ -6,7 +6,7 @@ seed, and the cursor (epoch, position) is all that a resumed training needs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -56,11 +56,21 @@ class Batches:
             epoch, position = epoch + 1, 0
         return np.concatenate(parts)
 
-    def take(self, cursor: Cursor, shape: tuple[int, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return samples and conditions with leading axes ``shape``, as float32."""
-        index = self.indices(cursor, int(np.prod(shape)))
+    def take(
+        self, cursor: Cursor, shape: tuple[int, ...], part: tuple[int, Sequence[int]] | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return samples and conditions with leading axes ``shape``, as float32.
+
+        Args:
+            cursor: place in the data.
+            shape: of the leading axes.
+            part: an axis of them, and the places along it that are read; all where left out.
+        """
+        index = self.indices(cursor, int(np.prod(shape))).reshape(shape)
+        if part is not None:
+            index = np.take(index, part[1], axis=part[0])
 
         def read(source: np.ndarray) -> np.ndarray:
-            return np.asarray(source[index], dtype=np.float32).reshape((*shape, *source.shape[1:]))
+            return np.asarray(source[index.reshape(-1)], dtype=np.float32).reshape((*index.shape, *source.shape[1:]))
 
         return read(self.fields), {name: read(value) for name, value in self.condition.items()}

@@ -43,7 +43,7 @@ from gan.training.checkpoint import (
     write_description,
 )
 from gan.training.checks import check_penalties
-from gan.training.devices import choose_devices, replicated
+from gan.training.devices import Spread
 from gan.training.diagnostics import diagnosis
 from gan.training.divergence import Diverged, checked_means, one_by_one
 from gan.training.pace import Pace
@@ -76,7 +76,8 @@ class Trainer:
                 f"set tau to 0."
             )
         check_penalties(self.recipe, problem.penalties)
-        self.devices = choose_devices(self.recipe)
+        self.spread = Spread(self.recipe)
+        self.devices = self.spread.devices
         conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
         self.networks, players = build(
             self.recipe.network,
@@ -92,23 +93,29 @@ class Trainer:
         self.state = first_state(with_probability(players, game), optimizer, training.seed)
 
         def per_device(strength: float) -> Callable[..., Any]:
-            step = make_step(self._game(axis_name, strength), optimizer, self.recipe, len(problem.train), axis_name)
+            step = make_step(self.game_of(axis_name, strength), optimizer, self.recipe, len(problem.train), axis_name)
             return repeated(step, training.steps_per_call)
 
-        self.game = self._game(axis_name)
+        self.game = self.game_of(axis_name)
         self.per_device = per_device(float(game.penalty_every))
-        self.step = parallel(self.per_device, training.parallel, self.devices)
+        self.step = parallel(self.per_device, self.spread.how, self.devices)
         self.step_between = self.step
         if game.penalty_every > 1:
-            self.step_between = parallel(per_device(0.0), training.parallel, self.devices)
+            self.step_between = parallel(per_device(0.0), self.spread.how, self.devices)
         self.batches = Batches(problem.train, problem.condition, training.seed)
         self.description = describe(self.recipe, self.networks)
         self.alarms = Alarms(training.alarm_after)
         self._sampler: Trained | None = None
         self._diagnosis: Callable[..., dict[str, Any]] | None = None
 
-    def _game(self, axis_name: str | None, strength: float = 1.0) -> Game:
-        """Return the game with the discriminator's gradient penalties that many times as strong."""
+    def game_of(self, axis_name: str | None, strength: float = 1.0, *, with_solver: bool = True) -> Game:
+        """Return the game of the training.
+
+        Args:
+            axis_name: mapped axis of devices, ``None`` for one device.
+            strength: how many times as strong the discriminator's gradient penalties are.
+            with_solver: whether the solver layer advances samples; without it, parts of an update can be timed.
+        """
         problem, game = self.problem, self.recipe.game
         if self.networks.evaluations:
             return flow_matching_game(self.networks, problem.symmetries)
@@ -117,7 +124,7 @@ class Trainer:
             self.networks,
             dataclasses.replace(game, **penalties),
             self.recipe.solver_layer,
-            solver_layer=problem.solver_layer,
+            solver_layer=problem.solver_layer if with_solver else None,
             symmetries=problem.symmetries,
             penalties=problem.penalties,
             gamma_scale=self._gamma_scale,
@@ -134,10 +141,10 @@ class Trainer:
         return neighbour_scale(self.problem.train, self.networks.normalizer)
 
     def next_batch(self, cursor: tuple[int, int]) -> tuple[Any, Any]:
-        """Return the data of one call, with axes (devices, steps, critic steps, share of the batch)."""
+        """Return this process's data of one call: axes (its devices, steps, critic steps, share of the batch)."""
         count, critic = len(self.devices), self.recipe.game.critic_steps
         share, steps = self.recipe.training.batch // count, self.recipe.training.steps_per_call
-        fields, condition = self.batches.take(cursor, (steps, critic, count, share))
+        fields, condition = self.batches.take(cursor, (steps, critic, count, share), (2, self.spread.own))
         return np.moveaxis(fields, 2, 0), {k: np.moveaxis(v, 2, 0) for k, v in condition.items()}
 
     def trained(self, state: TrainingState, validation: float | None = None) -> Trained:
@@ -154,11 +161,11 @@ class Trainer:
 
     def diagnose(self, before: Players, after: Players, batch: tuple[Any, Any], step: int) -> dict[str, float]:
         """Return gradients by layer and the rotation of the game over one call, from the first device's share."""
-        fields, condition = batch[0][0, -1, -1], {name: value[0, -1, -1] for name, value in batch[1].items()}
+        fields, condition = jax.tree.map(lambda x: x[-1, -1], self.spread.first_share(batch))
         progress = jnp.float32((step - 1) / self.recipe.training.steps)
         share = Batch(jnp.asarray(fields), condition, jnp.arange(len(fields)), progress)
         if self._diagnosis is None:
-            self._diagnosis = diagnosis(self._game(None), self.recipe.training.precision)
+            self._diagnosis = diagnosis(self.game_of(None), self.recipe.training.precision)
         key = jax.random.fold_in(jax.random.key(self.recipe.training.seed), step)
         found = self._diagnosis(before, jax.device_get(after), share, key)
         return {name: float(value) for name, value in jax.device_get(found).items()}
@@ -208,7 +215,7 @@ class Trainer:
         checkpoints = Checkpoints(self.folder, training.keep)
         try:
             state, before, validation = self._begin(checkpoints, resume, note)
-            state = jax.device_put(state, replicated(self.devices))
+            state = self.spread.replicate(state)
             first = step = int(state.step)
             cursor = (int(state.cursor[0]), int(state.cursor[1]))
             several = training.steps_per_call
@@ -225,7 +232,8 @@ class Trainer:
                 while step < training.steps:
                     diagnosing = training.diagnose_every and not (step + several) % training.diagnose_every
                     earlier = jax.device_get(state.players) if diagnosing else None
-                    batch = self.next_batch(cursor)
+                    batch = self.spread.place(self.next_batch(cursor))
+                    self.spread.await_turn(waiting[-1:])
                     penalised = step % self.recipe.game.penalty_every == 0
                     state, metrics = pace.call(self.step if penalised else self.step_between, several, state, *batch)
                     cursor = advance(cursor, taken, len(self.problem.train))

@@ -18,8 +18,7 @@ from gan.adversarial import solver_layer_time
 from gan.config import Recipe
 from gan.game import Batch, Game, Player, Players
 from gan.networks.players import average_state
-
-AXIS = "data"
+from gan.training.devices import AXIS
 
 
 class TrainingState(NamedTuple):
