@@ -17,7 +17,7 @@ from experiments.tasks.advance import ByValue, evolution, refiner
 from experiments.tasks.gaussian_posterior import GaussianPosterior
 from experiments.tasks.observations import Observed, condition, observe
 from experiments.tasks.solver_task import dataset_spec
-from physics import Grid, Heat, Lorenz96, SeismicWave, solve
+from physics import Burgers, Grid, Heat, Lorenz96, SeismicWave, solve
 
 
 @pytest.mark.parametrize("name", list(catalog.names()))
@@ -148,6 +148,8 @@ def test_observations_are_the_field_at_different_points_with_noise_of_the_given_
     assert all(len(set(points)) == 6 for points in cases.points)
     errors = cases.values - np.take_along_axis(fields[..., 0], cases.points, axis=1)
     assert errors.std() == pytest.approx(0.1, rel=0.05)
+    fixed = observe(fields, np.full(500, 0.2), 4, 0.1, rng, sensors=True)
+    assert (fixed.points == [0, 4, 8, 12]).all()
     with pytest.raises(ValueError, match="more than the 16 grid points"):
         observe(fields, 1.0, 17, 0.1, rng)
 
@@ -174,6 +176,22 @@ def test_a_users_own_observations_are_what_the_generator_is_given(draw, key):
     assert fields.shape == (3, 1, 32, 1)
     np.testing.assert_allclose(fields.values[:, 0, [0, 5], 0], [[0.3, -0.4]] * 3, rtol=1e-6)
     np.testing.assert_allclose(fields.coordinates["viscosity"], 0.3)
+
+
+def test_an_initial_field_of_the_generator_becomes_a_forecast_by_the_solver_of_its_parameter(key):
+    experiment = catalog.load("burgers")
+    changes = {"system.generates": "initial", "system.terms": "none", "system.sensors": "true"}
+    config = experiment.presets["smoke"].with_overrides(changes)
+    experiment.check(config)
+    x = np.arange(32) * 2 * np.pi / 32
+    waves = np.sin(x)[None, :, None].repeat(2, axis=0).astype(np.float32)
+    trained = SimpleNamespace(sample=lambda key, count, seen: waves[:count], step=0)
+    draw = experiment.task.sampler(config, SimpleNamespace(times=np.array([0.25, 0.5]), dt=0.025), trained)
+    given = draw(2, key=key, points=x[::8], values=[0.0, 1.0, 0.0, -1.0], viscosity=0.3)
+    direct = solve(Burgers(Grid((32,), (2 * np.pi,)), 0.3), waves[0], np.array([0.25, 0.5]), dt=0.025)
+    np.testing.assert_allclose(given.values, np.stack([direct, direct]), atol=1e-5)
+    with pytest.raises(UserError, match="points must be those of the sensors, in this order: 0, 1.571"):
+        draw(2, key=key, points=x[1::8], values=[0.0, 1.0, 0.0, -1.0], viscosity=0.3)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +271,8 @@ def test_fields_that_blow_up_in_the_defect_penalty_count_as_zero_and_poison_noth
     config, task = experiment.presets["smoke"], experiment.task
     rng = np.random.default_rng(0)
     calm = rng.standard_normal((4, config.data.snapshots, *config.data.points, 1)).astype(np.float32)
-    penalty = task._defect_penalty(config, SimpleNamespace(times=np.arange(3) * config.data.stride, train=calm))
+    known = SimpleNamespace(times=np.arange(3) * config.data.stride, train=calm)
+    penalty = task._terms(config, known).penalty("defect")
     condition = {f"log_{task.parameter}": np.full((4, 1), np.log(0.3), np.float32)}
     value, gradient = jax.jit(jax.value_and_grad(penalty))(calm, condition)
     wild = calm.copy()
