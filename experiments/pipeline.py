@@ -139,6 +139,17 @@ def open_sampler(folder: RunFolder, progress: Progress | None = None) -> Callabl
 
     The training fields are made again where they are no longer in the cache, which ``progress`` tells.
     """
+    task = folder.definition().learnt()
+    dataset, trained = _opened(folder, progress)
+    return task.sampler(folder.config, dataset, trained)
+
+
+def open_trained(folder: RunFolder, progress: Progress | None = None) -> Trained:
+    """Return the generator of a run's last checkpoint, which draws what its networks and solver layer make."""
+    return _opened(folder, progress)[1]
+
+
+def _opened(folder: RunFolder, progress: Progress | None) -> tuple[TrainingData, Trained]:
     progress = progress or Progress(silent=True)
     experiment = folder.definition()
     task = experiment.learnt()
@@ -146,7 +157,7 @@ def open_sampler(folder: RunFolder, progress: Progress | None = None) -> Callabl
     # Not described in the folder, which may be read-only.
     _tell_what_is_made_again(folder, progress)
     dataset = _same(folder, task.data(folder.config, progress.data()))
-    return task.sampler(folder.config, dataset, load_trained(experiment, folder, dataset))
+    return dataset, load_trained(experiment, folder, dataset)
 
 
 def make_data(experiment: Experiment, config: ExperimentConfig, folder: RunFolder, progress: Progress) -> TrainingData:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from experiments.errors import UserError
 from experiments.export import Fields, plain_attribute, writer_for
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 PART_BYTES = 2**26
 """Size of a part, uncompressed."""
-JOURNAL = "progress.json"
+JOURNAL, LOCK = "progress.json", "lock"
 Report = Callable[[int, int, str], None]
 
 
@@ -96,7 +97,7 @@ def _journal(partial: Path, out: Path, wanted: dict[str, Any]) -> dict[str, Any]
         journal = json.loads((partial / JOURNAL).read_text())
     except FileNotFoundError:
         # Whatever lies there is part of a first part, perhaps of other arrays.
-        for one in partial.iterdir():
+        for one in (found for found in partial.iterdir() if found.name != LOCK):
             shutil.rmtree(one) if one.is_dir() else one.unlink()
         return {}
     except (OSError, ValueError) as error:
@@ -113,19 +114,17 @@ def _journal(partial: Path, out: Path, wanted: dict[str, Any]) -> dict[str, Any]
 @contextmanager
 def _held(partial: Path, out: Path) -> Iterator[None]:
     """Lock the folder of the partial store as long as one process fills it; an empty one is removed."""
-    import fcntl
-
     partial.mkdir(exist_ok=True)
-    file = os.open(partial, os.O_RDONLY)
+    lock = FileLock(partial / LOCK, timeout=0)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
+        lock.acquire()
+    except Timeout:
         raise UserError(f"--out {out}: another process writes {partial}; choose another name.") from None
     try:
         yield
     finally:
-        os.close(file)
+        lock.release()
+        (partial / LOCK).unlink(missing_ok=True)
         with suppress(OSError):
             partial.rmdir()
 
@@ -136,7 +135,8 @@ def _take_place(partial: Path, out: Path) -> None:
     if out.exists():
         out.rename(replaced)
     partial.rename(out)
-    (out / JOURNAL).unlink(missing_ok=True)
+    for name in (JOURNAL, LOCK):
+        (out / name).unlink(missing_ok=True)
     shutil.rmtree(replaced, ignore_errors=True)
 
 

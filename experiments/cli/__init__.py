@@ -101,6 +101,7 @@ def _dispatch(argv: list[str], resumable: list[str]) -> int:
         "list": commands.show_experiments,
         "new": commands.new,
         "sample": commands.sample,
+        "export": commands.export_run,
         "compare": commands.compare,
         "report": commands.report,
         "cache": commands.cache,

@@ -87,6 +87,25 @@ def sample(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def export_run(arguments: argparse.Namespace) -> int:
+    """Write a run's generator as a folder that needs jax and numpy alone."""
+    batch = number(arguments.batch, "--batch", int, 1, 2**20)
+    environment.prepare()
+    from experiments.portable import LOADER, export_generator
+    from experiments.progress import Progress
+    from experiments.run import load_run
+
+    out = Path(arguments.out)
+    with Progress() as progress:
+        sizes = export_generator(load_run(arguments.run, progress), out, batch)
+    terminal().print(
+        f"{out}: draws N sample x {' x '.join(sizes)}; try it by\n"
+        f"  python {out / LOADER} --count 1000 --out samples.npy",
+        markup=False,
+    )
+    return 0
+
+
 def compare(arguments: argparse.Namespace) -> int:
     """Hold the last checkpoint against the solver again, and write the report."""
     fresh = None if arguments.fresh is None else number(arguments.fresh, "--fresh", int, 0, 2**32)

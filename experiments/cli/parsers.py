@@ -225,7 +225,25 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         "--refine", metavar="TIME", default="0", help="advance them with the solver for TIME (default: 0)"
     )
     sample.add_argument("--seed", metavar="N", default="0", help="seed of the latents (default: 0)")
-    sample.add_argument("--out", metavar="FILE", required=True, help="ends in .npz, .nc, .h5 or .zarr")
+    sample.add_argument(
+        "--out",
+        metavar="FILE",
+        required=True,
+        help="ends in .npz, .nc, .h5 or .zarr; a zarr store is filled in parts, and goes on after a stop",
+    )
+
+    export = command(
+        "export",
+        "write a run's generator as one program (StableHLO) with a loader that needs jax and numpy alone",
+        "example:\n"
+        "  python -m experiments export runs/kuramoto_sivashinsky/STAMP --out generator\n"
+        "  python generator/generator.py --count 1000 --out samples.npy",
+    )
+    _add_run(export)
+    export.add_argument("--out", metavar="FOLDER", required=True, help="a folder that does not exist yet")
+    export.add_argument(
+        "--batch", metavar="N", default="256", help="samples that the program makes at once (default: 256)"
+    )
 
     compare = command("compare", "hold a run's generator against the solver again, from its last checkpoint")
     _add_run(compare)

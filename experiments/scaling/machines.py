@@ -49,8 +49,8 @@ MACHINES = (
         450e9,
         5e-6,
         1e-3,
-        "67 TFLOP/s in float32 without tensor cores and 900 GB/s of NVLink, half of it in each direction (NVIDIA's data "
-        "sheet); 5 µs a message and 1 ms to start the programs of an update are assumed",
+        "67 TFLOP/s in float32 without tensor cores and 900 GB/s of NVLink, half of it in each direction (NVIDIA's "
+        "data sheet); 5 µs a message and 1 ms to start the programs of an update are assumed",
     ),
     Machine(
         "64 GPUs (H100 SXM, 8 hosts)",
@@ -69,9 +69,9 @@ MACHINES = (
         300e9,
         2e-6,
         5e-4,
-        "459 TFLOP/s in bfloat16 and 4800 Gbit/s between chips (Google's data sheet), of which float32 takes six passes "
-        "and a reduction half of the links; the name counts cores, of which a chip has two; 2 µs a message and 0.5 ms to "
-        "start the program of an update are assumed",
+        "459 TFLOP/s in bfloat16 and 4800 Gbit/s between chips (Google's data sheet), of which float32 takes six "
+        "passes and a reduction half of the links; the name counts cores, of which a chip has two; 2 µs a message and "
+        "0.5 ms to start the program of an update are assumed",
     ),
 )
 """Machines of which a study's page and docs/scaling.md speak."""

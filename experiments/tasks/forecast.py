@@ -145,6 +145,10 @@ class Forecast(SolverTask):
         """A sample is a whole trajectory."""
         return 1
 
+    def drawn_alone(self, config: ExperimentConfig) -> bool:
+        """A generated trajectory is a sample; a generated initial field is not yet one."""
+        return self.own_settings(config).generates == TRAJECTORY
+
     def check(self, config: ExperimentConfig) -> None:
         """Refuse also what neither the task nor its comparison could use."""
         from experiments.evaluation.posterior_reference import DISTANCES

@@ -105,6 +105,10 @@ class Modes(Task[Drawn]):
         """Every sample is independent."""
         return 1
 
+    def drawn_alone(self, config: ExperimentConfig) -> bool:
+        """A sample is what the generator makes."""
+        return True
+
     def check(self, config: ExperimentConfig) -> None:
         """Refuse sizes that would fail only once the training is done."""
         from experiments.evaluation.distances import distance_names

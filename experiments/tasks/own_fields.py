@@ -118,6 +118,11 @@ class OwnFields(Task["PreparedFields"]):
         """Every field is a sample."""
         return 1
 
+    def drawn_alone(self, config: ExperimentConfig) -> bool:
+        """Whole fields as they are; transforms have to be undone, and missing points marked."""
+        prepared = self._prepared(config)
+        return prepared.missing is None and all(one.kind == "none" for one in prepared.transforms)
+
     def check(self, config: ExperimentConfig) -> None:
         """Read the file, and refuse what could not be trained on or compared."""
         from experiments.evaluation.distances import distance_names

@@ -70,6 +70,10 @@ class Snapshot(SolverTask):
         """Every kept field."""
         return config.data.snapshots
 
+    def drawn_alone(self, config: ExperimentConfig) -> bool:
+        """A sample is a field of generator and solver layer."""
+        return True
+
     def check(self, config: ExperimentConfig) -> None:
         """Refuse also what the comparison could not use."""
         from experiments.evaluation.distances import distance_names

@@ -75,6 +75,10 @@ class Task(abc.ABC, Generic[Data]):
         """Return the names of the problem's penalties, which are known before there are data; none unless stated."""
         return ()
 
+    def drawn_alone(self, config: ExperimentConfig) -> bool:
+        """Return whether samples are what generator and solver layer make, with nothing after them."""
+        return False
+
     @abc.abstractmethod
     def data(self, config: ExperimentConfig, report: Report) -> Data:
         """Make the data, or find them where they were kept."""

@@ -70,7 +70,8 @@ class Trained:
         self._solver_layer, self._symmetries = solver_layer, symmetries
 
     @cached_property
-    def _advanced(self) -> Callable[..., tuple[Array, Array]]:
+    def jitted_draw(self) -> Callable[..., tuple[Array, Array]]:
+        """``(params, state, key, index, condition, tau) -> (fields, valid)``, compiled; what `draw` calls in chunks."""
         game, solver_layer = self.recipe.game, self.recipe.solver_layer
         draw = sampler(self.networks, self._solver_layer, solver_layer, self._symmetries, game.symmetrize)
         return jax.jit(_by_index(draw, self.recipe.training.precision))
@@ -170,7 +171,7 @@ class Trained:
             tau: solver-layer time in place of the trained one, system time.
             chunk: samples at once.
         """
-        return Samples(*self._run(self._advanced, key, n, condition, tau, chunk))
+        return Samples(*self._run(self.jitted_draw, key, n, condition, tau, chunk))
 
     def draw_without_solver(
         self, key: Array, n: int, condition: Mapping[str, Any] | None = None, *, chunk: int | None = None

@@ -1,11 +1,16 @@
 """The whole path at its smallest: data, training, comparison, report; stopped and gone on with; drawn from."""
 
 import html
+import json
+import os
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
+import tensorstore
 
 import experiments
 from experiments import catalog, cli, runs
@@ -149,3 +154,49 @@ def test_a_forecast_run_is_held_against_the_posterior_inside_and_outside(tmp_pat
     # The reference ensemble obeys the discrete equation to round-off, the generator does not.
     defect = comparison.need(Scores).entries["defect"]
     assert defect.target < 1e-4 < defect.value
+
+
+ALONE = """
+import sys
+
+sys.path.insert(0, sys.argv[1])
+import generator
+import numpy as np
+
+made = generator.Generator()
+np.save(sys.argv[2], made.sample(100, seed=3))
+others = {"flax", "optax", "orbax", "diffrax", "equinox", "gan", "physics", "experiments"} & set(sys.modules)
+assert not others, others
+try:
+    made.sample(3, viscosity=0.1)
+except ValueError as error:
+    assert "the conditions are none, found ['viscosity']" in str(error)
+else:
+    raise AssertionError("a condition that the generator does not take was taken")
+"""
+
+
+def test_an_exported_generator_draws_the_same_samples_with_jax_alone(finished, tmp_path, capsys):
+    out = tmp_path / "new" / "generator"
+    assert cli.main(["export", str(finished), "--out", str(out), "--batch", "64"]) == 0
+    assert "draws N sample x 32 x x 1 channel" in capsys.readouterr().out
+    assert sorted(one.name for one in out.iterdir()) == ["about.json", "generator.py", "program.stablehlo"]
+    about = json.loads((out / "about.json").read_text())
+    assert about["shape"] == [32, 1] and about["channels"] == ["u"] and about["conditions"] == {}
+    assert about["platforms"] == ["cpu", "cuda", "tpu"] and len(about["coordinates"]["x"]) == 32
+    command = [sys.executable, "-c", ALONE, str(out), str(tmp_path / "drawn.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""})
+    assert done.returncode == 0, done.stderr
+    own = experiments.load_run(finished).sample(100, key=jax.random.key(3)).values
+    np.testing.assert_allclose(np.load(tmp_path / "drawn.npy"), own, atol=1e-4)
+    assert cli.main(["export", str(finished), "--out", str(out)]) == 2
+    assert "exists already; give a name that does not" in capsys.readouterr().err
+
+
+def test_samples_in_a_zarr_store_are_those_of_the_seed(finished, tmp_path):
+    out = tmp_path / "f.zarr"
+    assert cli.main(["sample", str(finished), "--count", "1000", "--seed", "3", "--out", str(out)]) == 0
+    spec = {"driver": "zarr", "kvstore": {"driver": "file", "path": str(out / "u")}}
+    stored = tensorstore.open(spec).result().read().result()
+    own = experiments.load_run(finished).sample(1000, key=jax.random.key(3)).values
+    np.testing.assert_array_equal(stored, own[..., 0])

@@ -1,13 +1,12 @@
 """A store of samples is filled part by part, goes on after a stop, and is refused where it would mix two things."""
 
-import fcntl
 import json
-import os
 from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from experiments import streaming, zarr_store
 from experiments.errors import UserError
@@ -125,13 +124,8 @@ def test_a_run_that_was_trained_on_does_not_go_on_with_a_partial_store(run, tmp_
 def test_two_processes_do_not_fill_one_store(run, tmp_path):
     out = tmp_path / "f.zarr"
     interrupted(run, out)
-    file = os.open(tmp_path / ".f.zarr.partial", os.O_RDONLY)
-    fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        with pytest.raises(UserError, match="another process writes"):
-            store_samples(run, out, 60)
-    finally:
-        os.close(file)
+    with FileLock(tmp_path / ".f.zarr.partial" / streaming.LOCK), pytest.raises(UserError, match="another process"):
+        store_samples(run, out, 60)
 
 
 def test_a_damaged_journal_is_one_sentence(run, tmp_path):

@@ -190,7 +190,7 @@ def test_an_initial_field_of_the_generator_becomes_a_forecast_by_the_solver_of_i
     given = draw(2, key=key, points=x[::8], values=[0.0, 1.0, 0.0, -1.0], viscosity=0.3)
     direct = solve(Burgers(Grid((32,), (2 * np.pi,)), 0.3), waves[0], np.array([0.25, 0.5]), dt=0.025)
     np.testing.assert_allclose(given.values, np.stack([direct, direct]), atol=1e-5)
-    with pytest.raises(UserError, match="points must be those of the sensors, in this order: 0, 1.571"):
+    with pytest.raises(UserError, match=r"points must be those of the sensors, in this order: 0, 1\.571"):
         draw(2, key=key, points=x[1::8], values=[0.0, 1.0, 0.0, -1.0], viscosity=0.3)
 
 
