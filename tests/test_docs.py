@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import pytest
 
 from experiments.evaluation import results, results_file
+from experiments.scaling import records
+from experiments.scaling.records import Phase, Point, Study
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -210,3 +212,32 @@ def test_the_development_run_on_the_page_of_where_it_pays_is_that_of_its_file():
         f"is {100 * statistics.median(run.need(results.ImportanceWeights).effective):.0f}% of their number",
     ):
         assert value in page, value
+
+
+def scaling(monkeypatch):
+    """The module ``benchmarks/scaling.py``."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import scaling as module
+
+    return module
+
+
+def test_the_page_of_scaling_states_the_figures_of_its_records(monkeypatch, tmp_path):
+    module = scaling(monkeypatch)
+    text = module.PAGE.read_text()
+    assert module.filled(text) == text
+    # And it would be found if it did not: a record changes every block but that of the assumptions.
+    phases = {"generator": Phase(0.5, 2e9, 1e9), "other": Phase(-0.1), "all-reduce": Phase(0.01)}
+    common = (0.001, 10_000, 1e10, 1e9, 5.0, 6.0, 0.5, 0.2, 10**6, None, 10**9)
+    points = tuple(
+        Point(d, 1, b, d, 0.5 * b / d / 64 + 0.1, (0.4, 0.7), 0.45, phases, *common)
+        for d, b in ((1, 64), (2, 64), (2, 128))
+    )
+    study = Study("gaussians", "demo", {}, 64, 1000, 100, "cpu", False, 2, 0.3, {"jax": "0"}, points)
+    records.write(study, module.record("gaussians", "demo", tmp_path))
+    changed = module.filled(text, tmp_path)
+    assert module.filled(changed, tmp_path) == changed
+    table = changed.partition("<!-- figures: measured -->")[2].partition("<!-- end -->")[0]
+    assert table.count("| `gaussians` |") == 3 and "600 ms" in table and "213" in table
+    assert "−100 ms" in changed and changed.count("TPU v5p-256 (128 chips) |") == 2
+    assert changed.partition("figures: assumptions")[2] == text.partition("figures: assumptions")[2]

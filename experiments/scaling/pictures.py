@@ -97,7 +97,7 @@ def _efficiency(study: Study, model: Model | None) -> Picture:
             axes.plot(counts, bound, ":", color="#777777", label=f"{study.cores} cores shared by all")
         axes.set_ylim(0, None)
         _counts(axes, sorted({one.devices for one in study.points}))
-        axes.set_ylabel("rate per device over that of the smallest count")
+        axes.set_ylabel("efficiency")
         axes.legend()
     return Picture(figure, "Efficiency: samples per second and device, over those of the smallest count.")
 
@@ -107,7 +107,8 @@ def _phases(study: Study) -> Picture:
         height = 1.2 + 0.36 * len(study.points)
         figure, grid = panels((9.4, height))
         axes = grid[0, 0]
-        shown = [name for name in PHASES if any(name in one.phases for one in study.points)]
+        # A checkpoint comes between updates.
+        shown = [name for name in PHASES if name != "checkpoint" and any(name in one.phases for one in study.points)]
         left = np.zeros(len(study.points))
         places = np.arange(len(study.points))
         for name in shown:

@@ -101,6 +101,10 @@ class Parts:
         place = jax.lax.axis_index(AXIS) * share + jnp.arange(share)
         return Batch(real, condition, place, jnp.ones(())), jax.random.key(0)
 
+    def nothing(self) -> Program:
+        """Return a number of the state: what calling a program takes in itself."""
+        return self._program(lambda state, real, condition: state.step)
+
     def generator(self) -> Program:
         """Draw samples without the solver, judge them, and take the generator's gradient."""
         game = self._trainer.game_of(AXIS, with_solver=False)

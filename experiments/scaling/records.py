@@ -31,7 +31,7 @@ MEANINGS = {
     "host": "what the loop takes beside data and devices",
     "checkpoint": "a save with the validation before it, over the updates between two saves",
 }
-"""What each phase is. The parts of an update are timed as programs of their own."""
+"""What each phase is. The parts of an update are timed as programs of their own, less the time of an empty one."""
 
 
 @dataclass(frozen=True)
