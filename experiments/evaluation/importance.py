@@ -16,38 +16,39 @@ def normalized_weights(
 ) -> Float[np.ndarray, "*cases n"]:
     """Return the weights of the draws of each case, whose sum is 1; 0 where a density is not known.
 
+    All weights of a case are 0 where no draw of it has a known density, or all are impossible.
+
     Args:
         log_target: logarithms of the posterior's density up to a constant for each case.
         log_proposal: of the density from which the draws are.
-
-    Raises:
-        ValueError: a case without any draw of known density.
     """
     log_weight = np.asarray(log_target, np.float64) - np.asarray(log_proposal, np.float64)
     log_weight = np.where(np.isfinite(log_weight), log_weight, -np.inf)
     top = log_weight.max(axis=-1, keepdims=True)
-    if not np.isfinite(top).all():
-        raise ValueError("no draw of a case has a known density.")
-    weights = np.exp(log_weight - top)
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+    weights = np.exp(log_weight - np.where(np.isfinite(top), top, 0.0))
+    return np.asarray(weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1.0))
 
 
 def effective_share(weights: Float[np.ndarray, "*cases n"]) -> Float[np.ndarray, "*cases"]:
-    """Return the effective sample size of normalised weights over the number of draws, between 1/n and 1.
+    """Return the effective sample size of normalised weights over the number of draws, between 1/n and 1; 0 without any.
 
     Example:
         >>> effective_share(np.full(8, 0.125))
         np.float64(1.0)
     """
-    return np.asarray(1 / (weights**2).sum(axis=-1) / weights.shape[-1])[()]
+    squares = (weights**2).sum(axis=-1)
+    return np.asarray(np.where(squares > 0, 1 / np.where(squares > 0, squares, 1.0), 0.0) / weights.shape[-1])[()]
 
 
 def resampled(
     draws: Float[np.ndarray, "cases n d"], weights: Float[np.ndarray, "cases n"], members: int, seed: int
 ) -> Float[np.ndarray, "cases members d"]:
-    """Return draws taken by systematic resampling: each as often as its weight asks for, to less than one."""
+    """Return draws taken by systematic resampling: each as often as its weight asks for, to less than one.
+
+    Draws of a case without any weight are taken alike.
+    """
     rng = np.random.default_rng(seed)
     places = (rng.random((len(draws), 1)) + np.arange(members)) / members
-    ends = np.cumsum(weights, axis=-1)
+    ends = np.cumsum(np.where(weights.any(axis=-1, keepdims=True), weights, 1 / weights.shape[-1]), axis=-1)
     chosen = np.stack([np.searchsorted(end, place * end[-1]) for end, place in zip(ends, places)])
     return np.take_along_axis(draws, chosen.clip(0, draws.shape[1] - 1)[..., None], axis=1)

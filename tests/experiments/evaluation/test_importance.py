@@ -37,5 +37,11 @@ def test_every_draw_is_taken_as_often_as_its_weight_asks_for_to_less_than_one():
 def test_draws_without_a_density_have_no_weight():
     weights = normalized_weights(np.zeros((1, 3)), np.array([[0.0, np.nan, 0.0]]))
     assert weights.tolist() == [[0.5, 0.0, 0.5]]
-    with pytest.raises(ValueError, match="no draw of a case"):
-        normalized_weights(np.zeros((1, 2)), np.full((1, 2), np.nan))
+
+
+def test_a_case_without_any_known_density_has_the_share_zero_and_its_draws_are_taken_alike():
+    weights = normalized_weights(np.zeros((2, 4)), np.array([[np.nan] * 4, [0.0, np.inf, 0.0, 0.0]]))
+    assert weights[0].tolist() == [0.0] * 4 and weights[1].sum() == pytest.approx(1)
+    assert effective_share(weights).tolist() == pytest.approx([0.0, 0.75])
+    kept = resampled(np.tile(np.arange(4.0)[:, None], (2, 1, 1)), weights, 8, seed=2)
+    assert np.bincount(kept[0].ravel().astype(int), minlength=4).tolist() == [2, 2, 2, 2]
