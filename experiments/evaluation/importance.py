@@ -30,7 +30,7 @@ def normalized_weights(
 
 
 def effective_share(weights: Float[np.ndarray, "*cases n"]) -> Float[np.ndarray, "*cases"]:
-    """Return the effective sample size of normalised weights over the number of draws, between 1/n and 1; 0 without any.
+    """Return the effective sample size of normalised weights over the number of draws: 1/n to 1, or 0 without any.
 
     Example:
         >>> effective_share(np.full(8, 0.125))
