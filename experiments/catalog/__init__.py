@@ -81,6 +81,12 @@ _SUMMARIES = {
         line="initial field, viscosity and trajectory from magnitudes seen later: posteriors of several modes",
         cost="about 20 minutes on 2 cores, estimated",
     ),
+    "smoke_plume": Summary(
+        system="smoke from a chimney, 2D, periodic",
+        task="super_resolution",
+        line="fine vorticity and smoke above a coarse solver run, judged against the truth",
+        cost="not measured yet",
+    ),
     "kolmogorov_flow": Summary(
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
         task="snapshot",

@@ -13,6 +13,7 @@ from experiments.evaluation.results import Comparison
 from experiments.plots.style import (
     BAND,
     GENERATOR,
+    GIVEN,
     SOLVER,
     Arrays,
     Picture,
@@ -108,8 +109,8 @@ def _plane(
 
 
 def samples(figures: Arrays, comparison: Comparison) -> list[Picture]:
-    """A few generated fields beside solver fields: curves in 1D, images in 2D, space-time images of
-    trajectories."""
+    """A few generated fields beside solver fields, and what they were given: curves in 1D, images in 2D, space-time
+    images of trajectories."""
     if not {"samples/generator", "samples/solver"} <= figures.keys():
         return []
     coordinates = coordinates_of(figures)
@@ -117,6 +118,8 @@ def samples(figures: Arrays, comparison: Comparison) -> list[Picture]:
         (comparison.reference, figures["samples/solver"], SOLVER),
         ("generator", figures["samples/generator"], GENERATOR),
     ]
+    if "samples/given" in figures:
+        sides.append(("given", figures["samples/given"], GIVEN))
     spatial = len(coordinates)
     if not spatial:
         return []
@@ -135,7 +138,7 @@ def samples(figures: Arrays, comparison: Comparison) -> list[Picture]:
 
 def _curves(sides: Sequence[Side], index: int, x: np.ndarray, label: str, comparison: Comparison) -> Picture:
     rows = min(4, *(len(fields) for _, fields, _ in sides))
-    figure, grid = panels((6.4, 4.4), rows, 2, sharex=True, sharey=True)
+    figure, grid = panels((6.4, 4.4), rows, len(sides), sharex=True, sharey=True)
     for column, (title, fields, colour) in enumerate(sides):
         for axes, field in zip(grid[:, column], fields):
             axes.axhline(0, color=BAND, linewidth=0.8)
@@ -144,14 +147,12 @@ def _curves(sides: Sequence[Side], index: int, x: np.ndarray, label: str, compar
         grid[0, column].set_title(title, color=colour)
         grid[-1, column].set_xlabel(labelled(comparison, "x"))
     figure.supylabel(label, fontsize=10)
-    return Picture(
-        figure, f"{rows} fields each, not chosen: {label} of the {sides[0][0]} (left) and of the generator (right)."
-    )
+    return Picture(figure, f"{rows} fields each, not chosen: {label}; from left to right {_in_order(sides)}.")
 
 
 def _images(sides: Sequence[Side], index: int, coordinates: Sequence[np.ndarray], label: str, in_time: bool) -> Picture:
     columns = min(4, *(len(fields) for _, fields, _ in sides))
-    figure, grid = panels((6.4, 3.7), 2, columns, sharex=True, sharey=True)
+    figure, grid = panels((6.4, 0.6 + 1.55 * len(sides)), len(sides), columns, sharex=True, sharey=True)
     cmap, norm = scale_of(sides[0][1][..., index])
     for row, (title, fields, colour) in zip(grid, sides):
         for axes, field in zip(row, fields):
@@ -165,7 +166,12 @@ def _images(sides: Sequence[Side], index: int, coordinates: Sequence[np.ndarray]
         row[0].set_ylabel(title, color=colour)
     figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(label, loc="center")
     what = "time runs to the right, space upwards" if in_time and len(coordinates) == 1 else "one colour scale"
-    caption = (
-        f"{columns} fields each, not chosen: {label} of the {sides[0][0]} (above) and of the generator (below); {what}."
-    )
+    caption = f"{columns} fields each, not chosen: {label}; from above {_in_order(sides)}; {what}."
     return Picture(figure, caption, raster=True)
+
+
+def _in_order(sides: Sequence[Side]) -> str:
+    """Say whose fields the rows or columns hold."""
+    says = {"generator": "the generator's", "given": "what was given"}
+    *most, last = [says.get(title, f"the {title}'s") for title, _, _ in sides]
+    return f"{', '.join(most)} and {last}"

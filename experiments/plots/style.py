@@ -25,6 +25,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, ScalarFo
 from experiments.evaluation.results import Comparison
 
 SOLVER, GENERATOR, GAUSSIAN, INITIAL, BAND = "#1a1a1a", "#d55e00", "#0072b2", "#009e73", "#c9ced6"
+GIVEN = "#0072b2"
+"""What a sample is conditioned on."""
 
 _STYLE: Any = {
     "font.family": "sans-serif",

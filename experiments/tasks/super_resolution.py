@@ -1,0 +1,342 @@
+"""Task ``super_resolution``: the fine field, given what a coarse solver makes of the same past.
+
+A fine field is cut to a coarse grid and advanced there by the coarse solver; meanwhile the fine solver advances the
+fine field. Given the coarse outcome, interpolated to the fine grid, the generator draws what is missing: a sample is
+the interpolated coarse field and a generated difference. What a coarse solver says of the fine field is not its
+average, and both are offered. There is no exact posterior; ensembles are judged by proper scores against the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from experiments.config import ExperimentConfig, SystemConfig
+from experiments.errors import UserError
+from experiments.export import Fields
+from experiments.reporting import Report
+from experiments.tasks.advance import refiner
+from experiments.tasks.snapshot import AXES
+from experiments.tasks.solver_task import SolverTask, dataset_spec
+from experiments.tasks.task import NONE
+from gan.settings import setting
+
+if TYPE_CHECKING:
+    from jax import Array
+    from numpy.typing import ArrayLike
+
+    from experiments.evaluation.baselines import Fitted
+    from experiments.evaluation.results import Comparison
+    from experiments.tasks.solver_task import SolverData
+    from gan.networks.players import SampleSpec
+    from gan.training.problem import Problem
+    from gan.training.trained import Trained
+    from physics.grid import Grid
+    from physics.system import System
+
+SOLVER, AVERAGES = SOURCES = ("solver", "averages")
+"""Where coarse fields come from."""
+WHY = "Many fine fields fit a coarse one, with probabilities that nobody knows: there is no reference."
+"""Why ensembles are held against the truth alone, for the report."""
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class SuperResolutionConfig(SystemConfig):
+    """What is given. The coarse run lasts as long as the time between two kept fields, ``data.stride``."""
+
+    factor: int = setting(4, "how many times fewer points the coarse grid has along each axis", minimum=2)
+    source: str = setting(
+        SOLVER, "coarse fields: of a coarse solver run, or averages of the fine field itself", choices=SOURCES
+    )
+    coarse_dt: float = setting(0.02, "step of the coarse solver", "time", above=0)
+
+
+@dataclass(frozen=True)
+class SuperResolution(SolverTask):
+    """The task for one system on a periodic grid.
+
+    Attributes:
+        system: ``config -> physics.System`` on the fine grid.
+    """
+
+    unread: ClassVar[tuple[str, ...]] = (
+        "solver_layer",
+        "compare.fields",
+        "compare.tested",
+        "compare.refined",
+        "compare.relabellings",
+        "compare.refine",
+        "compare.separations",
+        "compare.quantiles",
+        "compare.projections",
+        "compare.resolved",
+        "compare.draws",
+        "compare.level",
+        "compare.repeats",
+    )
+
+    system: Callable[[ExperimentConfig], System]
+
+    def own_settings(self, config: ExperimentConfig) -> SuperResolutionConfig:
+        """Return the section ``system``, which is this task's own."""
+        assert isinstance(config.system, SuperResolutionConfig)
+        return config.system
+
+    def coarse_system(self, config: ExperimentConfig) -> System:
+        """Return the system on the coarse grid."""
+        from physics import Grid
+
+        fine = self.system(config)
+        shape = tuple(points // self.own_settings(config).factor for points in fine.grid.shape)
+        return replace(fine, grid=Grid(shape, fine.grid.extent))
+
+    def samples_per_trajectory(self, config: ExperimentConfig) -> int:
+        """Every kept field but the first, from which the coarse run to the second begins."""
+        return config.data.snapshots - 1
+
+    def check(self, config: ExperimentConfig) -> None:
+        """Refuse also what neither the task nor its comparison could use."""
+        if config.data.snapshots < 2:
+            raise UserError("--data.snapshots 1 leaves no time for a coarse run: keep at least 2 times.")
+        super().check(config)
+        own, grid = self.own_settings(config), self.system(config).grid
+        if not grid.shape or not grid.periodic:
+            raise UserError(f"{self.system(config).name} has no periodic grid that could be made coarser.")
+        if others := [points for points in grid.shape if points % own.factor or points < 4 * own.factor]:
+            raise UserError(
+                f"--system.factor {own.factor} leaves no whole grid of at least 4 points of {others[0]} points: choose "
+                "another factor."
+            )
+        have = config.data.trajectories[2] * self.samples_per_trajectory(config)
+        if have < config.compare.cases:
+            raise UserError(
+                f"--compare.cases {config.compare.cases} needs as many test fields, but --data.trajectories and "
+                f"--data.snapshots make {have}: make more, or compare fewer cases."
+            )
+
+    def spec(self, config: ExperimentConfig) -> SampleSpec:
+        """Differences on the fine grid, conditioned on the interpolated coarse field."""
+        from gan import SampleSpec
+
+        system = self.system(config)
+        return SampleSpec(system.field_shape, conditions={"coarse": system.field_shape}, extent=system.grid.extent)
+
+    def data(self, config: ExperimentConfig, report: Report) -> SolverData:
+        """Make or find the trajectories of the fine solver."""
+        from physics import FixedSystem, generate
+
+        system = self.system(config)
+        return generate(FixedSystem(system), dataset_spec(config.data, system), progress=report)
+
+    def coarse_fields(self, config: ExperimentConfig, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Return what is given of each pair of fields, interpolated to the fine grid, (n, *grid, c).
+
+        Args:
+            config: of the run.
+            before: fine fields from whose coarse part the coarse run begins, (n, *grid, c).
+            after: fine fields that the fine solver makes of them, of the same shape.
+
+        Raises:
+            UserError: the coarse solver does not stay finite.
+        """
+        fine, coarse, own = self.system(config).grid, self.coarse_system(config), self.own_settings(config)
+        if own.source == AVERAGES:
+            return resampled(averaged(after, own.factor), coarse.grid, fine)
+        run = refiner(coarse, own.coarse_dt)
+        found = resampled(run(resampled(before, fine, coarse.grid), config.data.stride), coarse.grid, fine)
+        if not np.isfinite(found).all():
+            raise UserError(
+                f"the coarse solver does not stay finite with --system.coarse_dt {own.coarse_dt:g}: choose a shorter "
+                "step, or a smaller --system.factor."
+            )
+        return found
+
+    def pairs(self, config: ExperimentConfig, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return given and true fields (n, *grid, c) of trajectories (trajectories, time, *grid, c)."""
+        shape = kept.shape[2:]
+        before, after = (np.asarray(part).reshape(-1, *shape) for part in (kept[:, :-1], kept[:, 1:]))
+        return self.coarse_fields(config, before, after), after
+
+    def problem(self, config: ExperimentConfig, dataset: SolverData) -> Problem:
+        """The networks make the difference of the fine field and the interpolated coarse one."""
+        from gan import Problem
+
+        (given, truth), (seen, held) = (self.pairs(config, kept) for kept in (dataset.train, dataset.validation))
+        return Problem(
+            train=truth - given,
+            condition={"coarse": given},
+            validation=held - seen,
+            validation_condition={"coarse": seen},
+            extent=self.system(config).grid.extent,
+        )
+
+    def compare(
+        self,
+        config: ExperimentConfig,
+        dataset: SolverData,
+        trained: Trained,
+        seconds: Mapping[str, float],
+        report: Report,
+        baselines: Mapping[str, Fitted] = NONE,
+    ) -> tuple[Comparison, dict[str, np.ndarray]]:
+        """Ensembles against the truth, beside interpolation, differences of other fields, and the fine solver."""
+        import jax
+
+        from experiments.evaluation.results import Comparison, FieldPictures
+        from experiments.evaluation.truth_only import Ensembles, compare_with_truth
+        from experiments.evaluation.verdict import verdict
+
+        settings, system = config.compare, self.system(config)
+        members, count, key = settings.members, settings.cases, jax.random.key(settings.seed)
+        rng = np.random.default_rng((settings.seed, 5))
+        given, truths = (one[:count] for one in self.pairs(config, np.asarray(dataset.test)))
+        before = np.asarray(dataset.test[:, :-1]).reshape(-1, *system.field_shape)[:count]
+        stored, fine = self.pairs(config, np.asarray(dataset.train[:1024]))
+        differences = fine - stored
+
+        def learned(sample: Callable[..., np.ndarray]) -> np.ndarray:
+            made = sample(key, count * members, {"coarse": np.repeat(given, members, axis=0)})
+            return (given[:, None] + made.reshape(count, members, *given.shape[1:]))[:, :, None]
+
+        def alike(fields: np.ndarray) -> np.ndarray:
+            return np.repeat(fields[:, None, None], members, axis=1)
+
+        def other_differences() -> np.ndarray:
+            chosen = rng.integers(len(differences), size=(count, members))
+            return (given[:, None] + differences[chosen])[:, :, None]
+
+        def analogues() -> np.ndarray:
+            flat, known = (one.reshape(len(one), -1) for one in (given, stored))
+            distance = (flat**2).sum(axis=1)[:, None] + (known**2).sum(axis=1)[None] - 2 * flat @ known.T
+            chosen = np.argsort(distance, axis=1)[:, :members]
+            return (given[:, None] + differences[chosen])[:, :, None]
+
+        refine = refiner(system, dataset.dt)
+        coarse = self.coarse_system(config)
+        run = refiner(coarse, self.own_settings(config).coarse_dt)
+
+        def finished(share: float) -> np.ndarray:
+            """The coarse solver first, the fine solver for the last share of the time."""
+            start, whole = resampled(before, system.grid, coarse.grid), config.data.stride
+            if share < 1:
+                start = run(start, (1 - share) * whole)
+            return alike(refine(resampled(start, coarse.grid, system.grid), share * whole))
+
+        others = {
+            "interpolation": Ensembles("the given field, interpolated; all members are alike", lambda: alike(given)),
+            "other_differences": Ensembles(
+                "the given field with the difference of a training field drawn at random", other_differences
+            ),
+            "analogues": Ensembles(
+                "the given field with the differences of the training fields whose given fields are nearest", analogues
+            ),
+            **{
+                f"fine_solver_{share:g}": Ensembles(
+                    f"the coarse solver, then the fine one for the last {share:.0%} of the time; all members are alike",
+                    partial(finished, share),
+                )
+                for share in (0.25, 0.5, 1.0)
+            },
+            **{name: Ensembles(one.meaning, partial(learned, one.sample)) for name, one in baselines.items()},
+        }
+        scored = compare_with_truth(
+            truths[:, None],
+            Ensembles("the generator", partial(learned, trained.sample)),
+            others,
+            why=WHY,
+            members=members,
+            seed=settings.seed,
+            resamples=settings.resamples,
+            progress=report,
+        )
+        sections = (scored, FieldPictures())
+        shown = learned(trained.sample)[:_SHOWN, 0, 0]
+        figures = {
+            "samples/generator": shown,
+            "samples/solver": truths[:_SHOWN],
+            "samples/given": given[:_SHOWN],
+            **{f"coordinates/{i}": np.asarray(x) for i, x in enumerate(system.grid.coordinates())},
+        }
+        title = f"{system.name}: fine fields from coarse ones, against the truth"
+        return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
+
+    def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:
+        """Draw fine fields for given coarse ones, or for those of the test data.
+
+        The condition is given as ``coarse_fields``, one field ``(*coarse grid, c)`` or one for each sample.
+        """
+        system, coarse = self.system(config), self.coarse_system(config)
+        names = AXES[: system.grid.ndim]
+        coordinates = dict(zip(names, (np.asarray(x) for x in system.grid.coordinates())))
+        advance = refiner(system, dataset.dt)
+
+        def draw(count: int, *, key: Array, refine: float = 0.0, coarse_fields: ArrayLike | None = None) -> Fields:
+            given = _given(coarse_fields, count)
+            values = given + trained.sample(key, count, {"coarse": given})
+            return Fields(
+                advance(values, refine) if refine > 0 else values,
+                ("sample", *names, "channel"),
+                coordinates,
+                system.channels,
+                attrs={"system": system.name, "refine": refine, "step": trained.step},
+            )
+
+        def _given(fields: ArrayLike | None, count: int) -> np.ndarray:
+            if fields is None:
+                known, _ = self.pairs(config, np.asarray(dataset.test))
+                return known[np.arange(count) % len(known)]
+            many = np.asarray(fields, np.float32)
+            if many.shape == coarse.field_shape:
+                many = np.broadcast_to(many, (count, *many.shape))
+            if many.shape != (count, *coarse.field_shape):
+                raise UserError(
+                    f"coarse_fields must have the shape {coarse.field_shape}, or be one such field for each of the "
+                    f"{count} samples; found {many.shape}."
+                )
+            return resampled(many, coarse.grid, system.grid)
+
+        return draw
+
+
+def averaged(fields: np.ndarray, factor: int) -> np.ndarray:
+    """Return the means of periodic fields (n, *grid, c) over cells of ``factor`` points along each axis.
+
+    The cells are centred on every ``factor``-th point, and the means are those of the trigonometric interpolant.
+
+    Example:
+        >>> x = 2 * np.pi * np.arange(8) / 8
+        >>> np.allclose(averaged(np.cos(x).reshape(1, 8, 1), 4).ravel(), np.sinc(0.25) * np.array([1, -1]))
+        True
+    """
+    for axis in range(1, fields.ndim - 1):
+        points = fields.shape[axis]
+        waves = np.arange(points // 2 + 1)
+        shape = [-1 if one == axis else 1 for one in range(fields.ndim)]
+        # The mean of a wave over a cell centred on a point is its value there times the sinc of its width.
+        factors = np.sinc(waves * factor / points).reshape(shape)
+        fields = np.fft.irfft(np.fft.rfft(fields, axis=axis) * factors, points, axis=axis)
+        fields = np.take(fields, np.arange(0, points, factor), axis=axis)
+    return np.asarray(fields, np.float32)
+
+
+def resampled(fields: np.ndarray, grid: Grid, onto: Grid, chunk: int = 256) -> np.ndarray:
+    """Return the same trigonometric polynomials on another grid; many fields at once, in chunks of one size."""
+    import jax
+
+    program = jax.jit(jax.vmap(partial(_resample, grid=grid, onto=onto)))
+    parts = []
+    for start in range(0, len(fields), chunk):
+        index = np.minimum(np.arange(start, start + chunk), len(fields) - 1)
+        parts.append(np.asarray(program(np.asarray(fields[index], np.float32)))[: len(fields) - start])
+    return np.concatenate(parts)
+
+
+def _resample(field: Array, grid: Grid, onto: Grid) -> Array:
+    from physics import resample
+
+    return resample(field, grid, onto)
