@@ -120,6 +120,7 @@ def test_bands_hold_fresh_posterior_ensembles_for_the_same_cases_19_times_in_20(
     assert 0.9 <= np.mean(inside) <= 0.99
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_fresh_cases_come_to(problem):
     """Every interval is from other cases; the expectation over cases is known from many of them."""
     cases, sizes = 30, PosteriorSizes(draws=60, resamples=200)

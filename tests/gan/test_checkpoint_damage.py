@@ -72,10 +72,10 @@ def test_a_flipped_bit_in_any_file_of_a_checkpoint_is_noticed_or_does_no_harm(to
     ("pattern", "damaged"),
     [
         ("d/*", "deleted"),
-        ("d/*", "emptied"),
-        ("d/*", "truncated"),
-        ("manifest.ocdbt", "truncated"),
-        ("metrics", "truncated"),
+        pytest.param("d/*", "emptied", marks=pytest.mark.slow),
+        pytest.param("d/*", "truncated", marks=pytest.mark.slow),
+        pytest.param("manifest.ocdbt", "truncated", marks=pytest.mark.slow),
+        pytest.param("metrics", "truncated", marks=pytest.mark.slow),
         ("metrics", "flipped"),
         (CHECKSUMS, "emptied"),
         ("_CHECKPOINT_METADATA", "deleted"),
@@ -100,7 +100,10 @@ def test_a_resumed_training_goes_on_from_the_newest_whole_checkpoint(toy, whole,
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("pattern", ["d/*", "manifest.ocdbt", "metrics", "_METADATA"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["d/*", *(pytest.param(one, marks=pytest.mark.slow) for one in ("manifest.ocdbt", "metrics")), "_METADATA"],
+)
 def test_damage_that_hinders_reading_is_noticed_without_checksums_too(toy, whole, copied, pattern):
     for step in (10, 15):
         (copied / "checkpoints" / str(step) / CHECKSUMS).unlink()

@@ -84,7 +84,7 @@ def exact(rate_x: float, rate_y: float, **options: Any) -> Competitive:
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("rates", [(0.3, 0.3), (0.05, 0.8)])
+@pytest.mark.parametrize("rates", [pytest.param((0.3, 0.3), marks=pytest.mark.slow), (0.05, 0.8)])
 @pytest.mark.parametrize(("zero_sum", "general"), [(True, False), (True, True), (False, True)])
 def test_the_step_is_the_dense_solution_of_both_players_answers(zero_sum, general, rates):
     a = matrices(0)
@@ -149,7 +149,7 @@ def test_unequal_rates_contract_a_bilinear_game_by_its_singular_values():
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize(("general", "unrolled"), [(False, True), (True, False)])
+@pytest.mark.parametrize(("general", "unrolled"), [pytest.param(False, True, marks=pytest.mark.slow), (True, False)])
 def test_the_iterates_do_not_depend_on_the_number_of_devices(general, unrolled, monkeypatch):
     """Shares of unequal weight: no device knows V alone, so products that are not reduced would show."""
     a, weights = matrices(4), np.array([0.1, 2.5, 0.7, 0.7])

@@ -70,6 +70,7 @@ def test_a_loaded_generator_makes_the_same_samples(trained: tuple[gan.Trained, o
     )
 
 
+@pytest.mark.slow
 def test_resumed_is_as_never_interrupted(
     trained: tuple[gan.Trained, object], problem: Problem, tmp_path: object
 ) -> None:

@@ -46,7 +46,9 @@ def oracle(toy):
         return run(made, step)
 
 
-@pytest.mark.parametrize(("how", "devices"), [("jit", 1), ("pmap", 2), ("pmap", 4), ("shard_map", 4)])
+@pytest.mark.parametrize(
+    ("how", "devices"), [("jit", 1), pytest.param("pmap", 2, marks=pytest.mark.slow), ("pmap", 4), ("shard_map", 4)]
+)
 def test_the_step_agrees_with_the_oracle_to_round_off(toy, oracle, how, devices):
     made = trainer(toy, how, devices)
     first = jax.device_get(made.state.players)

@@ -199,7 +199,7 @@ def test_descriptions_are_read_again_also_those_that_were_written_for_lines_alon
             np.testing.assert_array_equal(getattr(again, name), value)
 
 
-@pytest.mark.parametrize("objective", ["relativistic", "flow_matching"])
+@pytest.mark.parametrize("objective", ["relativistic", pytest.param("flow_matching", marks=pytest.mark.slow)])
 def test_a_training_makes_fields_that_the_solver_finishes(objective, tmp_path):
     """The solver layer doubles what it gets; it is no part of the training, and of every sample."""
 

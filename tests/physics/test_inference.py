@@ -29,7 +29,7 @@ def exact(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (lambda p, y, k: tempered_posterior(p, y, 1024, k, moves=20), None),
         (lambda p, y, k: crank_nicolson(p, y, 1024, k, steps=150), 151.0),
         (lambda p, y, k: ensemble_smoother(p, y, 4096, k, iterations=4), 4.0),
-        (lambda p, y, k: nuts(p, y, 1024, k, warmup=200, thin=2), None),
+        pytest.param(lambda p, y, k: nuts(p, y, 1024, k, warmup=200, thin=2), None, marks=pytest.mark.slow),
     ],
     ids=["tempered", "crank_nicolson", "ensemble_smoother", "nuts"],
 )

@@ -156,6 +156,7 @@ def test_embedded_error_of_a_step_falls_with_the_power_the_controller_is_told(so
     assert abs(np.log2(error(0.02) / error(0.01)) - solver.error_order(None)) < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.float64
 def test_adaptive_exponential_steps_meet_their_tolerance_at_every_saved_time():
     system = KuramotoSivashinsky(Grid((32,), (16.0,)))
@@ -180,7 +181,7 @@ def test_diffeqsolve_with_constant_steps_is_the_scan_forwards_and_returns_backwa
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("solver", [diffrax.Tsit5(), diffrax.Kvaerno5()])
+@pytest.mark.parametrize("solver", [diffrax.Tsit5(), pytest.param(diffrax.Kvaerno5(), marks=pytest.mark.slow)])
 def test_ordinary_solvers_reach_the_same_field(solver):
     system = Burgers(Grid((32,), (2 * np.pi,)), 0.2)
     u0 = _smooth_start(system)

@@ -127,7 +127,9 @@ def _ends(system, u0, keys, dt, steps, levels, solver):
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize(("solver", "order"), [(diffrax.Euler(), 0.5), (diffrax.ItoMilstein(), 1.0)])
+@pytest.mark.parametrize(
+    ("solver", "order"), [(diffrax.Euler(), 0.5), pytest.param(diffrax.ItoMilstein(), 1.0, marks=pytest.mark.slow)]
+)
 def test_multiplicative_noise_converges_to_the_ito_solution_path_by_path(solver, order, key):
     system, keys = GeometricBrownianMotion(), jax.random.split(key, 2000)
 

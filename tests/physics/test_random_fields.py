@@ -55,7 +55,7 @@ def test_posterior_mean_and_draws_match_dense_linear_algebra(key):
     mean = gain @ values
     assert np.allclose(posterior.mean().reshape(-1, 1), mean, atol=1e-10)
 
-    draws = np.asarray(jax.vmap(posterior.sample)(jax.random.split(key, 20000))).reshape(20000, -1)
+    draws = np.asarray(jax.jit(jax.vmap(posterior.sample))(jax.random.split(key, 20000))).reshape(20000, -1)
     posterior_covariance = covariance - gain @ covariance[at]
     spread = np.sqrt(np.diag(posterior_covariance))
     assert np.all(np.abs(draws.mean(0) - mean[:, 0]) < 5 * spread / np.sqrt(20000))
@@ -80,7 +80,7 @@ def test_conditioning_batches_over_traced_points(key):
     field = GaussianField(Grid((16,), (1.0,)), lambda k: np.exp(-((k / 20) ** 2)), std=1.0)
     points = jax.random.uniform(key, (5, 3, 1))
     values = jnp.ones((5, 3, 1))
-    together = jax.vmap(lambda p, v: field.condition(p, v, 0.1).mean())(points, values)
+    together = jax.jit(jax.vmap(lambda p, v: field.condition(p, v, 0.1).mean()))(points, values)
     alone = field.condition(points[2], values[2], 0.1).mean()
     assert np.allclose(together[2], alone, atol=1e-5)
 
@@ -124,7 +124,7 @@ def test_random_bumps_are_periodic_gaussians_of_height_one(key):
     assert one.min() >= 0 and 0.95 < one.max() <= 1
     # A Gaussian of standard deviation w in two dimensions integrates to 2 pi w^2, up to w^2 / L^2.
     assert np.isclose(one.mean() * 6.0, 2 * np.pi * 0.15**2, rtol=0.06)
-    draws = jax.vmap(RandomBumps(grid, 4).sample)(jax.random.split(key, 200))
+    draws = jax.jit(jax.vmap(RandomBumps(grid, 4).sample))(jax.random.split(key, 200))
     assert draws.shape == (200, 48, 40, 1) and draws.max() <= 1
     # Places are uniform: means over draws differ between points by their standard error alone.
     assert np.std(draws.mean(0)) < 1.5 * np.mean(np.std(draws, axis=0)) / np.sqrt(200)

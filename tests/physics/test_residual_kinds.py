@@ -1,5 +1,7 @@
 """Strong and integral residuals: orders, gradients, devices, noise; what a reading says; other units."""
 
+import dataclasses
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -61,6 +63,13 @@ def test_the_level_on_solver_data_falls_with_the_order_asked_for(kind, order):
     assert np.log2(levels[0] / levels[1]) == pytest.approx(order, abs=0.3)
 
 
+_CASES = {
+    "lotka_volterra": (LotkaVolterra, 1.2, np.array([8.0, 2.0])),
+    "burgers": (lambda nu: Burgers(BURGERS.grid, nu), 0.15, WAVE),
+}
+"""What makes a system of one parameter, that parameter, and a field to start from."""
+
+
 def _defects(system, trajectory, dt):
     """Of every field and the one before it."""
     return jax.vmap(lambda before, after: defect(system, before, after, dt))(trajectory[:-1], trajectory[1:])
@@ -68,14 +77,19 @@ def _defects(system, trajectory, dt):
 
 @pytest.mark.float64
 @pytest.mark.parametrize(
-    ("make", "parameter", "start"),
-    [(LotkaVolterra, 1.2, np.array([8.0, 2.0])), (lambda nu: Burgers(BURGERS.grid, nu), 0.15, WAVE)],
-    ids=["lotka_volterra", "burgers"],
+    ("kind", "case"),
+    [
+        (residual, "lotka_volterra"),
+        (integral_residual, "burgers"),
+        (_defects, "lotka_volterra"),
+        pytest.param(residual, "burgers", marks=pytest.mark.slow),
+        pytest.param(integral_residual, "lotka_volterra", marks=pytest.mark.slow),
+        pytest.param(_defects, "burgers", marks=pytest.mark.slow),
+    ],
+    ids=lambda v: v.__name__ if callable(v) else v,
 )
-@pytest.mark.parametrize("kind", [residual, integral_residual, _defects], ids=lambda k: k.__name__)
-def test_gradients_in_fields_and_parameters_match_finite_differences_and_hold_on_two_devices(
-    kind, make, parameter, start
-):
+def test_gradients_in_fields_and_parameters_match_finite_differences_and_hold_on_two_devices(kind, case):
+    make, parameter, start = _CASES[case]
     # Made with another parameter, so that nothing vanishes.
     trajectory = solve(make(0.8 * parameter), start, 0.1 * np.arange(5), dt=0.025)
     batch = jnp.stack([trajectory * (1 + 0.01 * i) for i in range(4)])
@@ -91,7 +105,7 @@ def test_gradients_in_fields_and_parameters_match_finite_differences_and_hold_on
         slope = (ends[0] - ends[1]) / 2e-6
         assert np.isclose((gradients[argument] * way).sum(), slope, rtol=1e-6) and abs(slope) > 1e-3, argument
     batched = jax.vmap(jax.value_and_grad(loss, (0, 1)), (0, None, None))
-    alone = batched(batch, parameter, 0.1)
+    alone = jax.jit(batched)(batch, parameter, 0.1)
     parts = batch.reshape(2, 2, *trajectory.shape)
     apart = jax.pmap(batched, in_axes=(0, None, None), devices=jax.devices()[:2])(parts, parameter, 0.1)
     assert len(apart[0].sharding.device_set) == 2
@@ -135,6 +149,7 @@ def test_a_reading_sets_the_figure_beside_solver_data_the_zero_field_and_shrunk_
         ]
     )
 
+    @jax.jit
     def of_one(trajectory):
         return residual(BURGERS, trajectory, 0.05)
 
@@ -173,40 +188,64 @@ def test_the_verdict_follows_from_the_figures(figures, said):
 
 
 _NUMBERS = st.floats(-3, 3), st.floats(0.1, 10), st.floats(-3, 3), st.floats(0.1, 10)
+FLOW = StochasticNavierStokes2D(Grid((12, 12), (2 * np.pi, 2 * np.pi)), 0.1, forcing_mode=1, noise_mode=2)
+
+
+def _in_units(system, mean, deviation):
+    """``system`` normalised by numbers that may be traced, so that one compilation serves every example."""
+    whole = normalized(system, np.zeros(len(system.channels)), np.ones(len(system.channels)))
+    return dataclasses.replace(whole, mean=mean, deviation=deviation)
+
+
+@jax.jit
+def _orbit_in_both_units(mean, deviation, physical):
+    """Fields, residuals and defects of `ORBIT`: in units of ``deviation`` and back, and in physical units."""
+    system = _in_units(ORBIT, mean, deviation)
+    own = system.normalize(physical)
+    kinds = (residual, integral_residual)
+    there = [kind(system, own, 0.1) * deviation for kind in kinds]
+    there.append(defect(system, own[0], own[1], 0.1) * deviation)
+    here = [kind(ORBIT, physical, 0.1) for kind in kinds]
+    here.append(defect(ORBIT, physical[0], physical[1], 0.1))
+    return system.denormalize(own), there, here
 
 
 @pytest.mark.float64
 @given(*_NUMBERS, st.integers(0, 2**31))
 def test_normalisation_commutes_with_residuals_defects_and_solutions(shift, scale, other_shift, other_scale, seed):
-    mean, deviation = np.array([shift, other_shift]), np.array([scale, other_scale])
-    system = normalized(ORBIT, mean, deviation)
     physical = 1 + jax.random.uniform(jax.random.key(seed), (5, 2))
-    own = system.normalize(physical)
-    assert np.allclose(system.denormalize(own), physical, atol=1e-12)
-    for kind in (residual, integral_residual):
-        assert np.allclose(kind(system, own, 0.1) * deviation, kind(ORBIT, physical, 0.1), atol=1e-10)
-    step = defect(system, own[0], own[1], 0.1) * deviation
-    assert np.allclose(step, defect(ORBIT, physical[0], physical[1], 0.1), atol=1e-10)
+    back, there, here = _orbit_in_both_units(np.array([shift, other_shift]), np.array([scale, other_scale]), physical)
+    assert np.allclose(back, physical, atol=1e-12)
+    for found, expected in zip(there, here, strict=True):
+        assert np.allclose(found, expected, atol=1e-10)
+
+
+@jax.jit
+def _fields_and_noise_in_both_units(mean, deviation, key):
+    """Of a field, of a stochastic process and of a stirred flow: by the normalised system, and by the system."""
+    path, line, plane = NoisePath(key), jax.random.normal(key, (3, 16, 1)), jax.random.normal(key, (3, 12, 12, 1))
+    process = OrnsteinUhlenbeck()
+    fields, own, flow = (_in_units(system, mean, deviation) for system in (BURGERS, process, FLOW))
+    there = (
+        residual(fields, fields.normalize(line), 0.1) * deviation,
+        own.denormalize(advance(own, own.normalize(np.ones(1)), 0.1, 3, noise=path)),
+        # Its own solver is exponential and does not commute, but the integral residual takes no solver.
+        integral_residual(flow, flow.normalize(plane), 0.1, noise=path, steps=2) * deviation,
+    )
+    here = (
+        residual(BURGERS, line, 0.1),
+        advance(process, np.ones(1), 0.1, 3, noise=path),
+        integral_residual(FLOW, plane, 0.1, noise=path, steps=2),
+    )
+    return there, here
 
 
 @pytest.mark.float64
 @given(_NUMBERS[0], _NUMBERS[1], st.integers(0, 2**31))
 def test_normalisation_commutes_for_fields_and_for_noise(shift, scale, seed):
-    mean, deviation = np.array([shift]), np.array([scale])
-    key = jax.random.key(seed)
-    field = jax.random.normal(key, (3, 16, 1))
-    system = normalized(BURGERS, mean, deviation)
-    found = residual(system, system.normalize(field), 0.1) * deviation
-    assert np.allclose(found, residual(BURGERS, field, 0.1), atol=1e-9)
-    process, path = OrnsteinUhlenbeck(), NoisePath(key)
-    own = normalized(process, mean, deviation)
-    end = advance(own, own.normalize(np.ones(1)), 0.1, 3, noise=path)
-    assert np.allclose(own.denormalize(end), advance(process, np.ones(1), 0.1, 3, noise=path), atol=1e-10)
-    # Its own solver is exponential and does not commute, but the integral residual takes no solver.
-    flow = StochasticNavierStokes2D(Grid((12, 12), (2 * np.pi, 2 * np.pi)), 0.1, forcing_mode=1, noise_mode=2)
-    field, system = jax.random.normal(key, (3, 12, 12, 1)), normalized(flow, mean, deviation)
-    found = integral_residual(system, system.normalize(field), 0.1, noise=path, steps=2) * deviation
-    assert np.allclose(found, integral_residual(flow, field, 0.1, noise=path, steps=2), atol=1e-9)
+    found = _fields_and_noise_in_both_units(np.array([shift]), np.array([scale]), jax.random.key(seed))
+    for one, other, atol in zip(*found, (1e-9, 1e-10, 1e-9), strict=True):
+        assert np.allclose(one, other, atol=atol)
 
 
 def test_bad_input_is_refused_in_one_sentence(key):

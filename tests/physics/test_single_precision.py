@@ -49,7 +49,7 @@ def test_a_compiled_sum_and_its_rest_are_the_exact_sum():
     assert np.abs(np.asarray(new, complex) + np.asarray(rest) - exact).max() < 1e-14
 
 
-@pytest.mark.parametrize("solver", _SOLVERS)
+@pytest.mark.parametrize("solver", [pytest.param(s, marks=pytest.mark.slow if s is ETD53 else ()) for s in _SOLVERS])
 def test_thousands_of_single_precision_steps_end_within_rounding_of_the_exact_field(solver):
     system, u0, exact = _decay()
     plain, compensated = (

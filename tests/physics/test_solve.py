@@ -44,19 +44,25 @@ def test_without_a_step_the_recommended_one_is_shortened_to_fit():
     assert np.allclose(got[-1], advance(SYSTEM, u0, dt, round(0.034 / dt)), atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{"dt": 0.05}, {}, {"tolerance": 1e-5}, {"dt": 0.03, "dense": True}], ids=str)
-@pytest.mark.parametrize(
-    "times",
-    [
-        lambda: jnp.array([0.1, 0.25]),
-        lambda: jnp.asarray(np.array([0.1, 0.25])),
-        lambda: [jnp.float32(0.1), 0.25],
-        lambda: np.array([0.1, 0.25]),
-    ],
-    ids=["jnp.array", "jnp.asarray", "list", "np.array"],
-)
-def test_constant_times_of_jax_numpy_are_taken_inside_jit_and_outside(times, options):
-    u0 = jnp.asarray(_start())
+_CONSTANT_TIMES = {
+    "jnp.array": lambda: jnp.array([0.1, 0.25]),
+    "jnp.asarray": lambda: jnp.asarray(np.array([0.1, 0.25])),
+    "list": lambda: [jnp.float32(0.1), 0.25],
+    "np.array": lambda: np.array([0.1, 0.25]),
+}
+
+
+def _ways_to_say_constant_times():
+    """Every one with fixed steps in the fast tests, and one of them with adaptive steps."""
+    for options in ({"dt": 0.05}, {}, {"tolerance": 1e-5}, {"dt": 0.03, "dense": True}):
+        for name in _CONSTANT_TIMES:
+            fast = options in ({"dt": 0.05}, {}) or ("tolerance" in options and name == "jnp.array")
+            yield pytest.param(name, options, marks=[] if fast else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "options"), _ways_to_say_constant_times(), ids=str)
+def test_constant_times_of_jax_numpy_are_taken_inside_jit_and_outside(name, options):
+    u0, times = jnp.asarray(_start()), _CONSTANT_TIMES[name]
     expected = solve(SYSTEM, u0, [0.1, 0.25], **options)
     assert np.allclose(solve(SYSTEM, u0, times(), **options), expected, atol=1e-5)
     assert np.allclose(jax.jit(lambda u: solve(SYSTEM, u, times(), **options))(u0), expected, atol=1e-5)
@@ -108,7 +114,10 @@ def test_no_step_is_the_identity():
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("adjoint", ["stages", "steps", "sqrt", 3])
+@pytest.mark.parametrize(
+    "adjoint",
+    ["stages", pytest.param("steps", marks=pytest.mark.slow), "sqrt", pytest.param(3, marks=pytest.mark.slow)],
+)
 def test_gradients_match_finite_differences_whatever_is_kept_in_memory(adjoint):
     u0, direction = jnp.asarray(_start()), jnp.asarray(np.cos(3 * np.arange(16.0)))[:, None]
 
@@ -184,15 +193,22 @@ _WAYS = {
 
 
 @pytest.mark.parametrize(
-    "way", [pytest.param(way, marks=pytest.mark.slow if way in ("implicit scan", "adaptive") else ()) for way in _WAYS]
+    ("way", "counts"),
+    [
+        ("exponential scan", (2,)),
+        *(
+            pytest.param(way, (1, 4) if way == "exponential scan" else (2,), marks=pytest.mark.slow, id=way)
+            for way in _WAYS
+        ),
+    ],
 )
-def test_values_and_gradients_agree_under_pmap_shard_map_and_sharded_jit(way, key):
+def test_values_and_gradients_agree_under_pmap_shard_map_and_sharded_jit(way, counts, key):
     value_and_grad = jax.value_and_grad(lambda u: (_WAYS[way](u) ** 2).sum())
     batched = jax.vmap(value_and_grad)
     batch = jax.vmap(SYSTEM.sample_initial)(jax.random.split(key, 4))
     alone = jax.jit(batched)(batch)
     # Compiling is what this costs, so the other ways see the two harder transformations, on two devices.
-    for count in (1, 2, 4) if way == "exponential scan" else (2,):
+    for count in counts:
         mesh = jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:count])
         split = PartitionSpec("data")
         slices = batch.reshape(count, 4 // count, *batch.shape[1:])

@@ -163,8 +163,8 @@ def _manufactured(kind, boundary, size):
     ("kind", "boundary"),
     [
         pytest.param("poisson", "dirichlet", marks=pytest.mark.slow),
-        ("poisson", ("neumann", "dirichlet")),
-        ("helmholtz", "dirichlet"),
+        pytest.param("poisson", ("neumann", "dirichlet"), marks=pytest.mark.slow),
+        pytest.param("helmholtz", "dirichlet", marks=pytest.mark.slow),
         pytest.param("darcy", "dirichlet", marks=pytest.mark.slow),
         ("darcy", ("dirichlet", "neumann")),
     ],
@@ -326,7 +326,7 @@ def test_operators_that_are_not_symmetric_are_solved_by_gmres_with_the_right_tra
     assert np.allclose(gradient[:, 0], np.linalg.solve(matrix.T, weights[:, 0]), rtol=1e-7)
 
 
-@pytest.mark.parametrize("mode", ["reverse", "forward"])
+@pytest.mark.parametrize("mode", ["reverse", pytest.param("forward", marks=pytest.mark.slow)])
 def test_gradients_of_a_solve_that_did_not_converge_are_nan_in_that_member_of_a_batch_alone(mode):
     grid = Grid((16, 16), (1.0, 1.0), "neumann")
     f = jnp.asarray(corner_wells(grid), jnp.float32)

@@ -65,7 +65,7 @@ def test_the_certified_grid_error_falls_at_second_order(data, folder):
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("damage", [b"short", b"", None])
+@pytest.mark.parametrize("damage", [b"short", pytest.param(b"", marks=pytest.mark.slow), None])
 def test_pairs_once_made_are_read_from_the_cache_and_a_damaged_entry_is_made_again(data, folder, tmp_path, damage):
     asked = {"dtype": "float64", "limits": LIMITS}
     told = []
@@ -102,7 +102,7 @@ def test_an_interrupted_run_goes_on_where_it_was(data, tmp_path):
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("wavenumber", [None, 3.0], ids=["poisson", "helmholtz"])
+@pytest.mark.parametrize("wavenumber", [None, pytest.param(3.0, marks=pytest.mark.slow)], ids=["poisson", "helmholtz"])
 def test_a_random_source_drives_its_equation_and_is_the_same_function_on_twice_the_cells(wavenumber, tmp_path, key):
     sampler = RandomSource(KarhunenLoeveField(WALLED, 8, 0.3), wavenumber)
     made = generate_steady(sampler, 2, dtype="float64", limits=LIMITS, cache_dir=tmp_path)

@@ -59,6 +59,7 @@ class _Driven(BarotropicVorticity):
         return super().nonlinear(t, u_hat, args) + to_spectral(source, self.grid)
 
 
+@pytest.mark.slow
 def test_a_manufactured_flow_with_advection_is_reproduced_at_fourth_order():
     system = _Driven(GRID, 3.0, 0.05, 0.1)
     assert np.abs(system.advection(0.0)[0]).max() > 0.3, "the nonlinear term must not vanish"

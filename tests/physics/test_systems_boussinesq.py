@@ -62,6 +62,7 @@ class _Driven(SmokePlume):
         return super().nonlinear(t, u_hat, args) + to_spectral(source, self.grid)
 
 
+@pytest.mark.slow
 @pytest.mark.float64
 def test_a_manufactured_plume_with_advection_drag_and_source_is_reproduced_at_fourth_order():
     system = _Driven(GRID, 0.05, 0.03, 1.5, 0.8, 1.0, 4.0, 2.0)

@@ -33,6 +33,7 @@ def test_energy_changes_at_the_rate_of_its_budget(system, key):
     assert np.isclose(slope, sum(term for name, term in budget.items() if name != "value"))
 
 
+@pytest.mark.slow
 def test_lorenz_96_has_the_published_lyapunov_exponent(key):
     # 1.67 per time unit for 40 sites and forcing 8 (errors double in 2.1 days: Lorenz and Emanuel, 1998).
     # 95% interval of 4160 time units; the published figure is rounded to 0.005.

@@ -55,6 +55,7 @@ def _advection_and_pressure_gradient(w):
     return advection + jnp.moveaxis(pressure, 0, -1), jnp.moveaxis(pressure, 0, -1)
 
 
+@pytest.mark.slow
 def test_a_manufactured_flow_whose_advection_is_no_gradient_is_reproduced_at_fourth_order():
     system = _Driven(GRID, 0.05)
     w = system.taylor_green() + _abc(*GRID.mesh())

@@ -93,6 +93,7 @@ def test_one_language_dominates_only_below_the_error_threshold(mutation, coheren
     assert (end[0] > 0.5) == coherent
 
 
+@pytest.mark.slow
 @pytest.mark.float64
 def test_robertson_reaches_the_published_values_over_eleven_decades():
     # t = 40: the example of LSODE (Hindmarsh, 1983), computed there to 1e-4, and SciPy's Radau. t = 1e11: the test

@@ -13,7 +13,7 @@ TAU = 2 * np.pi
 GRID = Grid((16, 16), (TAU, TAU))
 
 
-@pytest.mark.parametrize("coriolis", [0.0, 3.0])
+@pytest.mark.parametrize("coriolis", [pytest.param(0.0, marks=pytest.mark.slow), 3.0])
 def test_small_waves_keep_their_shape_at_the_frequency_of_poincare(coriolis):
     # eta = a cos(phase), phase = k x + l y - omega t, omega^2 = f^2 + g H K^2; u = (g / (omega^2 - f^2)) (omega k eta
     # - f l a sin(phase), omega l eta + f k a sin(phase)) (Vallis, 2017, chapter 3).
@@ -114,6 +114,7 @@ class _Driven(ShallowWater):
         return super().nonlinear(t, u_hat, args) + to_spectral(self.source(t), self.grid)
 
 
+@pytest.mark.slow
 def test_a_manufactured_flow_with_advection_is_reproduced_at_fourth_order():
     system = _Driven(GRID, 2.0, 1.5, 1.0, 0.02)
     u0, end = system.exact(0.0), system.exact(1.0)

@@ -108,17 +108,18 @@ def _legendre_climate(system, guess):
 
 @pytest.mark.float64
 def test_the_climate_has_three_equilibria_of_which_the_middle_one_is_unstable():
-    temperatures = []
+    temperatures, systems = [], []
+    for bands in (40, 80):
+        system = EnergyBalance(ice_width=5.0, grid=Grid((bands,), (2.0,), "neumann"))
+
+        def rate(u, system=system):
+            return system.vector_field(0.0, jnp.asarray(u)[:, None])[:, 0]
+
+        systems.append((system, jax.jit(rate), jax.jit(jax.jacfwd(rate))))
     for guess, unstable in (((14.0, -30.0), 0), ((-21.4, -25.0), 1), ((-40.0, -20.0), 0)):
         errors = []
-        for bands in (40, 80):
-            system = EnergyBalance(ice_width=5.0, grid=Grid((bands,), (2.0,), "neumann"))
+        for system, rate, jacobian in systems:
             exact = _legendre_climate(system, guess)(system.grid.coordinates()[0] - 1)
-
-            def rate(u, system=system):
-                return system.vector_field(0.0, jnp.asarray(u)[:, None])[:, 0]
-
-            jacobian = jax.jacfwd(rate)
             found = optimize.root(rate, exact, jac=jacobian)
             assert found.success
             errors.append(np.abs(found.x - exact).max())

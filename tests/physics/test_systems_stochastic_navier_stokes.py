@@ -38,6 +38,7 @@ def test_twice_the_points_are_stirred_along_the_same_path(key):
     assert np.allclose(rates, 0.3)
 
 
+@pytest.mark.slow
 def test_weak_flow_is_an_ornstein_uhlenbeck_process_in_every_stirred_wave(key):
     # Variance of one wave with damping c = nu k^2 + drag: strength^2 (1 - exp(-2 c t)) / (2 c) (Uhlenbeck and Ornstein,
     # 1930). So weak that advection is 1e-4 of the noise. The test of fit fails one key in 10^4.

@@ -119,7 +119,10 @@ def test_a_solve_starts_at_the_time_of_its_field(options):
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("options", [{"dt": STEP}, {"dt": STEP, "dense": True}, {"tolerance": 1e-9}])
+@pytest.mark.parametrize(
+    "options",
+    [{"dt": STEP}, pytest.param({"dt": STEP, "dense": True}, marks=pytest.mark.slow), {"tolerance": 1e-9}],
+)
 def test_exponential_solvers_start_at_the_time_of_their_field(options):
     def mean(t):
         return (np.cos(t) + np.sin(t)) / 2 + np.exp(-t)
@@ -133,16 +136,17 @@ def test_exponential_solvers_start_at_the_time_of_their_field(options):
 def test_members_are_grouped_and_solved_from_the_time_of_their_fields():
     rates = jnp.array([1.0, 40.0, 1.1])
     systems, times = jax.vmap(lambda rate: Shaken(rate=rate))(rates), START + np.array([0.5, 2.0])
-    groups = group_members(systems, jnp.ones((3, 1)), times, tolerance=1e-8, t0=START, spread=3.0).groups
-    assert [sorted(group) for group in groups] == [[0, 2], [1]]
-    found = solve_batch(systems, jnp.ones((3, 1)), times, tolerance=1e-8, t0=START, spread=3.0)[..., 0]
+    how = {"tolerance": 1e-8, "t0": START}
+    groups = group_members(systems, jnp.ones((3, 1)), times, spread=3.0, **how)
+    assert [sorted(group) for group in groups.groups] == [[0, 2], [1]]
+    found = solve_batch(systems, jnp.ones((3, 1)), times, groups=groups, **how)[..., 0]
     exact = 1 + (np.sin(rates[:, None] * times) - np.sin(rates[:, None] * START)) / rates[:, None]
     assert np.allclose(found, exact, atol=1e-6)
 
 
 @pytest.mark.float64
 @pytest.mark.parametrize("system", [Forced(), Relaxing(), Fluctuating(drift=1.0), Stirred()], ids=lambda s: s.name)
-@pytest.mark.parametrize("solver", [None, "lower order"])
+@pytest.mark.parametrize("solver", [None, pytest.param("lower order", marks=pytest.mark.slow)])
 def test_the_rest_of_a_solve_is_the_solve_from_its_middle_and_its_defect_is_round_off(system, solver, key):
     path = NoisePath(key) if isinstance(system, StochasticSystem) else None
     later = None if path is None else path.after(4)
@@ -178,7 +182,11 @@ def test_the_integral_residual_weighs_every_kick_at_its_own_time(key):
 
 
 @pytest.mark.float64
-@pytest.mark.parametrize("system", [Relaxing(), RelaxingFromSnapshots()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "system",
+    [pytest.param(Relaxing(), marks=pytest.mark.slow), RelaxingFromSnapshots()],
+    ids=lambda s: type(s).__name__,
+)
 def test_a_certificate_starts_from_snapshots_at_their_own_times(system, tmp_path):
     spec = DatasetSpec(
         "forced",

@@ -91,6 +91,7 @@ def test_copies_of_training_fields_are_distinguished_by_the_bank_alone(distribut
     assert (nearness >= nearness[0]).mean() > 0.05
 
 
+@pytest.mark.slow
 def test_fresh_sets_are_distinguished_as_often_as_the_level_says(distribution, make):
     rng = np.random.default_rng(3)
     small = make(distribution.draw(rng, 96), 48, 199)
