@@ -10,15 +10,11 @@ import pytest
 from experiments import catalog
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.py"))
-QUICK = ("reading_a_comparison",)
-"""Notebooks that run in less than about 20 seconds."""
 
 
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
-@pytest.mark.parametrize(
-    "notebook",
-    [pytest.param(path, marks=[] if path.stem in QUICK else pytest.mark.slow, id=path.stem) for path in NOTEBOOKS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path))
     runpy.run_path(str(notebook))

@@ -321,6 +321,16 @@ def test_a_checksum_tells_files_of_the_same_size_apart(tmp_path):
     assert first == same != other
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _small_classifiers():
+    """Comparisons with few trees and steps: what they find is the business of other tests."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(battery, "boosted_scores", partial(classifiers.boosted_scores, rounds=15))
+    patch.setattr(battery, "convolutional_scores", partial(classifiers.convolutional_scores, steps=5))
+    yield
+    patch.undo()
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished smoke run on a netCDF file of one-dimensional, positive fields, and the file."""
@@ -333,13 +343,9 @@ def finished(tmp_path_factory):
         {"time": np.arange(400), "x": ("x", 2.0 * x, {"units": "km"})},
     )
     made.to_netcdf(folder / "rain.nc", engine="scipy")
-    patch = pytest.MonkeyPatch()
-    patch.setattr(battery, "boosted_scores", partial(classifiers.boosted_scores, rounds=15))
-    patch.setattr(battery, "convolutional_scores", partial(classifiers.convolutional_scores, steps=5))
     command = ["train-on", str(folder / "rain.nc"), "--transform", "log", "--periodic", "x", "--homogeneous", "x"]
     with jax.enable_x64(False):
         assert cli.main([*command, "--preset", "smoke", "--runs-dir", str(folder / "runs")]) == 0
-    patch.undo()
     (run,) = (folder / "runs" / "own_data").iterdir()
     return run, folder / "rain.nc"
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import numpy as np
@@ -15,8 +16,19 @@ import tensorstore
 import experiments
 from experiments import catalog, cli, runs
 from experiments.evaluation.results import Cost, Distances, Refinement, Regions, Scores, Tests, Worth
+from experiments.evaluation.two_sample import battery, classifiers
 from gan.training.checkpoint import read_description
 from gan.training.trained import rebuild
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_classifiers():
+    """Comparisons with few trees and steps: what they find is the business of other tests."""
+    patch = pytest.MonkeyPatch()
+    for name, less in (("boosted_scores", {"rounds": 15}), ("convolutional_scores", {"steps": 5})):
+        patch.setattr(battery, name, partial(getattr(classifiers, name), **less))
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="module")

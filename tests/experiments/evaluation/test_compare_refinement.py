@@ -148,6 +148,7 @@ def test_a_start_that_blows_up_ends_there_and_the_others_go_on(solver):
     assert found.curves["generator"].time == (0.5, 1.0, 3.0)
 
 
+@pytest.mark.slow
 def test_a_perfect_start_enters_at_once_nearly_always(solver):
     """Three independent times: a test made for one time would lose a perfect start in every seventh study."""
     battery, reference_set, reference, draw = solver
