@@ -405,3 +405,14 @@ def quick(monkeypatch):
     from experiments import plots
 
     monkeypatch.setattr(plots.Picture, "data_uri", lambda self: "data:,")
+
+
+@pytest.fixture
+def words_alone(monkeypatch):
+    """Make no figures at all where a test is about the words of a page that other tests build with its figures."""
+    from experiments import plots
+
+    made = ("correlation", "evolution", "forecasts", "forest", "histograms", "layers", "modes_course")
+    made += ("portraits", "rank_histogram", "refined_distances", "refined_tests", "samples", "search", "shares")
+    for name in (*made, "spectrum", "tests", "training", "worth"):
+        monkeypatch.setattr(plots, name, lambda *args, **kwargs: [])

@@ -87,7 +87,7 @@ def test_numbers_that_are_not_finite_leave_gaps_and_no_traceback(key, finished_r
     assert "</html>" in report.build(runs.open_folder(finished_run))
 
 
-def test_the_joint_test_leads_and_says_in_words_what_it_found(finished_run, plausible, quick):
+def test_the_joint_test_leads_and_says_in_words_what_it_found(finished_run, plausible, words_alone):
     section = section_of(page_of(finished_run, plausible.compared()), "Tests")
     assert "<b>are distinguished</b> from held-out solver fields" in section and "<b>p = 0.0002</b>" in section
     assert cells_of(section, "classifier on physical features") == [
@@ -110,46 +110,46 @@ def test_every_member_of_the_joint_test_is_drawn_with_its_band(plausible):
     assert plots.tests(plausible.tests(entries={})) == []
 
 
-def test_what_an_entry_says_of_itself_is_in_the_page(finished_run, plausible, quick):
+def test_what_an_entry_says_of_itself_is_in_the_page(finished_run, plausible, words_alone):
     page = page_of(finished_run, plausible.compared())
     for meaning in ("c1", "what spectrum measures", "share nearer to the training fields"):
         assert f"</b>: {meaning}</li>" in page
 
 
-def test_every_distance_says_in_words_whether_it_is_inside_the_null_band(finished_run, plausible, quick):
+def test_every_distance_says_in_words_whether_it_is_inside_the_null_band(finished_run, plausible, words_alone):
     page = page_of(finished_run, plausible.compared())
     assert cells_of(section_of(page, "Distances"), "spectrum")[3:] == ["1.90", "1.52 to 2.28", "▲ outside"]
     assert cells_of(section_of(page, "Distances"), "marginals")[-1] == "○ inside"
     assert cells_of(section_of(page, "Scores"), "memorization")[-1] == "▲ outside"
 
 
-def test_the_sets_of_a_distance_and_its_level_are_those_of_the_section(finished_run, plausible, quick):
+def test_the_sets_of_a_distance_and_its_level_are_those_of_the_section(finished_run, plausible, words_alone):
     changed = plausible.distances(between="32 members", against="halves", reference="exact samples", level=0.01)
     section = section_of(page_of(finished_run, plausible.compared(changed)), "Distances")
     for text in ("between 32 members", "of halves over 600 draws", "from exact samples, at the 1% level"):
         assert text in section
 
 
-def test_losing_is_said_as_plainly_as_winning(finished_run, plausible, quick):
+def test_losing_is_said_as_plainly_as_winning(finished_run, plausible, words_alone):
     assert "pays off from <b>454&#8239;431</b> samples" in page_of(finished_run, plausible.compared())
     slow = plausible.cost(generator=entries.Timing(1.0, 1.0, 1.0, 1))
     section = section_of(page_of(finished_run, plausible.compared(slow)), "Cost")
     assert "<b>never pays off</b>" in section and "times dearer" in section
 
 
-def test_a_cost_has_its_spread(finished_run, plausible, quick):
+def test_a_cost_has_its_spread(finished_run, plausible, words_alone):
     section = section_of(page_of(finished_run, plausible.compared()), "Cost")
     assert cells_of(section, "generator, solver layer included") == ["210 µs (200 µs to 240 µs)"]
     assert cells_of(section, "cheapest solver as good (points 32, dt 0.1)") == ["1.00 ms (900 µs to 1.10 ms)"]
 
 
-def test_a_setting_that_failed_stays_in_the_search_with_its_reason(finished_run, plausible, quick):
+def test_a_setting_that_failed_stays_in_the_search_with_its_reason(finished_run, plausible, words_alone):
     section = section_of(page_of(finished_run, plausible.compared()), "Cost")
     assert "The search, 7 solver settings" in section and section.count("<td>0.2</td>") == 2
     assert "failed: the solver&#x27;s fields are not finite" in section
 
 
-def test_without_a_search_no_strongest_solver_is_claimed(finished_run, plausible, quick):
+def test_without_a_search_no_strongest_solver_is_claimed(finished_run, plausible, words_alone):
     page = page_of(finished_run, plausible.compared(plausible.cost(search=())))
     assert "strongest" not in section_of(page, "Cost") and "nothing cheaper was searched" in page
 
@@ -163,7 +163,7 @@ def test_the_worth_draws_the_level_of_the_generator_and_marks_the_training_field
     assert set(drawn["2,048 training fields"][0]) == {2048}
 
 
-def test_every_start_has_a_row_with_its_entry_and_its_areas(finished_run, plausible, quick):
+def test_every_start_has_a_row_with_its_entry_and_its_areas(finished_run, plausible, words_alone):
     section = section_of(page_of(finished_run, plausible.compared()), "Refinement")
     auc = plausible.refinement().curves["generator"].auc
     assert cells_of(section, "generator")[0] == "8"
@@ -206,7 +206,7 @@ def test_every_distance_that_was_followed_has_a_picture(plausible):
     assert all(len(one.figure.axes[0].lines) == 4 for one in pictures)
 
 
-def test_baselines_stand_below_the_generator_and_failed_ones_say_why(finished_run, plausible, quick):
+def test_baselines_stand_below_the_generator_and_failed_ones_say_why(finished_run, plausible, words_alone):
     section = section_of(page_of(finished_run, plausible.compared()), "Baselines")
     assert cells_of(section, "generator")[:3] == ["0.760", "1.90", "1"]
     assert cells_of(section, "training fields")[:3] == ["–", "1.00", "–"]
@@ -214,7 +214,7 @@ def test_baselines_stand_below_the_generator_and_failed_ones_say_why(finished_ru
     assert "drawn from the training fields</li>" in section
 
 
-def test_orbits_that_were_refused_say_so(finished_run, plausible, quick):
+def test_orbits_that_were_refused_say_so(finished_run, plausible, words_alone):
     section = section_of(page_of(finished_run, plausible.compared()), "Orbits")
     assert cells_of(section, "competitive")[-1] == "refused: needs plain steps"
     assert cells_of(section, "alternating")[2] == "1.00 ± 0.100i"
@@ -273,7 +273,7 @@ def test_diagnoses_have_pictures_of_their_own():
     assert image.figure.axes[0].images[0].get_array().shape == (1, 3)
 
 
-def test_what_lies_outside_the_range_of_training_has_tables_of_its_own(finished_run, plausible, quick):
+def test_what_lies_outside_the_range_of_training_has_tables_of_its_own(finished_run, plausible, words_alone):
     section = section_of(page_of(finished_run, plausible.compared()), "Outside the range of training")
     assert "within the range of training, viscosity 0.1 to 0.5." in section
     assert "<h3>viscosity 0.8</h3>" in section

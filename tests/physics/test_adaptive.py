@@ -112,7 +112,7 @@ def _count(jaxpr, name, into_branches=True):
     ("solver", "order", "system", "time"),
     [
         (ETDRK4(), 4, KDV, 1.0),
-        (ERK43(), 4, KDV, 1.0),
+        pytest.param(ERK43(), 4, KDV, 1.0, marks=pytest.mark.slow),
         pytest.param(ETDRK3(), 3, KDV, 1.0, marks=pytest.mark.slow),
         pytest.param(IFRK4(), 4, KDV, 1.0, marks=pytest.mark.slow),
         pytest.param(ETDRK2(), 2, KS, 2.0, marks=pytest.mark.slow),

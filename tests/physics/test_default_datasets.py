@@ -55,7 +55,7 @@ OMITTED = {
 }
 # The chimney's edge and the rivers are about as wide as a spacing.
 OWN_GRID_LIMITS = {"SmokePlume": 2e-2, "Landscape": 0.1}
-FAST = ("SIR", "DoubleWell", "Heat", "KortewegDeVries")
+FAST = ("SIR", "DoubleWell", "Heat")
 
 
 def _make(system, tmp_path, **changes):

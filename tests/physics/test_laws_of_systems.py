@@ -82,7 +82,7 @@ STOCHASTIC = [
     StochasticNavierStokes2D(SQUARE, 0.05, 0.1, 0.7, 2, injection=0.3, noise_mode=2),
 ]
 # Their gradients stand for their families in the fast tier.
-FAST = ("heat", "nonlinear_schroedinger", "barotropic_vorticity")
+FAST = ("heat", "nonlinear_schroedinger")
 # In test_systems_point and test_systems_lorenz96.
 GRADIENTS_ELSEWHERE = {"LotkaVolterra", "Pendulum", "ReplicatorMutator", "Robertson", "SIR"}
 GRADIENTS_ELSEWHERE |= {"Lorenz63", "Lorenz96", "Lorenz96TwoScale"}
