@@ -287,6 +287,7 @@ def test_without_short_waves_fields_come_back_as_the_longest_waves(normalizer):
     np.testing.assert_array_equal(fields_of(normalizer, amplitudes), normalizer.denormalize(amplitudes))
 
 
+@pytest.mark.slow
 def test_a_trained_generator_of_short_waves_is_loaded_again(tmp_path):
     network = NetworkConfig(kind="waves", waves=2, short_waves=4, width=16, blocks=1, latent=4)
     training = TrainingConfig(steps=4, batch=16, log_every=4, checkpoint_every=4, diagnose_every=4, cpu_devices=1)

@@ -42,6 +42,7 @@ def test_a_linear_problem_has_its_gaussian_posterior(draw, calls):
     assert calls is None or made.solver_calls == calls
 
 
+@pytest.mark.slow
 def test_magnitudes_leave_two_modes_of_known_weight_and_the_smoother_misses_them():
     """From |theta| both signs are as likely; the prior's mean shifted by a second observation weighs them."""
     problem = InverseProblem(1, lambda theta: theta, lambda u: jnp.stack([jnp.abs(u[0]), 0.05 * u[0]]), 0.1)

@@ -124,6 +124,7 @@ def test_noise_in_the_data_costs_the_strong_residual_more_than_the_integral_one(
     assert integral == pytest.approx(1e-2 * np.sqrt(2) / 4, rel=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.float64
 def test_the_integral_residual_of_a_stochastic_system_takes_the_path_that_made_the_data(key):
     system, levels = DoubleWell(), []

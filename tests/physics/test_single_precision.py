@@ -58,6 +58,7 @@ def test_thousands_of_single_precision_steps_end_within_rounding_of_the_exact_fi
     assert compensated < 3e-7 < plain
 
 
+@pytest.mark.slow
 def test_steps_of_diffrax_whose_coefficients_are_traced_end_within_rounding_too():
     system, u0, exact = _decay()
     # Powers of two, so that the times are exact and the fields alone round.

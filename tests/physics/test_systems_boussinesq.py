@@ -84,6 +84,7 @@ def test_chimney_and_absorbing_layer_take_energy_where_they_stand_and_nowhere_el
     assert shaft[12, 1] > 0.9 and shaft[12, 8] < 1e-6 and shaft[4, 1] < 1e-6
 
 
+@pytest.mark.slow
 def test_smoke_rises_from_the_chimney_and_is_taken_away_at_the_top(key):
     system = SmokePlume(Grid((32, 48), (4.0, 6.0)), 0.01, 0.01)
     early, late = (advance(system, system.sample_initial(key), 0.02, steps) for steps in (100, 600))

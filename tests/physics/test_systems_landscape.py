@@ -32,6 +32,7 @@ def _profile(slope, y):
     return np.interp(np.abs(y - 0.5), fine, fallen[-1] - fallen)
 
 
+@pytest.mark.slow
 def test_a_ridge_under_creep_alone_takes_the_analytic_steady_profile_at_second_order():
     # Roering, Kirchner and Dietrich, 2001, J. Geophys. Res. 106: the soil flux at a distance x from the divide is U x,
     # so that D s / (1 - (s/S)^2) = U x.

@@ -115,6 +115,7 @@ def test_gray_scott_rests_at_its_uniform_states_and_leaves_them_at_the_linear_ra
     assert np.allclose((end - np.array([u, v])) / 1e-7, wave * expected, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_gray_scott_without_feed_and_kill_only_turns_one_chemical_into_the_other(key):
     system = GrayScott(Grid((32,), (2.0,)), 0.0, 0.0, 2e-3, 1e-3)
     u0 = system.sample_initial(key) + 0.3

@@ -86,6 +86,7 @@ def test_a_diving_wave_in_a_linear_gradient_takes_its_least_time():
     assert distance / 1.4 > 1.1 * expected, "the straight way must take longer"
 
 
+@pytest.mark.slow
 def test_schroedinger_solitons_travel_with_their_norm_and_energy():
     # Norm 2 a / sqrt(g), energy v^2 a / sqrt(g) - sqrt(g) a^3 / 3.
     length, g, a = 32.0, 1.5, 0.9
@@ -145,6 +146,7 @@ def test_plane_burgers_flow_follows_the_cole_hopf_solution():
     assert np.allclose(carried(jnp.asarray(np.stack([np.sin(y), np.cos(x + y)], -1))), np.stack(direct, -1), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_stiff_ordinary_solver_agrees_with_exact_waves():
     grid = Grid((16,), (2 * np.pi,))
     start = np.stack([np.cos(grid.coordinates()[0]), np.sin(2 * grid.coordinates()[0])], -1)
