@@ -1,11 +1,11 @@
-r"""Fine detail above a coarse solver: smoke that rises from a chimney, with half the points along each axis given.
+r"""Fine detail above a coarse solver: smoke that rises from a chimney, a third of the points along each axis given.
 
 *System.* The plane Boussinesq equations with a chimney, a source of smoke and an absorbing layer: vorticity and smoke
 on a box of 4 by 6. The plume sways and breaks up.
 
-*Task.* A fine state is cut to half the points and advanced there by the coarse solver for one unit of time, while the
-fine solver advances the fine state. Given the coarse outcome, draw the fine field. With ``--system.source averages``
-the averages of the fine field itself are given, which is the easier and less useful question.
+*Task.* A fine state is cut to a third of the points and advanced there by the coarse solver for one unit of time; the
+fine solver advances the fine state meanwhile. Given the coarse outcome, draw the fine field. With
+``--system.source averages`` the averages of the fine field itself are given, which is easier and less useful.
 
 *Method.* A conditional residual generator makes the difference of the fine field and the interpolated coarse one; the
 mean of vorticity and smoke is that of the coarse run, by a layer. The discriminator sees the difference with the coarse
@@ -39,16 +39,16 @@ def system(config: ExperimentConfig) -> SmokePlume:
 
 DEMO = ExperimentConfig(
     data=DataConfig(
-        points=(32, 48),
+        points=(48, 72),
         extent=(4.0, 6.0),
         dt=0.02,
-        trajectories=(1024, 64, 128),
+        trajectories=(512, 16, 48),
         snapshots=4,
         spin_up=5.0,
         stride=1.0,
         chunk=64,
     ),
-    system=SuperResolutionConfig(factor=2, coarse_dt=0.04),
+    system=SuperResolutionConfig(factor=3, coarse_dt=0.04),
     network=NetworkConfig(width=24, levels=3, blocks=1, latent=32, constraint="zero_mean"),
     game=GameConfig(r1=0.1, r2=0.1, gamma_rule="fixed", ensemble_weight=1.0),
     optimizer=OptimizerConfig(),
@@ -59,7 +59,7 @@ DEMO = ExperimentConfig(
 
 SMOKE = replace(
     DEMO,
-    data=replace(DEMO.data, points=(16, 24), trajectories=(32, 4, 8), snapshots=2, spin_up=1.0, stride=0.5),
+    data=replace(DEMO.data, trajectories=(16, 4, 8), snapshots=2, spin_up=1.0, stride=0.5),
     network=NetworkConfig(width=8, levels=2, blocks=1, latent=8, constraint="zero_mean"),
     training=TrainingConfig(steps=20, batch=8, log_every=5, checkpoint_every=10, validation_samples=4, sample_chunk=64),
     compare=CompareConfig(cases=8, members=4, resamples=20),
@@ -67,7 +67,7 @@ SMOKE = replace(
 
 FULL = replace(
     DEMO,
-    data=replace(DEMO.data, points=(64, 96), dt=0.01, trajectories=(8192, 256, 512)),
+    data=replace(DEMO.data, points=(64, 96), dt=0.01, trajectories=(8192, 256, 256)),
     system=SuperResolutionConfig(factor=4, coarse_dt=0.04),
     network=NetworkConfig(width=64, levels=4, blocks=2, latent=64, constraint="zero_mean"),
     training=TrainingConfig(steps=50_000, batch=64, log_every=100, checkpoint_every=2500, diagnose_every=5000),
