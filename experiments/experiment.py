@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -69,8 +70,8 @@ class Experiment:
 
     @property
     def kind(self) -> str:
-        """Return the task's name, or "study"."""
-        return "study" if self.task is None else type(self.task).__name__.lower()
+        """Return the task's name, such as "super_resolution", or "study"."""
+        return "study" if self.task is None else re.sub(r"(?<!^)(?=[A-Z])", "_", type(self.task).__name__).lower()
 
     def learnt(self) -> Task:
         """Return the task.

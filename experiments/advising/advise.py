@@ -33,8 +33,9 @@ def advisable(experiment: Experiment) -> Snapshot:
     why = {
         "study": "it is a study without a generator",
         "modes": "no solver makes its samples",
-        "ownfields": "the fields come from a file, and there is no solver whose cost a generator could save",
+        "own_fields": "the fields come from a file, and there is no solver whose cost a generator could save",
         "forecast": "what the solver's ensembles cost at equal quality is known only from its comparison",
+        "super_resolution": "there is no reference of equal quality whose cost could be compared",
         "posterior": "what a sampler costs at equal quality is known only from its comparison",
     }.get(experiment.kind, "its task is another one")
     known = ", ".join(name for name, summary in names().items() if summary.task == "snapshot")
