@@ -59,7 +59,7 @@ DEMO = ExperimentConfig(
 
 SMOKE = replace(
     DEMO,
-    data=replace(DEMO.data, trajectories=(16, 4, 8), snapshots=2, spin_up=1.0, stride=0.5),
+    data=replace(DEMO.data, trajectories=(16, 4, 8), snapshots=2, spin_up=3.0, stride=0.5),
     network=NetworkConfig(width=8, levels=2, blocks=1, latent=8, constraint="zero_mean"),
     training=TrainingConfig(steps=20, batch=8, log_every=5, checkpoint_every=10, validation_samples=4, sample_chunk=64),
     compare=CompareConfig(cases=8, members=4, resamples=20),
