@@ -6,13 +6,13 @@ equation (fronts, energy decays), advection (everything conserved) and the Allen
 
 *Arms.* No term; every term of `experiments.tasks.physics_terms` with a fixed weight, and with a weight balanced against
 the adversarial gradient; and, in place of any term, the initial field alone is generated and the solver makes the
-trajectory. Every arm gets the number of updates that fits the same seconds: milliseconds per update are measured first,
-all arms in turn in one process.
+trajectory. Every arm gets the number of updates that fits into the same time: milliseconds per update are measured
+first, all arms in turn in one process, and the time is that of ``--updates`` updates without any term.
 
 *Measures*, on 128 test cases with 32 members: the CRPS over that of the exact posterior ensemble, inside the range of
 the parameter and at two values outside; spread over error; and the root mean square of the defect.
 
-    python benchmarks/physics_terms.py [--seeds 5] [--seconds 12] [--systems burgers advection allen_cahn]
+    python benchmarks/physics_terms.py [--seeds 5] [--updates 1000] [--systems burgers advection allen_cahn]
     python benchmarks/physics_terms.py --page
 
 Writes benchmarks/results/physics_terms.json after every run; a stopped study goes on where it was. ``--page`` writes
@@ -205,8 +205,9 @@ def table(found: dict[str, Any], name: str) -> str:
 
 
 def updates_of(found: dict[str, Any], name: str, arm: str) -> int:
-    """Return the updates that fit the seconds of the study."""
-    return max(100, round(1e3 * found["seconds"] / found["systems"][name]["milliseconds"][arm]))
+    """Return the updates that fit into the time of those without any term."""
+    taken = found["systems"][name]["milliseconds"]
+    return round(found["updates"] * taken[NONE] / taken[arm])
 
 
 def with_figures(page: str, found: dict[str, Any]) -> str:
@@ -221,7 +222,7 @@ def main() -> None:
     """Run the study, or write the page from its file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=12.0, help="of training for every arm")
+    parser.add_argument("--updates", type=int, default=1000, help="of the arm without a term, whose time all get")
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     parser.add_argument("--page", action="store_true", help="write the page and train nothing")
     given = parser.parse_args()
@@ -230,7 +231,7 @@ def main() -> None:
         return
     found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     found.setdefault("machine", {"processor": platform.processor(), "cores": os.cpu_count(), "jax": jax.__version__})
-    found.setdefault("seconds", given.seconds)
+    found.setdefault("updates", given.updates)
     tasks = {name: SYSTEMS[name]() for name in given.systems}
     data = {name: task.data(config, lambda *said: None) for name, (task, config) in tasks.items()}
     for name, (task, config) in tasks.items():
