@@ -128,6 +128,8 @@ WRITTEN_IN = {
     "tempered_posterior": "physics.inference.tempering",
     "crank_nicolson": "physics.inference.crank_nicolson",
     "ensemble_smoother": "physics.inference.ensemble_smoother",
+    "laplace_mixture": "physics.inference.laplace_mixture",
+    "laplace_modes": "physics.inference.laplace_mixture",
     "nuts": "physics.inference.nuts",
 }
 
@@ -162,6 +164,8 @@ if TYPE_CHECKING:
     from physics.inference.ensemble_smoother import ensemble_smoother as ensemble_smoother
     from physics.inference.inverse_problem import InverseProblem as InverseProblem
     from physics.inference.inverse_problem import PosteriorSample as PosteriorSample
+    from physics.inference.laplace_mixture import laplace_mixture as laplace_mixture
+    from physics.inference.laplace_mixture import laplace_modes as laplace_modes
     from physics.inference.nuts import nuts as nuts
     from physics.inference.tempering import tempered_posterior as tempered_posterior
     from physics.integrators.erk43 import ERK43 as ERK43
