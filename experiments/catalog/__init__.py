@@ -75,6 +75,12 @@ _SUMMARIES = {
         line="initial field and trajectory of a chaotic window from magnitudes: posteriors of several modes",
         cost="about 20 minutes on 2 cores, estimated",
     ),
+    "lorenz96": Summary(
+        system="Lorenz-96, 40 sites of a ring",
+        task="posterior",
+        line="initial state of a chaotic window from magnitudes at a quarter of the sites, judged against the truth",
+        cost="about 20 minutes on 2 cores, estimated",
+    ),
     "burgers_inverse": Summary(
         system="viscous Burgers, 1D, periodic",
         task="posterior",

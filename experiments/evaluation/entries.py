@@ -196,6 +196,27 @@ class BaselineRow:
 
 
 @dataclass(frozen=True)
+class TruthRow:
+    """Ensembles of several cases, held against what came true and nothing else.
+
+    Attributes:
+        meaning: how they were made, in one sentence.
+        values: scores by name.
+        intervals: of the scores, 95%, over fresh cases.
+        beyond: 95% interval of this row's CRPS minus the generator's, over fresh cases; None for the generator.
+        timing: per member; None where it was not measured.
+        failed: the reason why there are no values; None where there are.
+    """
+
+    meaning: str
+    values: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    beyond: Interval | None = None
+    timing: Timing | None = None
+    failed: str | None = None
+
+
+@dataclass(frozen=True)
 class Orbit:
     """One orbit of the Dirac game: its optimizer, its linearisation where there is one, and where it went."""
 

@@ -31,6 +31,7 @@ from experiments.evaluation.entries import (
     StudyPlan,
     Test,
     Timing,
+    TruthRow,
     quotient,
 )
 
@@ -281,6 +282,39 @@ class ImportanceWeights:
 
 
 @dataclass(frozen=True)
+class AgainstTruth:
+    """Ensembles judged by proper scores against the truth, where no reference sampler agrees with itself.
+
+    A proper score has its best expectation for the posterior itself, whatever that is (Gneiting and Raftery 2007). It
+    ranks ensembles without a reference, but does not say how far the best one is from the posterior.
+
+    Attributes:
+        why: there is no reference, in one sentence.
+        cases, members: that were scored.
+        scores: definition and unit of every score by name.
+        generator: the generator's row.
+        rows: the others, by name.
+    """
+
+    why: str
+    cases: int
+    members: int
+    scores: Mapping[str, tuple[str, str]]
+    generator: TruthRow
+    rows: Mapping[str, TruthRow]
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """Rows whose CRPS is larger than the generator's, by an interval that does not reach 0."""
+        return tuple(name for name, row in self.rows.items() if row.beyond is not None and row.beyond[0] > 0)
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Rows whose CRPS is smaller than the generator's, by an interval that does not reach 0."""
+        return tuple(name for name, row in self.rows.items() if row.beyond is not None and row.beyond[1] < 0)
+
+
+@dataclass(frozen=True)
 class Orbits:
     """The Dirac game under every update scheme."""
 
@@ -325,6 +359,7 @@ Section = (
     | Baselines
     | Regions
     | ImportanceWeights
+    | AgainstTruth
     | Orbits
     | FieldPictures
     | Statistics

@@ -17,6 +17,7 @@ from typing import Any
 from experiments.errors import UserError
 from experiments.evaluation.entries import Distance, Plain, Score
 from experiments.evaluation.results import (
+    AgainstTruth,
     Baselines,
     Comparison,
     Cost,
@@ -50,6 +51,7 @@ KINDS: dict[str, type] = {
     "baselines": Baselines,
     "regions": Regions,
     "importance_weights": ImportanceWeights,
+    "against_truth": AgainstTruth,
     "orbits": Orbits,
     "fields": FieldPictures,
     "statistics": Statistics,

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from experiments.evaluation.entries import Curve, Score, SolverRow, Test, Timing
 from experiments.evaluation.results import (
+    AgainstTruth,
     Cost,
     Distances,
     Forecasts,
@@ -52,6 +53,8 @@ def verdict(sections: Sequence[Section]) -> str:
         said += scores_sentences(scores, one.reference)
     for regions in _of(sections, Regions):
         said += regions_sentences(regions)
+    for scored in _of(sections, AgainstTruth):
+        said += truth_sentences(scored)
     for weights in _of(sections, ImportanceWeights):
         said += weights_sentences(weights)
     for refinement in _of(sections, Refinement):
@@ -190,6 +193,25 @@ def regions_sentences(regions: Regions) -> list[str]:
                 f"({crps.value / crps.target - 1:+.0%})",
             )
         sentences.append(f"Outside the range of training, at {label}, {' and '.join(parts)}.")
+    return sentences
+
+
+def truth_sentences(scored: AgainstTruth) -> list[str]:
+    """The generator's CRPS against the truth, and which rows are distinguished from it on either side."""
+    own = scored.generator
+    if "crps" not in own.values:
+        return [scored.why, f"The generator has no scores: {own.failed or 'none were taken'}."]
+    low, high = own.intervals["crps"]
+    unit = _unit(scored.scores["crps"][1])
+    sentences = [
+        scored.why,
+        f"Against the truth of {scored.cases} cases the generator's CRPS is {own.values['crps']:.3g}{unit} "
+        f"({low:.3g} to {high:.3g}).",
+    ]
+    for names, what in ((scored.ahead, "Smaller"), (scored.behind, "Larger")):
+        if names:
+            rows = listed([f"{words(one)} ({scored.rows[one].values['crps']:.3g})" for one in names])
+            sentences.append(f"{what} by an interval over the cases: {rows}.")
     return sentences
 
 

@@ -36,6 +36,7 @@ RENDERERS: Mapping[type, Callable[[Any, Page], str]] = {
     results.Baselines: tables.baselines_section,
     results.Regions: tables.regions_section,
     results.ImportanceWeights: tables.weights_section,
+    results.AgainstTruth: tables.truth_section,
     results.Orbits: pictured.orbits_section,
     results.FieldPictures: pictured.fields_section,
     results.Statistics: pictured.statistics_section,

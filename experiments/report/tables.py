@@ -7,7 +7,8 @@ import html
 import numpy as np
 
 from experiments import plots
-from experiments.evaluation.results import Baselines, Distances, ImportanceWeights, Regions, Scores
+from experiments.evaluation.entries import TruthRow
+from experiments.evaluation.results import AgainstTruth, Baselines, Distances, ImportanceWeights, Regions, Scores
 from experiments.report.page import Page
 from experiments.report.pieces import (
     MARKS,
@@ -117,6 +118,38 @@ def weights_section(weights: ImportanceWeights, page: Page) -> str:
         "how many independent posterior draws they are worth.</p>"
     )
     return f"<section><h2>Importance weights</h2>{text}{table(['quantity', 'value'], rows)}</section>"
+
+
+def truth_section(scored: AgainstTruth, page: Page) -> str:
+    """Every row's scores against the truth, and by how much its CRPS exceeds the generator's."""
+    named = {"generator": scored.generator, **scored.rows}
+    failed = any(row.failed is not None for row in named.values())
+
+    def cells(row: TruthRow) -> list[str]:
+        values = [
+            f"{number(row.values[key])} ({number(row.intervals[key][0])} to {number(row.intervals[key][1])})"
+            if key in row.values
+            else "–"
+            for key in scored.scores
+        ]
+        beyond = "–" if row.beyond is None else f"{number(row.beyond[0])} to {number(row.beyond[1])}"
+        return [*values, beyond, timing(row.timing), *([html.escape(row.failed or "")] if failed else [])]
+
+    head = ["samples", *map(name, scored.scores), "CRPS minus the generator's", "per member", *(["failed"] * failed)]
+    listing = table(
+        head,
+        [[name(key), *cells(row)] for key, row in named.items()],
+        [key == "generator" for key in named],
+        text=[len(head) - 1] if failed else [],
+    )
+    text = (
+        f"<p>{html.escape(scored.why)} So {number(scored.members)} members for each of {number(scored.cases)} cases "
+        "are held against what came true, with 95% intervals over fresh cases. A smaller CRPS is nearer to the "
+        "posterior in expectation; how near the best one is remains unknown.</p>"
+    )
+    meant = {key: f"{definition}{f' [{unit}]' if unit else ''}" for key, (definition, unit) in scored.scores.items()}
+    made = definitions({key: row.meaning for key, row in named.items()}, "How each was made")
+    return f"<section><h2>Against the truth</h2>{text}{listing}{definitions(meant, 'Scores')}{made}</section>"
 
 
 def baselines_section(baselines: Baselines, page: Page) -> str:

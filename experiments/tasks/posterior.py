@@ -3,7 +3,8 @@
 The generator proposes whitened unknowns for given observations, and the solver makes the trajectory, so that a sample
 costs one solver call and obeys the equation exactly. Where the magnitude alone is observed the posterior has several
 modes. The reference is a long run of tempered sequential Monte Carlo; its shorter runs, preconditioned Crank-Nicolson
-and the ensemble smoother are the rivals whose solver calls are counted.
+and the ensemble smoother are the rivals whose solver calls are counted. Where such runs do not agree with each other
+there is no reference, and all are judged by proper scores against the truth.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from experiments.config import ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
-from experiments.tasks.posterior_samplers import RIVALS, Sampler, long_runs, tempered
+from experiments.tasks.posterior_samplers import RIVALS, TRUTH_RIVALS, Sampler, long_runs, tempered
 from experiments.tasks.snapshot import AXES
 from experiments.tasks.solver_task import SolverTask, dataset_spec
 from experiments.tasks.task import NONE, check_draws
-from experiments.tasks.whitening import Whitening
+from experiments.tasks.whitening import Unknowns, Whitening
 from gan.config import FLOW_MATCHING
 from gan.settings import setting
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from physics.system import System
 
 OBSERVED = ("value", "magnitude", "square")
+LONG_RUNS, TRUTH = "long_runs", "truth"
 _SPLITS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -59,6 +61,11 @@ class PosteriorConfig(SystemConfig):
     observations: int = setting(8, "points, evenly spaced, at which it is observed", minimum=1)
     times: tuple[int, ...] = setting((1,), "kept fields that are observed, counted from 0", minimum=0)
     noise: float = setting(0.1, "standard deviation of every observation's error", "that of what is observed", above=0)
+    reference: str = setting(
+        LONG_RUNS,
+        "what ensembles are held against: long tempered runs, or the truth alone where such runs do not agree",
+        choices=(LONG_RUNS, TRUTH),
+    )
     particles: int = setting(1024, "members of the reference's ensembles", minimum=16, maximum=10**6)
     moves: int = setting(40, "moves of the reference at every temperature", minimum=1, maximum=10**5)
 
@@ -76,6 +83,8 @@ class Posterior(SolverTask):
     Attributes:
         system: ``(config, parameter, points=None) -> physics.System``; ``(config, points=None)`` without a parameter.
         parameter: name of the unknown parameter in the system; none: the initial field alone is unknown.
+        prior: ``config -> Unknowns`` of the initial field, where it is not the sum of waves of the section ``system``;
+            then no parameter is unknown.
     """
 
     unread: ClassVar[tuple[str, ...]] = (
@@ -92,10 +101,20 @@ class Posterior(SolverTask):
 
     system: Callable[..., System]
     parameter: str | None = None
+    prior: Callable[[ExperimentConfig], Unknowns] | None = None
+
+    def __post_init__(self) -> None:
+        if self.parameter and self.prior:
+            raise ValueError(f"{self.parameter} cannot be unknown beside a prior of its own: leave one of them out.")
 
     def unread_by(self, config: ExperimentConfig) -> tuple[str, ...]:
-        """A range of parameters says nothing where none is unknown."""
-        return self.unread if self.parameter else (*self.unread, "system.parameter")
+        """A range of parameters says nothing where none is unknown, waves where the prior is another."""
+        found = self.unread if self.parameter else (*self.unread, "system.parameter")
+        if self.prior:
+            found = (*found, "system.waves", "system.amplitude", "system.length")
+        if self.own_settings(config).reference == TRUTH:
+            found = (*found, "system.particles", "system.moves", "compare.draws", "compare.level", "compare.resolved")
+        return found
 
     def system_of(self, config: ExperimentConfig, value: float | Array | None = None) -> System:
         """Return the system with a value of its unknown parameter, by default the lowest."""
@@ -108,8 +127,10 @@ class Posterior(SolverTask):
         assert isinstance(config.system, PosteriorConfig)
         return config.system
 
-    def whitening(self, config: ExperimentConfig) -> Whitening:
+    def whitening(self, config: ExperimentConfig) -> Unknowns:
         """Return initial fields and parameters as standard normal numbers."""
+        if self.prior:
+            return self.prior(config)
         own = self.own_settings(config)
         (size,), (extent,) = config.data.points, config.data.extent
         parameter = own.parameter if self.parameter else None
@@ -133,7 +154,7 @@ class Posterior(SolverTask):
             raise UserError(
                 f"--system.observations {own.observations} is more than the {size} grid points: observe fewer."
             )
-        if own.waves >= size / 2:
+        if self.prior is None and own.waves >= size / 2:
             raise UserError(f"--system.waves {own.waves} needs more than the {size} grid points: take fewer waves.")
         if max(own.times) >= config.data.snapshots:
             raise UserError(
@@ -145,14 +166,15 @@ class Posterior(SolverTask):
                 f"--compare.cases {settings.cases} needs as many test trajectories, but --data.trajectories makes "
                 f"{tests}: make more, or compare fewer cases."
             )
-        if own.particles < 2 * settings.members or own.particles % 4:
+        if (own.reference == LONG_RUNS and own.particles < 2 * settings.members) or own.particles % 4:
             raise UserError(
                 f"--system.particles {own.particles} must be a multiple of 4 and at least twice --compare.members "
                 f"{settings.members}: the reference is halved."
             )
         if settings.members < 8 or settings.members % 2:
             raise UserError(f"--compare.members {settings.members} must be an even number of at least 8.")
-        check_draws(config, tuple(DISTANCES))
+        if own.reference == LONG_RUNS:
+            check_draws(config, tuple(DISTANCES))
 
     def spec(self, config: ExperimentConfig) -> SampleSpec:
         """Unknowns, conditioned on what is observed."""
@@ -224,7 +246,7 @@ class Posterior(SolverTask):
         return {
             "system": describe(self.system_of(config)),
             "unknown": describe(self.whitening(config)),
-            "settings": asdict(self.own_settings(config)),
+            "settings": {name: one for name, one in asdict(self.own_settings(config)).items() if name != "reference"},
             "times": [float(one) for one in times],
             "dt": config.data.dt,
         }
@@ -243,6 +265,9 @@ class Posterior(SolverTask):
         baselines: Mapping[str, Fitted] = NONE,
     ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Ensembles against a long tempered run, beside the samplers that reach as much with fewer solver calls."""
+        if self.own_settings(config).reference == TRUTH:
+            return self._against_truth(config, dataset, trained, report, baselines)
+
         import jax
 
         from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
@@ -336,6 +361,81 @@ class Posterior(SolverTask):
         sections = (*sections, *weighed)
         title = f"{system.name}: posteriors against long tempered runs"
         return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
+
+    def _against_truth(
+        self,
+        config: ExperimentConfig,
+        dataset: SolverData,
+        trained: Trained,
+        report: Report,
+        baselines: Mapping[str, Fitted],
+    ) -> tuple[Comparison, dict[str, np.ndarray]]:
+        """Ensembles against the truth alone, beside those of samplers that need no training."""
+        import jax
+
+        from experiments.evaluation.results import Comparison, Section
+        from experiments.evaluation.truth_only import Ensembles, compare_with_truth
+        from experiments.evaluation.verdict import verdict
+
+        settings, times = config.compare, dataset.times
+        members, count = settings.members, settings.cases
+        observed = self.observe(config, dataset, "test")[:count]
+        truths = np.concatenate([dataset.initial["test"][:count, None], dataset.test[:count]], axis=1)
+        solved, keys = partial(self.trajectories, config, times), jax.random.split(jax.random.key(settings.seed))
+        problem, stored = self.inverse_problem(config, times), self.unknowns(config, dataset, "train")
+
+        def learned(sample: Callable[..., np.ndarray]) -> np.ndarray:
+            unknowns = sample(keys[0], count * members, {"observed": np.repeat(observed, members, axis=0)})
+            return solved(unknowns.reshape(count, members, -1))
+
+        def prior() -> np.ndarray:
+            chosen = np.random.default_rng((settings.seed, 3)).integers(len(stored), size=(count, members))
+            return solved(stored[chosen])
+
+        def sampled(rival: Sampler) -> np.ndarray:
+            parts = [
+                rival.draw(problem, observed[first : first + CASES], members, jax.random.fold_in(keys[1], first))
+                for first in range(0, count, CASES)
+            ]
+            return solved(np.concatenate([np.asarray(one.unknowns) for one in parts]))
+
+        def named(setting: Mapping[str, object]) -> str:
+            return "_".join(str(value) for value in setting.values())
+
+        others = {"prior": Ensembles("the solver from unknowns of the training data, whatever was observed", prior)}
+        sections: tuple[Section, ...] = ()
+        if config.game.objective == FLOW_MATCHING:
+            report(0, 1, "importance weights of the generator's samples")
+            resampled, weights = self._weighed(config, times, trained, observed)
+            sections = (weights,)
+            others["weighted"] = Ensembles(
+                f"the generator's samples, {PROPOSALS} for each member, resampled by their importance weights",
+                lambda: solved(resampled),
+                timed=False,
+            )
+        others |= {
+            named(rival.setting): Ensembles(
+                "a sampler that needs no training: "
+                + ", ".join(f"{key} {value}" for key, value in rival.setting.items()),
+                partial(sampled, rival),
+            )
+            for rival in (TRUTH_RIVALS if settings.search else ())
+        }
+        others |= {name: Ensembles(one.meaning, partial(learned, one.sample)) for name, one in baselines.items()}
+        scored = compare_with_truth(
+            truths,
+            Ensembles("the generator", partial(learned, trained.sample)),
+            others,
+            why=NO_REFERENCE,
+            members=members,
+            seed=settings.seed,
+            resamples=settings.resamples,
+            progress=report,
+        )
+        sections = (scored, *sections)
+        system = self.system_of(config)
+        title = f"{system.name}: posteriors against the truth"
+        return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), {}
 
     def _weighed(
         self, config: ExperimentConfig, times: np.ndarray, trained: Trained, observed: np.ndarray
@@ -431,10 +531,14 @@ def _inverse_problem(
     task: Posterior, config: ExperimentConfig, times: tuple[float, ...], coarsening: int, order: int
 ) -> InverseProblem:
     """Keep problems between calls, and with them their compiled programs."""
-    from physics import ETDRK2, ETDRK4, InverseProblem, solve
+    from diffrax import Heun
+
+    from physics import ETDRK2, ETDRK4, InverseProblem, SemilinearSystem, solve
 
     own, whitening = task.own_settings(config), task.whitening(config)
-    solver = {2: ETDRK2(), 4: ETDRK4()}[order]
+    exponential = isinstance(task.system_of(config), SemilinearSystem)
+    # Without a stiff linear part the data were made by the system's own explicit method, of order 4 or higher.
+    solver = {2: ETDRK2(), 4: ETDRK4()}[order] if exponential else {2: Heun(), 4: None}[order]
     observed = np.asarray(times)[np.array(own.times)]
 
     def simulate(unknowns: Array) -> Array:
@@ -501,6 +605,8 @@ def _log_posterior(problem: InverseProblem, unknowns: np.ndarray, observed: np.n
     return np.concatenate([np.asarray(run(unknowns[one], observed[one])) for one in index])[: len(unknowns)]
 
 
+NO_REFERENCE = "No reference is taken for these posteriors: long runs of a sampler are not relied upon."
+"""Why ensembles are held against the truth alone, for the report."""
 PROPOSALS = 4
 """Samples of the generator for each member that is resampled by importance weights."""
 MEMBERS_SHOWN = 32

@@ -69,6 +69,17 @@ def _smoother(iterations: int) -> Sampler:
     return Sampler({"sampler": "ensemble_smoother", "steps": iterations}, draw)
 
 
+def _mixture(starts: int) -> Sampler:
+    def draw(problem: InverseProblem, observed: np.ndarray, members: int, key: Array) -> PosteriorSample:
+        from physics import laplace_mixture
+
+        return laplace_mixture(
+            problem, observed, members, key, starts=starts, iterations=4, parts=(0.2, 0.4, 0.6, 0.8, 1.0)
+        )
+
+    return Sampler({"sampler": "laplace_mixture", "starts": starts}, draw)
+
+
 def _nuts(warmup: int, thin: int) -> Sampler:
     def draw(problem: InverseProblem, observed: np.ndarray, members: int, key: Array) -> PosteriorSample:
         from physics import nuts
@@ -88,6 +99,10 @@ RIVALS = (
     *(_nuts(warmup, thin) for warmup, thin in ((50, 1), (200, 4))),
 )
 """Samplers that might do as well as a generator."""
+
+
+TRUTH_RIVALS = (tempered(10), tempered(40), _smoother(4), _smoother(8), _mixture(16))
+"""Samplers that stand beside a generator where all are judged against the truth alone."""
 
 
 class LongRuns(NamedTuple):

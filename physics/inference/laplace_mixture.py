@@ -14,12 +14,13 @@ assimilation, Pires, Vautard and Talagrand 1996, Tellus A 48, 96).
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from physics.inference.inverse_problem import IMPOSSIBLE, InverseProblem, PosteriorSample
 
@@ -51,9 +52,7 @@ class Modes(NamedTuple):
 
         def one(minima: Array, root: Array, log_weight: Array, key: Array) -> Array:
             place_key, normal_key = jax.random.split(key)
-            shares = jnp.cumsum(jax.nn.softmax(log_weight))
-            places = (jnp.arange(members) + jax.random.uniform(place_key)) / members
-            chosen = jnp.searchsorted(shares, places * shares[-1]).clip(0, len(minima) - 1)
+            chosen = systematic(log_weight, members, place_key)
             noise = jax.random.normal(normal_key, (members, minima.shape[1]))
 
             def away(lower: Array, normal: Array) -> Array:
@@ -62,6 +61,13 @@ class Modes(NamedTuple):
             return minima[chosen] + jax.vmap(away)(root[chosen], noise)
 
         return jax.vmap(one)(self.minima, self.root, self.log_weight, jax.random.split(key, len(self.minima)))
+
+
+def systematic(log_weight: Float[Array, " starts"], members: int, key: Array) -> Int[Array, " members"]:
+    """Return the mode of every member, so that each mode has its share of them up to one."""
+    shares = jnp.cumsum(jax.nn.softmax(log_weight))
+    places = (jnp.arange(members) + jax.random.uniform(key)) / members
+    return jnp.searchsorted(shares, places * shares[-1]).clip(0, len(log_weight) - 1)
 
 
 def laplace_modes(
@@ -95,7 +101,7 @@ def laplace_modes(
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, not {iterations}.")
-    if not parts or parts[0] <= 0 or parts[-1] != 1 or any(a >= b for a, b in zip(parts, parts[1:])):
+    if not parts or parts[0] <= 0 or parts[-1] != 1 or any(a >= b for a, b in pairwise(parts)):
         raise ValueError(f"parts must be shares that grow to 1, not {parts}.")
     count = observed.shape[-1]
     taken = np.stack([np.arange(count) < round(part * count) for part in parts]).astype(np.float32)

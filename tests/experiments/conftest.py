@@ -273,6 +273,17 @@ def sections():
         baselines,
         results.Regions("viscosity 0.1 to 0.5", {"viscosity 0.8": region}),
         results.ImportanceWeights(512, (0.31, 0.22, 0.4), 0.002),
+        results.AgainstTruth(
+            "No reference is taken.",
+            8,
+            64,
+            {"crps": ("continuous ranked probability score", "standard deviations")},
+            entries.TruthRow("the generator", {"crps": 0.4}, {"crps": (0.35, 0.45)}),
+            {
+                "smoother": entries.TruthRow("a sampler", {"crps": 0.6}, {"crps": (0.5, 0.7)}, (0.1, 0.3)),
+                "broken": entries.TruthRow("a sampler", {}, {}, failed="it makes samples that are not finite"),
+            },
+        ),
         orbits,
         results.FieldPictures(),
         results.Statistics(),

@@ -10,11 +10,11 @@ from scipy.stats import norm
 
 from experiments import catalog
 from experiments.errors import UserError
-from experiments.evaluation.results import Baselines, Distances, ImportanceWeights, Scores
+from experiments.evaluation.results import AgainstTruth, Baselines, Distances, ImportanceWeights, Scores
 from experiments.tasks import posterior
-from experiments.tasks.posterior_samplers import potential_scale_reduction
-from experiments.tasks.whitening import Whitening
-from physics import Grid, tempered_posterior
+from experiments.tasks.posterior_samplers import _mixture, potential_scale_reduction
+from experiments.tasks.whitening import Climatology, Whitening
+from physics import Grid, solve, tempered_posterior
 
 EXPERIMENT = catalog.load("burgers_inverse")
 SMOKE = EXPERIMENT.presets["smoke"]
@@ -127,3 +127,80 @@ def test_a_generator_that_ignores_what_was_observed_is_distinguished_and_a_tempe
     rows = comparison.need(Baselines).rows
     assert rows["weighted"].values["energy_divergence"] < 0.7 * rows["prior"].values["energy_divergence"]
     assert all(0 < one < 1 for one in comparison.need(ImportanceWeights).effective)
+
+
+LORENZ = catalog.load("lorenz96")
+
+
+def test_a_climatology_whitens_its_own_fields_and_commutes_with_shifts():
+    climate = LORENZ.task.whitening(LORENZ.presets["smoke"])
+    grid = Grid((40,), (40.0,))
+    fields = np.asarray(jax.vmap(climate.prior(grid).sample)(jax.random.split(jax.random.key(0), 4096)))
+    assert fields.mean() == pytest.approx(climate.mean, abs=0.02)
+    assert fields.var() == pytest.approx(sum(climate.variances), rel=0.02)
+    unknowns = climate.unknowns(fields)
+    np.testing.assert_allclose(np.cov(unknowns.T), np.eye(40), atol=0.1)
+    np.testing.assert_allclose(jax.vmap(climate.field)(unknowns[:8]), fields[:8], atol=1e-4)
+    shifted = climate.field(np.roll(unknowns[0], 3))
+    np.testing.assert_allclose(shifted, np.roll(fields[0], 3, axis=0), atol=1e-4)
+
+
+def test_the_climatology_of_lorenz96_is_that_of_its_solver():
+    climate = LORENZ.task.whitening(LORENZ.presets["smoke"])
+    system = LORENZ.task.system(LORENZ.presets["smoke"])
+    starts = jax.vmap(system.sample_initial)(jax.random.split(jax.random.key(1), 128))
+    run = jax.jit(jax.vmap(lambda u: solve(system, u, 20.0 + 2.0 * np.arange(10), dt=0.05)))
+    states = np.asarray(run(starts))[..., 0]
+    assert states.mean() == pytest.approx(climate.mean, abs=0.05)
+    power = (np.abs(np.fft.rfft(states - states.mean())) ** 2).mean(axis=(0, 1)) / 40
+    np.testing.assert_allclose(power, climate.spectrum, rtol=0.2)
+
+
+def test_a_climatology_without_a_variance_for_every_wave_is_refused():
+    with pytest.raises(ValueError, match="21 waves"):
+        Climatology(40, 0.0, (1.0,) * 20)
+
+
+def test_a_task_has_an_unknown_parameter_or_a_prior_of_its_own():
+    with pytest.raises(ValueError, match="leave one"):
+        replace(TASK, prior=LORENZ.task.prior)
+
+
+def test_posteriors_without_a_reference_are_judged_against_the_truth(monkeypatch, tmp_path):
+    monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path))
+    monkeypatch.setattr(posterior, "TRUTH_RIVALS", (_mixture(4),))
+    changes = {
+        "data.trajectories": "64,16,16",
+        "training.batch": "16",
+        "compare.search": "true",
+        "compare.members": "32",
+    }
+    # A single early observation of x at every site: its posterior is close, and a sampler reaches it.
+    changes |= {"system.times": "0", "system.observed": "value", "system.observations": "40", "compare.cases": "8"}
+    config = LORENZ.presets["smoke"].with_overrides(changes)
+    LORENZ.task.check(config)
+    with jax.enable_x64(False):
+        dataset = LORENZ.task.data(config, lambda *_: None)
+
+        def ignorant(key, count, condition):
+            return np.asarray(jax.random.normal(key, (count, 40)))
+
+        def proposed(key, count, condition, *, chunk):
+            draws = ignorant(key, count, condition)
+            return draws, norm.logpdf(draws).sum(axis=1)
+
+        trained = SimpleNamespace(sample=ignorant, sample_with_log_density=proposed, evaluations=1, step=0)
+        spent = {"data": 0.0, "training": 0.0}
+        comparison, figures = LORENZ.task.compare(config, dataset, trained, spent, lambda *_: None)
+    scored = comparison.need(AgainstTruth)
+    assert comparison.get(Distances) is None and figures == {}
+    assert scored.ahead == ("laplace_mixture_4",) and scored.cases == 8
+    assert scored.rows["laplace_mixture_4"].values["crps"] < 0.6 * scored.rows["prior"].values["crps"]
+    assert "against the truth" in comparison.title and scored.why in comparison.verdict
+
+
+def test_settings_that_a_truth_alone_or_a_climatology_does_not_read_are_named():
+    config = LORENZ.presets["smoke"]
+    assert {"system.waves", "system.particles", "system.parameter"} <= set(LORENZ.task.unread_by(config))
+    held = config.with_overrides({"system.reference": "long_runs"})
+    assert "system.particles" not in LORENZ.task.unread_by(held)

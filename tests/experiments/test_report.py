@@ -50,6 +50,7 @@ TITLES = {
     results.Baselines: "Baselines", results.Regions: "Outside the range of training", results.Orbits: "Orbits",
     results.FieldPictures: "Fields", results.Statistics: "Statistics", results.Forecasts: "Forecasts",
     results.ModeShares: "Modes", results.ImportanceWeights: "Importance weights",
+    results.AgainstTruth: "Against the truth",
 }  # fmt: skip
 
 

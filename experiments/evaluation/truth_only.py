@@ -1,0 +1,175 @@
+"""Ensembles against the truth alone, for posteriors whose reference sampler does not agree with itself.
+
+CRPS and energy score are proper: in expectation over truths and observations none is better than the posterior's own
+(Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102, 359). Ranks that are uniform over cases drawn from the prior are
+what simulation-based calibration asks for (Talts et al. 2018, arXiv:1804.06788). All values are divided by the standard
+deviation of the truths, channel by channel and time by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from experiments.evaluation.cost import in_turn
+from experiments.evaluation.ensemble_statistics import (
+    calibration,
+    calibration_parts,
+    fair_score,
+    pairwise_distances,
+)
+from experiments.evaluation.entries import Timing, TruthRow
+from experiments.evaluation.intervals import over_cases
+from experiments.evaluation.results import AgainstTruth
+from experiments.reporting import Report
+
+STANDARD = "standard deviations"
+SCORES = {
+    "crps": ("fair continuous ranked probability score, a mean over points, times and cases", STANDARD),
+    "energy_score": ("fair energy score of whole trajectories over the root of their number of values", STANDARD),
+    "error": ("root mean square of ensemble mean minus truth", STANDARD),
+    "spread_skill": ("root of mean ensemble variance over mean squared error of the ensemble mean; 1 is reliable", ""),
+    "coverage_90": ("share of true values within the central 90% interval of the members", ""),
+    "rank_flatness": (
+        "chi-square per degree of freedom of the ranks of the truth, 1 for independent ones",
+        "",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Ensembles:
+    """How ensembles are made.
+
+    Attributes:
+        meaning: in one sentence.
+        make: ``() -> (cases, members, time, *grid, c)``.
+        timed: whether it is worth a clock.
+    """
+
+    meaning: str
+    make: Callable[[], np.ndarray]
+    timed: bool = True
+
+
+class TruthScores:
+    """Scores of ensembles for the cases of some truths.
+
+    Args:
+        truths: what happened.
+        seed: of the resamplings of cases, and of the ranks of equal values.
+        resamples: of the cases, for the intervals.
+
+    Raises:
+        ValueError: fewer than two cases, or truths that are not finite.
+    """
+
+    def __init__(self, truths: Float[np.ndarray, "cases time *grid c"], *, seed: int, resamples: int) -> None:
+        if len(truths) < 2 or not np.isfinite(truths).all():
+            raise ValueError("at least 2 truths of finite values are needed.")
+        axes = (0, *range(2, truths.ndim - 1))
+        scale = truths.std(axis=axes, keepdims=True)
+        self._scale = np.where(scale > 0, scale, 1.0)
+        self._shape, self._truth = truths.shape, (truths / self._scale).reshape(len(truths), -1)
+        self._keys = jax.random.split(jax.random.key(seed), len(truths))
+        rng = np.random.default_rng((seed, 13))
+        self._chosen = rng.integers(len(truths), size=(resamples, len(truths)))
+
+    def parts(self, ensembles: Float[np.ndarray, "cases members time *grid c"]) -> dict[str, np.ndarray]:
+        """Return what the scores of any choice of cases are made of, case by case.
+
+        Raises:
+            ValueError: other cases or another shape than the truths', or values that are not finite.
+        """
+        if ensembles.shape[:1] + ensembles.shape[2:] != self._shape:
+            raise ValueError(f"ensembles of shape {ensembles.shape} do not fit truths of shape {self._shape}.")
+        if not np.isfinite(ensembles).all():
+            raise ValueError("the ensembles hold values that are not finite.")
+        rows = (ensembles / self._scale[:, None]).reshape(*ensembles.shape[:2], -1)
+        members = rows.shape[1]
+        pairs = pairwise_distances(rows, np.concatenate([rows, self._truth[:, None]], axis=1))
+        found = dict(jax.device_get(calibration_parts(np.moveaxis(rows, 1, 0), self._truth, self._keys)))
+        for name, matrix in zip(("crps", "energy_score"), (np.asarray(one, np.float64) for one in pairs)):
+            own, truth = matrix[:, :, :members], matrix[:, :, members]
+            found[name] = np.asarray(fair_score(truth.mean(axis=1), own.sum(axis=(1, 2)), members))
+        return found
+
+    def _values(self, parts: Mapping[str, np.ndarray]) -> dict[str, float]:
+        found = {name: float(parts[name].mean()) for name in ("crps", "energy_score")}
+        found["error"] = float(np.sqrt(parts["error"].mean()))
+        return found | calibration(parts)
+
+    def row(
+        self,
+        meaning: str,
+        parts: Mapping[str, np.ndarray],
+        generator: Mapping[str, np.ndarray] | None = None,
+        timing: Timing | None = None,
+    ) -> TruthRow:
+        """Return scores with their intervals; with the generator's parts also how far its CRPS is exceeded."""
+        cases = len(self._truth)
+        values = self._values(parts)
+        copies = [self._values({name: one[chosen] for name, one in parts.items()}) for chosen in self._chosen]
+        intervals = {
+            name: over_cases(np.array([one[name] for one in copies]), value, cases) for name, value in values.items()
+        }
+        beyond = None
+        if generator is not None:
+            gap = parts["crps"] - generator["crps"]
+            beyond = over_cases(gap[self._chosen].mean(axis=1), float(gap.mean()), cases)
+        return TruthRow(meaning, values, intervals, beyond, timing)
+
+
+def compare_with_truth(
+    truths: Float[np.ndarray, "cases time *grid c"],
+    generator: Ensembles,
+    others: Mapping[str, Ensembles],
+    *,
+    why: str,
+    members: int,
+    seed: int,
+    resamples: int,
+    progress: Report,
+) -> AgainstTruth:
+    """Score the generator's ensembles and others' against the truths.
+
+    Args:
+        truths: what happened.
+        generator: its ensembles.
+        others: by name.
+        why: there is no reference, in one sentence.
+        members: of every ensemble.
+        seed, resamples: as for `TruthScores`.
+        progress: called with (done, total, what).
+
+    Returns:
+        The section. Ensembles that are not finite have the reason instead of scores.
+
+    Raises:
+        ValueError: as `TruthScores`; the generator's samples are not finite.
+    """
+    scores = TruthScores(truths, seed=seed, resamples=resamples)
+    count = len(truths) * members
+
+    def drawn(name: str, one: Ensembles) -> tuple[np.ndarray, Timing | None]:
+        made: list[np.ndarray] = []
+        progress(0, 1, f"ensembles of {name.replace('_', ' ')}")
+        if not one.timed:
+            return one.make(), None
+        timing = in_turn({name: lambda: made.append(one.make())}, repeats=1, count=count)[name]
+        return made[-1], timing
+
+    ensembles, timing = drawn("the generator", generator)
+    own = scores.parts(ensembles)
+    rows: dict[str, TruthRow] = {}
+    for name, one in others.items():
+        made, spent = drawn(name, one)
+        if np.isfinite(made).all():
+            rows[name] = scores.row(one.meaning, scores.parts(made), own, spent)
+        else:
+            rows[name] = TruthRow(one.meaning, {}, {}, None, spent, "it makes samples that are not finite")
+    return AgainstTruth(why, len(truths), members, dict(SCORES), scores.row(generator.meaning, own, None, timing), rows)
