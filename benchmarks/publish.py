@@ -21,7 +21,17 @@ from typing import Any, TypeVar
 
 from experiments.errors import UserError
 from experiments.evaluation.entries import Test
-from experiments.evaluation.results import Baselines, Comparison, Cost, Distances, ModeShares, Refinement, Scores, Tests
+from experiments.evaluation.results import (
+    AgainstTruth,
+    Baselines,
+    Comparison,
+    Cost,
+    Distances,
+    ModeShares,
+    Refinement,
+    Scores,
+    Tests,
+)
 from experiments.evaluation.verdict import setting
 from experiments.files import write_text
 from experiments.wording import duration, listed, words
@@ -56,8 +66,11 @@ ROWS = (
     Row("kuramoto_sivashinsky", "convolutional", "the same, by convolutional networks trained through the solver"),
     Row("kuramoto_sivashinsky", "full", "the same as the last, L = 32 pi"),
     Row("burgers", "demo", "Burgers fields at later times, given 8 noisy points and the viscosity"),
+    Row("burgers", "sensors", "the same given 8 fixed sensors; the initial field is generated, the solver goes on"),
     Row("burgers_inverse", "demo", "initial field and viscosity, given 8 noisy magnitudes of a later Burgers field"),
     Row("kuramoto_sivashinsky_window", "demo", "initial field of a chaotic window, given 16 noisy magnitudes"),
+    Row("lorenz96", "demo", "initial state of Lorenz-96, given magnitudes at a quarter of the sites at five times"),
+    Row("smoke_plume", "demo", "fine smoke and vorticity, given a coarse solver run"),
     Row("kolmogorov_flow", "demo", "forced two-dimensional turbulence, given viscosity and forcing"),
     Row("gaussians", "demo", "25 Gaussians in the plane"),
     Row("gaussians", "unbalanced", "100 Gaussians of weights 1, 2, ..., 100"),
@@ -114,7 +127,7 @@ def classifier(tests: Tests) -> Test | None:
 
 def quality(runs: Sequence[Published]) -> str:
     """How good the samples are, in one line: the figure of merit of the sections that there are."""
-    for figure in (area, crps, modes):
+    for figure in (area, crps, against_truth, modes):
         if text := figure(runs):
             return text
     return "–"
@@ -146,6 +159,22 @@ def crps(runs: Sequence[Published]) -> str | None:
     return f"{text} ({', '.join(beside)})" if beside else text
 
 
+def against_truth(runs: Sequence[Published]) -> str | None:
+    """The CRPS against the truth beside that of the best of the others, where there is no reference."""
+    if not (found := sections(runs, AgainstTruth)):
+        return None
+    others: dict[str, list[float]] = {}
+    for section in found:
+        for name, row in section.rows.items():
+            if "crps" in row.values:
+                others.setdefault(name, []).append(row.values["crps"])
+    text = f"CRPS {span((one.generator.values['crps'] for one in found), '.3f')} against the truth"
+    if not others:
+        return text
+    best = min(others, key=lambda name: statistics.median(others[name]))
+    return f"{text} ({words(best)}: {span(others[best], '.3f')})"
+
+
 def modes(runs: Sequence[Published]) -> str | None:
     """Modes found and the share of samples of high quality."""
     if not (found := sections(runs, ModeShares)):
@@ -164,6 +193,9 @@ def distinguished_at(runs: Sequence[Published]) -> str | None:
     if found := sections(runs, Tests):
         count = sum(one.distinguished for one in found)
         return f"**{'distinguished' if count else 'not distinguished'}** ({count} of {len(found)} seeds)"
+    if truths := sections(runs, AgainstTruth):
+        worse, better = span((len(one.behind) for one in truths), "d"), span((len(one.ahead) for one in truths), "d")
+        return f"a smaller CRPS than {worse} and a larger one than {better} of {len(truths[0].rows)} others"
     if not (distances := sections(runs, Distances)):
         return None
     counts = [sum(not one.inside for one in section.entries.values()) for section in distances]
@@ -173,7 +205,7 @@ def distinguished_at(runs: Sequence[Published]) -> str | None:
 def pays(runs: Sequence[Published]) -> str:
     """Whether the generator pays against the cheapest solver that is as good."""
     if not (found := sections(runs, Cost)):
-        return "no solver to beat"
+        return "" if sections(runs, AgainstTruth) else "no solver to beat"
     rival = "the cheapest solver" if found[0].search else "the reference"
     ratios = [1 / one.advantage for one in found]
     costs = f"{span(ratios, ',.0f' if min(ratios) >= 10 else '.2g')} times the cost of {rival}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from experiments.evaluation import results, results_file
+from experiments.evaluation import entries, results, results_file
 from experiments.scaling import records
 from experiments.scaling.records import Phase, Point, Study
 
@@ -61,6 +61,17 @@ def test_the_pages_state_the_figures_of_the_result_files():
         [sys.executable, str(ROOT / "benchmarks" / "publish.py"), "--check"], capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_without_a_reference_the_row_says_how_many_others_are_ahead_and_behind(publish):
+    def row(crps, beyond):
+        return entries.TruthRow("made somehow", {"crps": crps}, {}, beyond)
+
+    others = {"worse": row(0.5, (0.1, 0.3)), "alike": row(0.31, (-0.1, 0.1)), "best_one": row(0.2, (-0.2, -0.05))}
+    section = results.AgainstTruth("Nobody knows.", 8, 4, {}, row(0.3, None), others)
+    runs = [publish.Published(seed, 1.0, results.Comparison("t", "v", 4, (section,))) for seed in (1, 2)]
+    assert publish.quality(runs) == "CRPS 0.300 against the truth (best one: 0.200)"
+    assert publish.verdict(runs) == "a smaller CRPS than 1 and a larger one than 1 of 3 others"
 
 
 @pytest.fixture
