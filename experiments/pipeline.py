@@ -24,9 +24,11 @@ from experiments.evaluation.results import Comparison
 from experiments.experiment import Experiment, Study
 from experiments.export import Fields
 from experiments.progress import Progress
+from experiments.reporting import silent
 from experiments.runs import RunFolder
 from experiments.tasks.task import TrainingData
 from experiments.wording import is_finite
+from gan.training import processes
 
 if TYPE_CHECKING:
     from gan.training.problem import Problem
@@ -78,17 +80,38 @@ def _run(
     from gan import train
 
     dataset = make_data(experiment, config, folder, progress)
+    # The other processes of the training find them then.
+    processes.share()
     problem = experiment.learnt().problem(config, dataset)
     describe_networks(config, problem, folder, progress)
     trained = train(
         problem, config, folder.path, resume=resume, progress=progress.training(), note=progress.note, stop=stop
     )
+    processes.leave()
     if resume and folder.comparison_file.exists():
         with suppress(UserError):
             comparison = folder.comparison()
             if comparison.step == trained.step:
                 return comparison
     return _compare(experiment, config, folder, dataset, trained, progress)
+
+
+def accompany(
+    experiment: Experiment,
+    config: ExperimentConfig,
+    folder: RunFolder,
+    *,
+    resume: bool = False,
+    stop: StopRequest | None = None,
+) -> None:
+    """Train with the first process, which makes the data, keeps the records and compares; arguments as of `run`."""
+    from gan import train
+
+    processes.share()
+    task = experiment.learnt()
+    problem = task.problem(config, _same(folder, task.data(config, silent)))
+    train(problem, config, folder.path, resume=resume, stop=stop)
+    processes.leave()
 
 
 def check(experiment: Experiment, config: ExperimentConfig) -> None:

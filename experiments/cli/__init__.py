@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from experiments.cli import commands
@@ -22,12 +23,19 @@ from experiments.cli.sweep import sweep
 from experiments.cli.train_on import train_on
 from experiments.errors import EXIT_INTERRUPTED, EXIT_USER, UserError, is_of_the_disk, sentence
 from gan.settings import nearest
+from gan.training import processes
 from gan.training.stopping import Stopped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (0, 2, or 130)."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    code = _main(list(sys.argv[1:] if argv is None else argv))
+    if code:
+        processes.fail(code)
+    return code
+
+
+def _main(argv: list[str]) -> int:
     resumable: list[str] = []
     try:
         return _dispatch(argv, resumable)
@@ -45,7 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         message = sentence(error)
         if message is None:
-            raise
+            if not processes.joined():
+                raise
+            # An operation of several processes fails where one of them is lost, which is told elsewhere.
+            processes.await_loss()
+            traceback.print_exc()
+            return 1
         if resumable and is_of_the_disk(error):
             message += f" The run is kept; go on with: {resumable[-1]}"
         elif resumable and _diverged(error):

@@ -263,12 +263,25 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
 def _add_new_run(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes that begins a run or goes on with one."""
     _add_start(parser)
+    _add_processes(parser)
     parser.add_argument(
         "--resume",
         metavar="RUN|auto",
         help="go on with this run folder where it stopped; auto: with the newest unfinished run of the same "
         "experiment, preset and settings in --runs-dir, or begin one; a finished one is named and left alone",
     )
+
+
+def _add_processes(parser: argparse.ArgumentParser) -> None:
+    """Add what a training in several processes takes."""
+    parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT|auto",
+        help="train together with other processes, which meet at this address of process 0; auto: as the environment "
+        "of Slurm, Kubernetes or a TPU pod says (docs/clusters.md)",
+    )
+    parser.add_argument("--num-processes", metavar="N", help="how many processes train together")
+    parser.add_argument("--process-id", metavar="I", help="number of this process, from 0 on")
 
 
 def _add_start(parser: argparse.ArgumentParser) -> None:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments import catalog, environment
 from experiments.cli.console import show_verdict, terminal
+from experiments.cli.processes import join
 from experiments.cli.settings import chosen_preset, given_settings, known_options, time_limit
 from experiments.errors import UserError
 from experiments.experiment_file import is_file_name
 from experiments.python_file import digest
+from gan.training import processes
 from gan.training.stopping import StopRequest
 
 if TYPE_CHECKING:
     from experiments.config import ExperimentConfig
+    from experiments.experiment import Experiment
     from experiments.runs import RunFolder
 
 
@@ -59,19 +62,29 @@ def _run(
         resume = arguments.resume is not None
         if arguments.resume in (None, AUTO):
             environment.split_cpu(asked.config.training.cpu_devices)
+            join(arguments, experiment)
             # Before the folder is made: what cannot work leaves nothing behind.
             pipeline.check(experiment, asked.config)
+            if not processes.is_first():
+                return _accompany(experiment, stop)
             chosen = _next(asked, command, claims) if resume else Chosen(_new(asked, command, claims), resume=False)
             if chosen.finished:
+                processes.share(None)
+                processes.leave()
                 terminal().print(f"{chosen.folder.path} is a finished run of these settings.", markup=False)
                 show_verdict(chosen.folder.comparison(), chosen.folder.report_file)
                 return 0
             folder, resume = chosen.folder, chosen.resume
         else:
             folder = _resumed(runs.open_folder(arguments.resume), name, arguments, overrides)
-            claims.enter_context(folder.claimed())
             environment.split_cpu(folder.config.training.cpu_devices)
+            join(arguments, experiment)
             pipeline.check(experiment, folder.config)
+            if not processes.is_first():
+                return _accompany(experiment, stop)
+            claims.enter_context(folder.claimed())
+        processes.share([str(folder.path.resolve()), resume])
+        processes.tell(f"go on with: {shlex.join(command) if arguments.resume == AUTO else folder.resume_command()}")
         resumable.append(shlex.join(command) if arguments.resume == AUTO else folder.resume_command())
 
         from experiments import report
@@ -82,6 +95,21 @@ def _run(
             comparison = pipeline.run(experiment, folder.config, folder, resume=resume, progress=progress, stop=stop)
             page = report.write(folder)
     show_verdict(comparison, page)
+    return 0
+
+
+def _accompany(experiment: Experiment, stop: StopRequest) -> int:
+    """Train with the first process, in the folder that it has chosen."""
+    from experiments import pipeline, runs
+
+    chosen = processes.share()
+    if chosen is None:
+        # A finished run of the same settings.
+        processes.leave()
+        return 0
+    path, resume = chosen
+    folder = runs.open_folder(path)
+    pipeline.accompany(experiment, folder.config, folder, resume=resume, stop=stop)
     return 0
 
 

@@ -54,6 +54,9 @@ def train_on(
         baselines=arguments.baselines,
         resume=arguments.resume,
         time_limit=arguments.time_limit,
+        coordinator=arguments.coordinator,
+        num_processes=arguments.num_processes,
+        process_id=arguments.process_id,
     )
     return run(chosen, [*words, *rest], argv, resumable, parser)
 

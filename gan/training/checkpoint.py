@@ -22,6 +22,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint import checkpoint_managers as policies
 
+from gan.training import processes
 from gan.training.checksums import damage, write_checksums
 from gan.training.orbax_noise import silence
 
@@ -155,7 +156,10 @@ class Checkpoints:
         )
 
     def _add_checksums(self) -> None:
-        """Add checksums to the checkpoint being written; Orbax calls this just before it renames its folder."""
+        """Add checksums to the checkpoint being written; Orbax calls this just before it renames its folder, on the
+        first of several processes."""
+        if not processes.is_first():
+            return
         for unfinished in self._folder.glob(f"{self._saving}.orbax-checkpoint-tmp*"):
             write_checksums(unfinished, without=(_STAMP,))
 
@@ -207,6 +211,9 @@ class Checkpoints:
             ValueError: it does not fit ``like``.
         """
         self.check(step)
+        return self._read(step, like)
+
+    def _read(self, step: int, like: PyTree) -> PyTree:
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
             with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
@@ -228,6 +235,8 @@ class Checkpoints:
         Raises:
             DamagedCheckpointError: there are checkpoints, and none is whole; nothing is removed.
         """
+        if processes.joined():
+            return self._restore_together(like, note)
         damaged: dict[int, DamagedCheckpointError] = {}
         found: tuple[int, Any] | None = None
         for step in reversed(self.steps()):
@@ -244,6 +253,25 @@ class Checkpoints:
             shutil.rmtree(self._folder / str(step))
             note(f"{reason} It is removed.")
         return found
+
+    def _restore_together(self, like: PyTree, note: Callable[[str], Any]) -> tuple[int, PyTree] | None:
+        """Do the same with several processes: the first looks for what is damaged, all read the same step."""
+        newest = None
+        if processes.is_first():
+            damaged = {}
+            for step in reversed(self.steps()):
+                try:
+                    self.check(step)
+                    newest = step if newest is None else newest
+                except DamagedCheckpointError as error:
+                    damaged[step] = error
+            if damaged and newest is None:
+                raise damaged[max(damaged)]
+            for step, reason in damaged.items():
+                shutil.rmtree(self._folder / str(step))
+                note(f"{reason} It is removed.")
+        newest = processes.share(newest)
+        return None if newest is None else (newest, self._read(newest, like))
 
     def wait(self) -> None:
         """Block until what is being written is on disk."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from gan.networks.players import build
 from gan.optimizers.transforms import step_size
 from gan.regularizers import neighbour_scale
 from gan.short_waves import fit_samples
+from gan.training import processes
 from gan.training.alarms import ALARMS, Alarms
 from gan.training.batches import Batches, advance
 from gan.training.checkpoint import (
@@ -226,11 +228,12 @@ class Trainer:
             ]
             waiting: list[Any] = []
             pace, reserve, began = Pace(), Reserve(), time.monotonic()
-            with Interruption(stop) as interruption, (self.folder / RECORD).open("a") as record:
+            with Interruption(stop) as interruption, self._record().open("a") as record:
                 pace.start()
                 block_began = began
                 while step < training.steps:
                     diagnosing = training.diagnose_every and not (step + several) % training.diagnose_every
+                    diagnosing = diagnosing and processes.is_first()
                     earlier = jax.device_get(state.players) if diagnosing else None
                     batch = self.spread.place(self.next_batch(cursor))
                     self.spread.await_turn(waiting[-1:])
@@ -239,7 +242,7 @@ class Trainer:
                     cursor = advance(cursor, taken, len(self.problem.train))
                     waiting.append(metrics)
                     step += several
-                    stopping = interruption.requested(reserve)
+                    stopping = self._stopping(interruption, reserve, step)
                     if step % training.log_every and step != training.steps and not stopping:
                         continue
                     waiting = jax.device_get(waiting)
@@ -249,6 +252,8 @@ class Trainer:
                     try:
                         means = checked_means(step, one_by_one(waiting, several), training)
                     except Diverged as error:
+                        # All processes see the same metrics.
+                        processes.part()
                         raise Diverged(f"{error} {self._kept(checkpoints)}") from None
                     waiting = []
                     line: dict[str, Any] = {
@@ -261,7 +266,8 @@ class Trainer:
                     saving = step % training.checkpoint_every == 0 or step == training.steps or stopping
                     if saving:
                         line |= self.examine(state, self._frame(step))
-                        validation = line.get(METRIC)
+                        # Kinds of processors may differ in the last digits, by which the best is chosen.
+                        validation = processes.share(line.get(METRIC))
                     if earlier is not None:
                         line |= self.diagnose(earlier, state.players, batch, step)
                     if raised := self.alarms.see(line):
@@ -278,6 +284,7 @@ class Trainer:
                         progress(step, training.steps, line)
                     if stopping:
                         checkpoints.wait()
+                        processes.part()
                         interruption.honour()
                     pace.start()
                     block_began = time.monotonic()
@@ -287,10 +294,31 @@ class Trainer:
         finally:
             checkpoints.close()
 
+    def _stopping(self, interruption: Interruption, reserve: Reserve, step: int) -> bool:
+        """Whether to save and end now. Several processes agree on it, where they write a line of the record."""
+        asked = interruption.requested(reserve)
+        if not processes.joined() or step % self.recipe.training.log_every:
+            return asked and not processes.joined()
+        agreed = processes.any_of(asked)
+        if agreed and not asked:
+            interruption.follow("with another process of the training")
+        return agreed
+
+    def _record(self) -> Path:
+        """The file of the record; of several processes, the first writes it."""
+        return self.folder / RECORD if processes.is_first() else Path(os.devnull)
+
     def _frame(self, step: int) -> Path | None:
-        return self.folder / SAMPLE_HISTORY / f"{step:08d}.npz" if self.recipe.training.sample_history else None
+        wanted = self.recipe.training.sample_history and processes.is_first()
+        return self.folder / SAMPLE_HISTORY / f"{step:08d}.npz" if wanted else None
 
     def _open_folder(self, resume: bool) -> None:
+        """Check what the folder holds, and describe the training in it; of several processes, the first does."""
+        if processes.is_first():
+            self._describe_folder(resume)
+        processes.share()
+
+    def _describe_folder(self, resume: bool) -> None:
         exists = (self.folder / DESCRIPTION).exists()
         if exists and not resume:
             raise ValueError(f"{self.folder} already holds a training: resume it, or choose an empty folder.")
@@ -305,8 +333,8 @@ class Trainer:
 
     def _begin(self, checkpoints: Checkpoints, resume: bool, note: Note) -> tuple[TrainingState, float, float | None]:
         """Return the state to start from, the seconds spent before, and its validation metric."""
-        found = checkpoints.restore_newest(self.state, note) if resume else None
-        kept = rewind(self.folder, found and found[0])
+        found = checkpoints.restore_newest(self.spread.replicate(self.state), note) if resume else None
+        kept = rewind(self.folder, found and found[0]) if processes.is_first() else []
         for line in kept:
             # A line that somebody else wrote may lack what the alarms read.
             with suppress(KeyError):
@@ -314,7 +342,8 @@ class Trainer:
         if found is None:
             return self.state, 0.0, None
         last = kept[-1] if kept else {}
-        return found[1], float(last.get("seconds", 0.0)), last.get(METRIC)
+        seconds, validation = processes.share([float(last.get("seconds", 0.0)), last.get(METRIC)])
+        return found[1], seconds, validation
 
     def _kept(self, checkpoints: Checkpoints) -> str:
         latest = checkpoints.latest()

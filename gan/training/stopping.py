@@ -174,6 +174,10 @@ class Interruption:
             self._stop.ask("before its time limit is over")
         return self._interrupted or self._stop.reason is not None
 
+    def follow(self, reason: str) -> None:
+        """End as another process does, which was asked to."""
+        self._stop.ask(reason)
+
     def honour(self) -> None:
         """Raise what was asked for.
 

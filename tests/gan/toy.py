@@ -57,3 +57,11 @@ def recipe(**sections) -> Recipe:
     }
     kinds = (NetworkConfig, GameConfig, OptimizerConfig, SolverLayerConfig, TrainingConfig)
     return Recipe(**{n: kind(**{**defaults[n], **sections.get(n, {})}) for n, kind in zip(defaults, kinds)})
+
+
+def many() -> Recipe:
+    """A recipe for several processes: plain steps, because an adaptive optimizer hides wrong means of gradients."""
+    return recipe(
+        optimizer={"transform": "sgd", "generator_rate": 0.02, "discriminator_rate": 0.02, "average_half_life": 200.0},
+        training={"steps": 60, "devices": 0, "log_every": 5, "checkpoint_every": 10},
+    )
