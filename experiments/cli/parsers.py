@@ -159,6 +159,7 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         default="50000",
         help="hours of one device between two failures, for the work lost by them (default: 50000)",
     )
+    _add_processes(scale)
     scale.add_argument("--trace", action="store_true", help="write traces of the profiler too")
     scale.add_argument(
         "--runs-dir", metavar="DIR", default="runs", help="where the study's folder goes (default: runs)"

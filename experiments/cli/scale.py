@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments import catalog, environment
 from experiments.cli.console import terminal
+from experiments.cli.processes import join
 from experiments.cli.settings import chosen_preset, known_options, number, read_overrides
 from experiments.errors import UserError
 from experiments.experiment_file import is_file_name
 from experiments.wording import duration
 
 if TYPE_CHECKING:
+    from experiments.experiment import Experiment
     from experiments.scaling.records import Study
+    from experiments.scaling.study import Asked
 
 _MOST = 2**20
 
@@ -44,12 +48,40 @@ def scale(
 
     name = experiment.name if source else arguments.name
     asked = study.Asked(name, arguments.name, preset, given, config, arguments.runs_dir, hours)
-    wanted = processes.counts_of(devices, hosts, config.training.batch)
     out = terminal()
     command = shlex.join(["python", "-m", "experiments", *argv])
+    if arguments.coordinator is not None:
+        return _together(asked, experiment, arguments, command)
+    join(arguments, experiment)
+    wanted = processes.counts_of(devices, hosts, config.training.batch)
     found = study.run(asked, wanted, command, lambda line: out.print(line, markup=False), trace=arguments.trace)
     _show(found)
     out.print(f"page: {asked.folder / 'scaling.html'}", markup=False)
+    return 0
+
+
+def _together(asked: Asked, experiment: Experiment, arguments: argparse.Namespace, command: str) -> int:
+    """Measure all devices of the processes that the options name, of which this is one."""
+    for option, value, default in (("--devices", arguments.devices, "1,2,4"), ("--hosts", arguments.hosts, "1")):
+        if value != default:
+            raise UserError(f"{option} {value} is of no use with --coordinator, where all devices train: leave it out.")
+    # Before jax is imported: the time of compiling counts.
+    os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+    environment.split_cpu(asked.config.training.cpu_devices)
+    join(arguments, experiment)
+    from experiments.scaling import study
+    from gan.training import processes
+
+    out, first = terminal(), processes.is_first()
+
+    def say(line: str) -> None:
+        if first:
+            out.print(line, markup=False)
+
+    found = study.run_together(asked, experiment, command, say, arguments.trace)
+    if first:
+        _show(found)
+        out.print(f"page: {asked.folder / 'scaling.html'}", markup=False)
     return 0
 
 

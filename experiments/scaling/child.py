@@ -12,8 +12,34 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.errors import EXIT_USER, sentence
+
+if TYPE_CHECKING:
+    from experiments.config import ExperimentConfig
+    from experiments.experiment import Experiment
+    from experiments.scaling.records import Point
+
+
+@dataclass(frozen=True)
+class Count:
+    """One count of devices to measure, with the batch of all of them.
+
+    Attributes:
+        devices: all together.
+        processes: over which they are spread.
+        batch: samples of an update.
+    """
+
+    devices: int
+    processes: int
+    batch: int
+
+    @property
+    def label(self) -> str:
+        """Name in files, that of the point."""
+        return f"{self.devices}-devices-{self.processes}-processes-batch-{self.batch}"
 
 
 @dataclass(frozen=True)
@@ -71,10 +97,10 @@ def work_on(job: Job) -> None:
     environment.prepare()
     experiment = catalog.load(job.experiment)
     config = experiment.presets[job.preset].with_overrides(job.settings)
-    if job.coordinator:
-        from gan.training.processes import join
+    from gan.training import processes
 
-        join(job.coordinator, job.processes, job.process)
+    if job.coordinator:
+        processes.join(job.coordinator, job.processes, job.process)
     from experiments import pipeline
     from experiments.progress import Progress
 
@@ -84,24 +110,34 @@ def work_on(job: Job) -> None:
             experiment.learnt().data(config, progress.data())
         write_json(Path(job.found), {"about": about()})
         return
-    import jax
+    point = measured_here(experiment, config, Count(job.devices, job.processes, job.batch), job)
+    if processes.is_first():
+        write_json(Path(job.found), {"about": about(), "point": asdict(point)})
+    processes.leave()
 
-    from experiments.config import ExperimentConfig
+
+def measured_here(experiment: Experiment, config: ExperimentConfig, count: Count, job: Job) -> Point:
+    """Measure a count of devices in this process, and in those that it has joined.
+
+    Args:
+        experiment: whose training is measured.
+        config: of the training, but for devices and batch.
+        count: devices and batch.
+        job: where to, and since when.
+    """
     from experiments.reporting import silent
     from experiments.scaling.measuring import Measurement
 
     changes = {
-        "training.batch": str(job.batch),
-        "training.devices": str(job.devices),
+        "training.batch": str(count.batch),
+        "training.devices": str(count.devices),
         "training.parallel": "shard_map",
     }
     own: ExperimentConfig = config.with_overrides(changes)
     task = experiment.learnt()
     problem = task.problem(own, task.data(own, silent))
     folder = Path(job.found).parent
-    measured = Measurement(own, problem, folder, job.started).point(Path(job.trace) if job.trace else None)
-    if jax.process_index() == 0:
-        write_json(Path(job.found), {"about": about(), "point": asdict(measured)})
+    return Measurement(own, problem, folder, job.started).point(Path(job.trace) if job.trace else None)
 
 
 def about() -> dict[str, object]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from experiments.scaling.energy import Meter
 from experiments.scaling.programs import Compiled, Parts, Program, compiled, matrix_rate, memory_rate
 from experiments.scaling.records import Phase, Point
 from experiments.scaling.work import counts, passes, work
+from gan.training import processes
 from gan.training.batches import advance
 from gan.training.checkpoint import Checkpoints
 from gan.training.loop import Trainer
@@ -132,7 +135,8 @@ class Measurement:
         calls = min(max(round(_BLOCK_SECONDS / (step_seconds * several)), 2), _MOST_CALLS)
         # Whole periods, so that every block has the same mixture of updates.
         calls = -(-calls // every) * every
-        calls = self._agreed(calls)
+        # All processes must make the same.
+        calls = int(processes.share(calls))
         blocks = []
         for _ in range(_BLOCKS):
             began, metrics = time.perf_counter(), list[Any]()
@@ -146,14 +150,6 @@ class Measurement:
             jax.block_until_ready(self._state)
             blocks.append((time.perf_counter() - began) / (calls * several))
         return blocks, _BLOCKS * calls * several
-
-    def _agreed(self, calls: int) -> int:
-        """Return the first process's number of calls: all must make the same."""
-        if jax.process_count() == 1:
-            return calls
-        from jax.experimental import multihost_utils
-
-        return int(multihost_utils.broadcast_one_to_all(calls))
 
     def _trace(self, folder: Path) -> None:
         """Write a trace of a few calls for the profiler's viewers."""
@@ -203,11 +199,7 @@ class Measurement:
 
     def _saving(self) -> tuple[float, float, float]:
         """Return the seconds of a save, of a validation, and of the first one, which compiles."""
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            place = Path(folder)
-            if jax.process_count() > 1:
-                # All processes write into one folder: that of the first.
-                place = self._folder / "checkpoint-of-the-study"
+        with self._scratch() as place:
             checkpoints = Checkpoints(place, 1)
             try:
                 saves = []
@@ -224,6 +216,18 @@ class Measurement:
             self._trainer.examine(self._state)
             validations.append(time.perf_counter() - began)
         return statistics.median(saves[1:]), statistics.median(validations[1:]), validations[0]
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """Give a folder for checkpoints, into which all processes write; the first makes and removes it."""
+        made = tempfile.mkdtemp(dir=self._folder) if processes.is_first() else ""
+        place = Path(processes.share(made))
+        try:
+            yield place
+        finally:
+            processes.share()
+            if processes.is_first():
+                shutil.rmtree(place, ignore_errors=True)
 
     def _processors(self) -> int:
         """Devices that can work at the same time: those of one CPU share its cores."""

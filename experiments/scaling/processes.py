@@ -10,37 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.errors import UserError
 from experiments.files import write_text
-from experiments.scaling.child import Job
+from experiments.scaling.child import Count, Job
 from experiments.scaling.records import Point, structured
 
 _FORCED = "xla_force_host_platform_device_count"
 _LOOK = 0.1
-
-
-@dataclass(frozen=True)
-class Count:
-    """One count of devices to measure, with the batch of all of them.
-
-    Attributes:
-        devices: all together.
-        processes: over which they are spread.
-        batch: samples of an update.
-    """
-
-    devices: int
-    processes: int
-    batch: int
-
-    @property
-    def label(self) -> str:
-        """Name in files, that of the point."""
-        return f"{self.devices}-devices-{self.processes}-processes-batch-{self.batch}"
 
 
 def counts_of(devices: Sequence[int], processes: Sequence[int], batch: int) -> list[Count]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from experiments.scaling.work import counts, has_solver
 from gan.game import Batch, GeneratedBatch, Players
 from gan.guard import guarded
-from gan.optimizers.gradients import discriminator_gradient, generator_gradient
+from gan.optimizers.gradients import discriminator_gradient, generator_gradient, mean_over_devices
 from gan.training.devices import AXIS
 
 if TYPE_CHECKING:
@@ -169,7 +169,9 @@ class Parts:
             for player, times in ((players.generator, generator), (players.discriminator, discriminator)):
                 tree = player.params if traffic else jax.tree.map(lambda x: x.reshape(-1)[:1], player.params)
                 # Each has values of its own, or the compiler would make one of them.
-                made += [jax.lax.pmean(jax.tree.map(lambda x, i=i: x * (1.0 + i), tree), AXIS) for i in range(times)]
+                made += [
+                    mean_over_devices(jax.tree.map(lambda x, i=i: x * (1.0 + i), tree), AXIS) for i in range(times)
+                ]
             return made
 
         return self._program(run)

@@ -12,18 +12,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.files import write_text
-from experiments.scaling import page, processes, records
+from experiments.scaling import child, page, processes, records
 from experiments.scaling.child import Job
 from experiments.scaling.fit import fitted, left_out
 from experiments.scaling.goodput import goodput
 from experiments.scaling.records import Point, Study
+
+if TYPE_CHECKING:
+    from experiments.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,51 @@ def run(
             write(study, folder, command, asked.failure_hours)
     if study is None or not found:
         raise UserError(f"nothing could be measured: {next(iter(failures.values()), 'no count was given')}")
+    return study
+
+
+def run_together(asked: Asked, experiment: Experiment, command: str, say: Callable[[str], None], trace: bool) -> Study:
+    """Measure weak and strong scaling on all devices of the processes that train together; each of them calls this.
+
+    The points are added to the study in the first process's folder, which all processes must see.
+
+    Args:
+        asked: the study.
+        experiment: whose training is measured.
+        command: that makes the study.
+        say: takes a line for whoever waits.
+        trace: whether to write traces of the profiler.
+    """
+    import jax
+
+    from experiments import pipeline
+    from experiments.reporting import silent
+    from gan.training import processes as together
+
+    load, folder = os.getloadavg()[0], Path(together.share(str(asked.folder.resolve())))
+    file = folder / "scaling.json"
+    if together.is_first():
+        pipeline.check(experiment, asked.config)
+        folder.mkdir(parents=True, exist_ok=True)
+        say("making or finding the data")
+        experiment.learnt().data(asked.config, silent)
+    together.share()
+    # Neither the data nor the way here are part of a start.
+    started = time.time()
+    devices, batch = len(jax.devices()), asked.config.training.batch
+    found = []
+    for size in dict.fromkeys((batch * devices, batch)):
+        count = child.Count(devices, jax.process_count(), size)
+        say(f"{_devices(devices)} in {count.processes} processes, batch {size}")
+        place = str(folder / f"trace-{count.label}-{jax.process_index()}") if trace else ""
+        job = replace(asked.job, found=str(file), trace=place, started=started)
+        found.append(child.measured_here(experiment, asked.config, count, job))
+        started = time.time()
+    earlier = records.read(file) if file.exists() else None
+    study = records.merged(earlier, study_of(asked, child.about(), load, found, {}))
+    if together.is_first():
+        write(study, folder, command, asked.failure_hours)
+    together.leave()
     return study
 
 
