@@ -231,6 +231,8 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
     global _together
     import jax
 
+    # It would take SIGTERM for itself, which ends a training in order (`gan.training.stopping`).
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             coordinator,
