@@ -1,5 +1,6 @@
 """The study of data assimilation: its model, its cycles on a problem with a known answer, and its page."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -120,6 +121,43 @@ def test_the_truth_is_observed_with_the_noise_of_the_case(modules):
     errors = seen[-20:] - np.abs(states[:, ::4])
     assert errors.std() == pytest.approx(1.0, abs=0.15) and abs(errors.mean()) < 0.25
     assert not np.array_equal(path, study.truth(case, 4, 20)[0])
+
+
+def test_what_the_page_finds_is_in_the_result_file(modules):
+    """Every statement of the section "What was found", from the file."""
+    study = json.loads(modules[2].RESULTS.read_text())
+    rows = {name: case["rows"] for name, case in study["cases"].items()}
+    arms = set(study["arms"])
+
+    def values(case: str, row: str, key: str = "crps") -> np.ndarray:
+        return np.array([rows[case][row]["seeds"][seed][key] for seed in ("1", "2", "3")])
+
+    def rivals(case: str) -> list[str]:
+        return [name for name, row in rows[case].items() if name not in arms and len(row["seeds"]) == 3]
+
+    own = "generator, finished, carried"
+    for case, arm in (("0.05-4-magnitude", f"{own}, tangent"), ("0.2-4-magnitude", own)):
+        assert all((values(case, arm) < values(case, rival)).all() for rival in rivals(case))
+        assert min(rivals(case), key=lambda name: values(case, name).mean()) == "LETKF"
+    assert values("0.05-4-magnitude", "LETKF", "rmse").max() > values("0.05-4-magnitude", "climatology", "rmse").max()
+    late = "0.4-4-magnitude"
+    ours = [name for name in rows[late] if name in arms]
+    for rival in ("LETKF", "optimal interpolation"):
+        assert all(values(late, rival).mean() < values(late, arm).mean() for arm in ours)
+    for case in ("0.05-4-magnitude", "0.2-4-magnitude", late):
+        assert values(case, own).mean() < values(case, own.replace("generator", "prior")).mean()
+    for case in ("0.2-4-magnitude", late):
+        assert 0.85 < values(case, "generator").mean() / values(case, "climatology").mean() < 1
+        assert values(case, f"{own}, tangent", "coverage_90").max() < 0.8
+        assert values(case, own).mean() < values(case, f"{own}, tangent").mean()
+    assert (values("0.2-4-value", f"{own}, tangent") < values("0.2-4-value", "LETKF")).all()
+    ours = [name for name in rows["0.4-4-value"] if name in arms]
+    assert all((values("0.4-4-value", arm) > values("0.4-4-value", "LETKF")).all() for arm in ours)
+    tangent = "prior, finished, carried, tangent"
+    assert values("0.2-1-value", tangent, "rmse").max() < 0.37
+    for case in ("0.2-1-value", "0.05-1-value"):
+        assert (values(case, "iEnKS") < values(case, tangent)).all()
+        assert values(case, tangent, "coverage_90").mean() == pytest.approx(0.9, abs=0.03)
 
 
 def test_the_page_holds_what_the_result_file_says():
