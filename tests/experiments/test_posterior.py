@@ -11,7 +11,7 @@ from scipy.stats import norm
 from experiments import catalog
 from experiments.errors import UserError
 from experiments.evaluation.results import AgainstTruth, Baselines, Distances, ImportanceWeights, Scores
-from experiments.tasks import posterior
+from experiments.tasks import posterior_comparison
 from experiments.tasks.posterior_samplers import _mixture, potential_scale_reduction
 from experiments.tasks.whitening import Climatology, Whitening
 from physics import Grid, solve, tempered_posterior
@@ -95,7 +95,7 @@ def small(tmp_path_factory):
 
 
 def test_a_generator_that_ignores_what_was_observed_is_distinguished_and_a_tempered_run_is_not(small, monkeypatch):
-    monkeypatch.setattr(posterior, "PROPOSALS", 64)
+    monkeypatch.setattr(posterior_comparison, "PROPOSALS", 64)
     config, dataset = small
     observed = TASK.observe(config, dataset, "test")[: config.compare.cases]
     exact = tempered_posterior(
@@ -168,7 +168,7 @@ def test_a_task_has_an_unknown_parameter_or_a_prior_of_its_own():
 
 def test_posteriors_without_a_reference_are_judged_against_the_truth(monkeypatch, tmp_path):
     monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path))
-    monkeypatch.setattr(posterior, "TRUTH_RIVALS", (_mixture(4),))
+    monkeypatch.setattr(posterior_comparison, "TRUTH_RIVALS", (_mixture(4),))
     changes = {
         "data.trajectories": "64,16,16",
         "training.batch": "16",
