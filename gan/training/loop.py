@@ -1,8 +1,9 @@
 """The training loop: batches in, one compiled step after another, records and checkpoints out.
 
 The loop steps in Python (convolution gradients inside a compiled loop are about 100 times slower on a CPU)
-and never waits for the device except where it logs. What was run between two logged steps is checked there,
-and only a checked state is saved, so the last checkpoint is always good.
+and never waits for the device except where it logs and, with several devices of one CPU, before the next call. What
+was run between two logged steps is checked there, and only a checked state is saved, so the last checkpoint is always
+good. Several processes run the same loop: each reads its own rows of every batch, and the first writes the record.
 """
 
 from __future__ import annotations

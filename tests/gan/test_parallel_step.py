@@ -84,6 +84,15 @@ def test_a_mean_in_vectors_is_that_of_every_array():
     assert sum(one.primitive.name.startswith("psum") for one in program.jaxpr.eqns) == 2
 
 
+@pytest.mark.parametrize(("devices", "waited"), [(1, []), (2, ["metrics"])])
+def test_devices_that_share_threads_take_one_call_at_a_time(toy, monkeypatch, devices, waited):
+    made = trainer(toy, "shard_map", devices)
+    seen = []
+    monkeypatch.setattr(jax, "block_until_ready", lambda tree: seen.extend(tree))
+    made.spread.await_turn(["metrics"])
+    assert seen == waited
+
+
 def test_the_state_is_donated(toy):
     made = trainer(toy, "pmap", 2)
     place = jax.sharding.NamedSharding(
