@@ -44,7 +44,7 @@ def test_unknowns_are_standard_normal_for_fields_of_the_prior_and_come_back():
 def test_what_is_observed_is_the_named_function_at_even_points_of_the_named_times(observed, function):
     config = replace(SMOKE, system=replace(SMOKE.system, observed=observed, times=(0, 1), observations=4))
     fields = np.random.default_rng(1).standard_normal((5, 2, 32, 1)).astype(np.float32)
-    seen = np.asarray(TASK._seen(config, fields))
+    seen = np.asarray(TASK.seen(config, fields))
     np.testing.assert_allclose(seen, function(fields[:, :, ::8, 0]).reshape(5, 8), rtol=1e-6)
 
 
@@ -54,7 +54,7 @@ def test_the_inverse_problem_predicts_what_is_seen_of_the_trajectory():
     unknowns = np.random.default_rng(2).standard_normal((3, problem.dimension)).astype(np.float32)
     trajectories = TASK.trajectories(SMOKE, times, unknowns)
     assert trajectories.shape == (3, 3, 32, 1)
-    seen = TASK._seen(SMOKE, trajectories[:, 1:])
+    seen = TASK.seen(SMOKE, trajectories[:, 1:])
     np.testing.assert_allclose(jax.vmap(problem.predict)(unknowns), seen, atol=1e-5)
 
 
