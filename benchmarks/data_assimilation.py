@@ -235,8 +235,8 @@ def tried(case: Case) -> dict[str, list[tuple[str, dict]]]:
         "optimal interpolation": [("OptInterp", {})],
         "LETKF": [
             ("LETKF", {"N": 40, "rot": True, "infl": infl, "loc_rad": radius})
-            for infl in (1.04, 1.2)
-            for radius in (2.5, 4.0)
+            for infl in (1.0, 1.02, 1.04, 1.1, 1.2)
+            for radius in (2.5, 4.0, 6.0)
         ],
         "iEnKS": [("iEnKS", {**iterated, "Lag": lag, **one}) for lag in lags for one in ({"xN": 2.0}, {"infl": 1.15})],
     }
