@@ -213,7 +213,7 @@ def pays(runs: Sequence[Published]) -> str:
     by_score = [(one.cheapest_by("crps"), one.generator) for one in found]
     if all(row is not None and row.timing is not None for row, _ in by_score):
         shares = [own.seconds / row.timing.seconds for row, own in by_score if row is not None and row.timing]
-        costs = f"{costs} ({span(shares, '.2g')} of the cheapest by its CRPS alone)"
+        costs = f"{costs} ({span(shares, '.2g')} times that of the cheapest by its CRPS alone)"
     samples = [one.break_even for one in found if one.break_even is not None]
     if not samples:
         return f"**loses**, {costs}"
