@@ -56,6 +56,7 @@ RESULTS, PAGE = ROOT / "benchmarks" / "results" / "physics_terms.json", ROOT / "
 MARKS = ("<!-- figures: physics terms -->", "<!-- end -->")
 CASES, MEMBERS, FIXED, SHARE = 128, 32, 0.2, 0.3
 NONE = "no term"
+MISSING = "Not measured on a quiet machine yet."
 MEASURES = ("crps", "outside", "spread", "defect")
 TITLES = {"burgers": "Burgers' equation", "advection": "Advection", "allen_cahn": "Allen-Cahn equation"}
 
@@ -210,11 +211,16 @@ def updates_of(found: dict[str, Any], name: str, arm: str) -> int:
     return round(found["updates"] * taken[NONE] / taken[arm])
 
 
-def with_figures(page: str, found: dict[str, Any]) -> str:
+def known() -> dict[str, Any] | None:
+    """Return the study as far as it has been run; None before."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else None
+
+
+def with_figures(page: str, found: dict[str, Any] | None) -> str:
     """Return the page with the tables of all systems between its marks."""
     before, _, rest = page.partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    parts = [f"### {TITLES[name]}\n\n{table(found, name)}" for name in found["systems"]]
+    parts = [f"### {TITLES[name]}\n\n{table(found, name)}" for name in found["systems"]] if found else [MISSING]
     return f"{before}{MARKS[0]}\n\n" + "\n\n".join(parts) + f"\n\n{MARKS[1]}{after}"
 
 
@@ -227,9 +233,9 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="write the page and train nothing")
     given = parser.parse_args()
     if given.page:
-        write_text(PAGE, with_figures(PAGE.read_text(), json.loads(RESULTS.read_text())))
+        write_text(PAGE, with_figures(PAGE.read_text(), known()))
         return
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found: dict[str, Any] = known() or {}
     found.setdefault("machine", {"processor": platform.processor(), "cores": os.cpu_count(), "jax": jax.__version__})
     found.setdefault("updates", given.updates)
     tasks = {name: SYSTEMS[name]() for name in given.systems}

@@ -39,12 +39,31 @@ def test_the_page_of_physics_terms_states_the_figures_of_its_study(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import physics_terms
 
-    page, found = physics_terms.PAGE.read_text(), json.loads(physics_terms.RESULTS.read_text())
-    assert physics_terms.with_figures(page, found) == page
-    for name, kept in found["systems"].items():
-        for arm, runs in kept["arms"].items():
-            (row,) = [line for line in physics_terms.table(found, name).splitlines() if line.startswith(f"| {arm} |")]
-            assert all(f"{run['crps']:.2f}" in row for run in runs.values() if "lost" not in run)
+    page = physics_terms.PAGE.read_text()
+    assert physics_terms.with_figures(page, physics_terms.known()) == page
+    # And it would be found if it did not.
+    row = {"crps": 1.234, "outside": 2.0, "spread": 0.8, "defect": 0.1}
+    arms = {
+        physics_terms.NONE: {"1": row, "2": {"lost": "diverged"}},
+        "defect, weight 0.2": {"1": {**row, "crps": 1.1}},
+    }
+    taken = {physics_terms.NONE: 10.0, "defect, weight 0.2": 12.5}
+    found = {"updates": 1000, "systems": {"burgers": {"milliseconds": taken, "arms": arms}}}
+    table = physics_terms.table(found, "burgers")
+    assert "| no term | 1,000 | **1.23** (1.23, diverged) | 2.00 | 0.80 | 0.1 |" in table
+    assert "| defect, weight 0.2 | 800 | **1.10** (1.10) |" in table
+    assert table in physics_terms.with_figures(page, found) != page
+
+
+def test_the_page_of_flow_matching_states_the_figures_of_its_study(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import flow_evaluations
+
+    page, study = flow_evaluations.PAGE.read_text(), json.loads(flow_evaluations.RESULTS.read_text())
+    assert flow_evaluations.with_table(page, study) == page
+    few, many = (statistics.median(run["numbers"][number]["crps"] for run in study["runs"]) for number in ("4", "12"))
+    # What the page of where it pays says of them.
+    assert many < 1.02 < few
 
 
 @pytest.fixture

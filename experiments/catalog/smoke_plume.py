@@ -49,11 +49,11 @@ DEMO = ExperimentConfig(
         chunk=64,
     ),
     system=SuperResolutionConfig(factor=3, coarse_dt=0.04),
-    network=NetworkConfig(width=24, levels=3, blocks=1, latent=32, constraint="zero_mean"),
+    network=NetworkConfig(width=12, levels=3, blocks=1, latent=32, constraint="zero_mean"),
     game=GameConfig(r1=0.1, r2=0.1, gamma_rule="fixed", ensemble_weight=1.0),
     optimizer=OptimizerConfig(),
     solver_layer=SolverLayerConfig(tau=0.0),
-    training=TrainingConfig(steps=2000, batch=16, log_every=25, checkpoint_every=500, diagnose_every=500),
+    training=TrainingConfig(steps=1000, batch=8, log_every=25, checkpoint_every=250, diagnose_every=500),
     compare=CompareConfig(cases=128, members=16),
 )
 
