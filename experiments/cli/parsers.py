@@ -195,8 +195,12 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     new.add_argument(
         "--system", metavar="SYSTEM", required=True, help="a system of `physics`, as docs/physics.md names it"
     )
-    new.add_argument("--task", metavar="TASK", default="snapshot", help="snapshot (the default) or forecast")
-    new.add_argument("--parameter", metavar="NAME", help="parameter of the system that a forecast varies")
+    new.add_argument("--task", metavar="TASK", default="snapshot", help="snapshot (the default), forecast or posterior")
+    new.add_argument(
+        "--parameter",
+        metavar="NAME",
+        help="parameter of the system that a forecast varies, or that is unknown in a posterior",
+    )
 
     advise = command(
         "advise",
