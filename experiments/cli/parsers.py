@@ -199,7 +199,7 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     new.add_argument(
         "--parameter",
         metavar="NAME",
-        help="parameter of the system that a forecast varies, or that is unknown in a posterior",
+        help="parameter that a forecast varies, or that a posterior does not know",
     )
 
     advise = command(
