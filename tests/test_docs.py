@@ -82,6 +82,26 @@ def test_the_pages_state_the_figures_of_the_result_files():
     assert done.returncode == 0, done.stderr
 
 
+def test_the_development_run_of_the_plume_on_the_page_is_that_of_its_file():
+    page = (ROOT / "docs" / "experiments.md").read_text().partition("### smoke_plume\n")[2].partition("\n### ")[0]
+    study = json.loads((ROOT / "benchmarks" / "results" / "smoke_plume-demo-development.json").read_text())
+    section = results_file.from_plain(study["runs"][0]["comparison"], "the study", "").need(results.AgainstTruth)
+    assert f"mean over {section.cases} cases" in page
+    told = {
+        "the generator": section.generator,
+        "interpolation": section.rows["interpolation"],
+        "the difference of another": section.rows["other_differences"],
+        "the differences of the training": section.rows["analogues"],
+        "coarse solver, fine solver": section.rows["fine_solver_0.5"],
+        "fine solver from": section.rows["fine_solver_1"],
+    }
+    for name, row in told.items():
+        (line,) = [one for one in page.splitlines() if one.startswith(f"| {name}")]
+        assert f"| {row.values['crps']:.3f} |" in line, name
+    # What the page concludes: these are ahead of the generator, by intervals over the cases.
+    assert {"analogues", "fine_solver_1"} == set(section.ahead)
+
+
 def test_without_a_reference_the_row_says_how_many_others_are_ahead_and_behind(publish):
     def row(crps, beyond):
         return entries.TruthRow("made somehow", {"crps": crps}, {}, beyond)

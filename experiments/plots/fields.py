@@ -164,7 +164,7 @@ def _images(sides: Sequence[Side], index: int, coordinates: Sequence[np.ndarray]
                 last = field[-1] if in_time else field
                 image = _plane(axes, coordinates, last[..., index], cmap, norm)
         row[0].set_ylabel(title, color=colour)
-    figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02).ax.set_title(label, loc="left")
+    figure.colorbar(image, ax=grid, shrink=0.85, aspect=30, pad=0.02, label=label)
     what = "time runs to the right, space upwards" if in_time and len(coordinates) == 1 else "one colour scale"
     caption = f"{columns} fields each, not chosen: {label}; from above {_in_order(sides)}; {what}."
     return Picture(figure, caption, raster=True)
