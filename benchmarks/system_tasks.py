@@ -17,6 +17,7 @@ from experiments.files import write_text
 from experiments.tasks.forecast import Forecast
 from experiments.tasks.posterior import Posterior
 from experiments.tasks.snapshot import Snapshot
+from experiments.tasks.super_resolution import SuperResolution
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "own_experiment.md"
 BEGIN, END = "<!-- pairs: written by benchmarks/system_tasks.py -->\n", "<!-- end of pairs -->"
@@ -33,7 +34,7 @@ def studied() -> dict[tuple[str, str], str]:
             system = experiment.task.system(config, low)
         elif isinstance(experiment.task, Posterior):
             system = experiment.task.system_of(config)
-        elif isinstance(experiment.task, Snapshot):
+        elif isinstance(experiment.task, Snapshot | SuperResolution):
             system = experiment.task.system(config)
         else:
             continue
@@ -41,20 +42,12 @@ def studied() -> dict[tuple[str, str], str]:
     return found
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Return every pair of system and task for which `new` writes a file."""
-    of_a_task = {
-        "snapshot": new_experiment.systems(),
-        "forecast": new_experiment.FORECASTS,
-        "posterior": new_experiment.POSTERIORS,
-    }
-    return [(name, task) for task, systems in of_a_task.items() for name in systems]
-
-
 def table() -> str:
     """Return the table in Markdown: a row for each system, a column for each task."""
-    known, there_are = studied(), set(pairs())
-    lines = ["| system | snapshot | forecast | posterior | parameter that both vary |", "|---|---|---|---|---|"]
+    known, there_are = studied(), set(new_experiment.pairs())
+    tasks = " | ".join(task.replace("_", "-") for task in new_experiment.TASKS)
+    rule = "|---" * (2 + len(new_experiment.TASKS)) + "|"
+    lines = [f"| system | {tasks} | parameter of forecast and posterior |", rule]
     for system in sorted(new_experiment.systems()):
         cells = []
         for task in new_experiment.TASKS:

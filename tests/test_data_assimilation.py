@@ -90,6 +90,7 @@ def test_the_generator_commutes_with_a_shift_by_a_group(modules):
     assert np.abs(found - jnp.roll(found, 1, 1)).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_parameters_are_read_back_and_a_short_training_learns(modules, tmp_path):
     window_cycles, ring_generator, _ = modules
     window = window_cycles.Window(0.05, 1, 4, "value", noise=0.1)

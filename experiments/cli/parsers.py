@@ -195,7 +195,12 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     new.add_argument(
         "--system", metavar="SYSTEM", required=True, help="a system of `physics`, as docs/physics.md names it"
     )
-    new.add_argument("--task", metavar="TASK", default="snapshot", help="snapshot (the default), forecast or posterior")
+    new.add_argument(
+        "--task",
+        metavar="TASK",
+        default="snapshot",
+        help="snapshot (the default), forecast, posterior, super_resolution",
+    )
     new.add_argument(
         "--parameter",
         metavar="NAME",

@@ -19,6 +19,7 @@ from experiments.reporting import silent
 NAME = "kuramoto_sivashinsky"
 
 
+@pytest.mark.slow
 def test_the_pilot_of_a_chaotic_system(tmp_path):
     path = tmp_path / "advice.json"
     options = ["--preset", "smoke", "--budget-seconds", "60", "--fields", "100000", "--json", str(path)]

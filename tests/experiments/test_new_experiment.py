@@ -6,15 +6,11 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from experiments import catalog, cli, new_experiment, pipeline, runs
-from experiments.new_experiment import FORECASTS, POSTERIORS, TASKS, source, systems
+from experiments.new_experiment import TASKS, pairs, source
 from experiments.reporting import silent
 from experiments.tasks.solver_task import dataset_spec
 
-PAIRS = [
-    *((name, "snapshot") for name in systems()),
-    *((name, "forecast") for name in FORECASTS),
-    *((name, "posterior") for name in POSTERIORS),
-]
+PAIRS = pairs()
 
 
 @pytest.fixture

@@ -457,6 +457,7 @@ def trained_on_flow(folder, *more):
     return cli.main([*words, *small, *more])
 
 
+@pytest.mark.slow
 def test_an_equation_of_ones_own_is_the_solver_layer_and_refines(flow, quick):
     layer = ["--solver_layer.tau", "0.1", "--solver_layer.steps", "2"]
     assert trained_on_flow(flow, "--physics", str(flow / "burgers.py"), *layer) == 0

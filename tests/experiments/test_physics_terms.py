@@ -77,7 +77,9 @@ def test_statistics_are_those_of_the_batch_and_the_rest_those_of_each_trajectory
     assert float(terms.penalty("defect")(shuffled, condition)) > 1e-4
 
 
-@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize(
+    "term", [pytest.param(term, marks=() if term == "resolve" else pytest.mark.slow) for term in TERMS]
+)
 def test_gradients_are_those_of_finite_differences(solved, term):
     with jax.enable_x64(True):
         fields = jnp.asarray(np.asarray(solved[0])[:4], jnp.float64)

@@ -114,6 +114,7 @@ def test_a_finished_run_can_be_gone_on_with_and_does_nothing_new(finished, quick
     assert (finished / "comparison.json").stat().st_mtime_ns == compared
 
 
+@pytest.mark.slow
 def test_a_comparison_with_fresh_data_is_sealed_and_leaves_the_training_data_alone(finished, tmp_path, capsys, quick):
     fresh = tmp_path / "run"
     shutil.copytree(finished, fresh)

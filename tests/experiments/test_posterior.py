@@ -94,6 +94,7 @@ def small(tmp_path_factory):
     patch.undo()
 
 
+@pytest.mark.slow
 def test_a_generator_that_ignores_what_was_observed_is_distinguished_and_a_tempered_run_is_not(small, monkeypatch):
     monkeypatch.setattr(posterior_comparison, "PROPOSALS", 64)
     config, dataset = small
