@@ -78,6 +78,7 @@ class SuperResolution(SolverTask):
         "compare.draws",
         "compare.level",
         "compare.repeats",
+        "compare.search",
     )
 
     system: Callable[[ExperimentConfig], System]
