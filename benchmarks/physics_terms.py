@@ -126,13 +126,13 @@ def milliseconds(
     takers = {}
     for name, config in settings.items():
         trainer = Trainer(problem_of(task, config, dataset), config, tempfile.mkdtemp())
-        takers[name] = [trainer, trainer.state, (0, 0)]
+        takers[name] = [trainer, trainer.spread.replicate(trainer.state), (0, 0)]
     taken: dict[str, list[float]] = {name: [] for name in settings}
     for turn in range(rounds + 1):
         for name, (trainer, state, cursor) in takers.items():
             began = time.perf_counter()
             for _ in range(5):
-                batch = trainer.next_batch(cursor)
+                batch = trainer.spread.place(trainer.next_batch(cursor))
                 state, metrics = trainer.step(state, *batch)
             jax.block_until_ready(metrics)
             takers[name][1] = state
