@@ -98,6 +98,8 @@ def test_the_development_run_of_the_plume_on_the_page_is_that_of_its_file():
     for name, row in told.items():
         (line,) = [one for one in page.splitlines() if one.startswith(f"| {name}")]
         assert f"| {row.values['crps']:.3f} |" in line, name
+        if not line.endswith("| |"):
+            assert line.endswith(f"| {1e3 * section.members * row.timing.seconds:.2g} ms |"), name
     # What the page concludes: these are ahead of the generator, by intervals over the cases.
     assert {"analogues", "fine_solver_1"} == set(section.ahead)
 
