@@ -94,13 +94,13 @@ def store_samples(
 def _journal(partial: Path, out: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     """Return what is known of a partial store; nothing of one that is not there or has no whole part."""
     try:
-        journal = json.loads((partial / JOURNAL).read_text())
+        journal = dict(json.loads((partial / JOURNAL).read_text()))
     except FileNotFoundError:
         # Whatever lies there is part of a first part, perhaps of other arrays.
         for one in (found for found in partial.iterdir() if found.name != LOCK):
             shutil.rmtree(one) if one.is_dir() else one.unlink()
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"--out {out}: {partial} cannot be gone on with ({error}); remove it to begin again.") from None
     for name, value in wanted.items():
         if journal.get(name) != value:
@@ -132,6 +132,8 @@ def _held(partial: Path, out: Path) -> Iterator[None]:
 def _take_place(partial: Path, out: Path) -> None:
     """Give the complete store its name; what had it before is removed."""
     replaced = out.with_name(f".{out.name}.replaced")
+    # Of a call that was stopped at this very place.
+    shutil.rmtree(replaced, ignore_errors=True)
     if out.exists():
         out.rename(replaced)
     partial.rename(out)

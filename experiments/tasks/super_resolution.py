@@ -242,7 +242,7 @@ class SuperResolution(SolverTask):
             ),
             **{
                 f"fine_solver_{share:g}": Ensembles(
-                    f"the coarse solver, then the fine one for the last {share:.0%} of the time; one solve for all members",
+                    f"the coarse solver, then the fine one for the last {share:.0%} of the time; one solve serves all",
                     partial(finished, share),
                 )
                 for share in (0.25, 0.5, 1.0)

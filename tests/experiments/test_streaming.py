@@ -128,9 +128,10 @@ def test_two_processes_do_not_fill_one_store(run, tmp_path):
         store_samples(run, out, 60)
 
 
-def test_a_damaged_journal_is_one_sentence(run, tmp_path):
+@pytest.mark.parametrize("content", ["{", "3", "[1]"])
+def test_a_damaged_journal_is_one_sentence(run, tmp_path, content):
     interrupted(run, tmp_path / "f.zarr")
-    (tmp_path / ".f.zarr.partial" / streaming.JOURNAL).write_text("{")
+    (tmp_path / ".f.zarr.partial" / streaming.JOURNAL).write_text(content)
     with pytest.raises(UserError, match="remove it to begin again"):
         store_samples(run, tmp_path / "f.zarr", 60)
 
@@ -146,6 +147,9 @@ def test_a_store_of_the_same_name_is_replaced_when_the_new_one_is_whole(run, tmp
     run.stop_at = None
     store_samples(run, out, 20, seed=2)
     assert not np.array_equal(read(out), before)
+    # As a call leaves it that is stopped between the two names.
+    (tmp_path / ".f.zarr.replaced" / "u").mkdir(parents=True)
+    store_samples(run, out, 20, seed=3)
     assert [one.name for one in tmp_path.iterdir()] == ["f.zarr"]
 
 
