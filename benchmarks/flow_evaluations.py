@@ -54,8 +54,7 @@ def measured(path: Path) -> dict[str, Any]:
     folder = runs.open_folder(path)
     config, task = folder.config, folder.definition().learnt()
     assert isinstance(task, Forecast)
-    dataset = task.data(config, lambda *said: None)
-    trained, description = pipeline.open_trained(folder), read_description(folder.path)
+    (dataset, trained), description = pipeline.open_trained(folder), read_description(folder.path)
     posterior, cases = task._posterior(config, dataset), config.compare.cases
     seen = task.observe(config, dataset, "test").first(cases)
     truth = np.asarray(dataset.test[:cases])

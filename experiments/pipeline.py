@@ -163,16 +163,12 @@ def open_sampler(folder: RunFolder, progress: Progress | None = None) -> Callabl
     The training fields are made again where they are no longer in the cache, which ``progress`` tells.
     """
     task = folder.definition().learnt()
-    dataset, trained = _opened(folder, progress)
+    dataset, trained = open_trained(folder, progress)
     return task.sampler(folder.config, dataset, trained)
 
 
-def open_trained(folder: RunFolder, progress: Progress | None = None) -> Trained:
-    """Return the generator of a run's last checkpoint, which draws what its networks and solver layer make."""
-    return _opened(folder, progress)[1]
-
-
-def _opened(folder: RunFolder, progress: Progress | None) -> tuple[TrainingData, Trained]:
+def open_trained(folder: RunFolder, progress: Progress | None = None) -> tuple[TrainingData, Trained]:
+    """Return a run's data and the generator of its last checkpoint, which draws what networks and solver layer make."""
     progress = progress or Progress(silent=True)
     experiment = folder.definition()
     task = experiment.learnt()

@@ -28,6 +28,8 @@ def export_generator(run: Run, out: Path, batch: int = 256) -> tuple[str, ...]:
     Raises:
         UserError: the folder exists, or samples of the experiment are not made by generator and solver layer alone.
     """
+    import jax
+
     from experiments import pipeline
     from gan.training.portable import PLATFORMS, portable_program
 
@@ -39,7 +41,8 @@ def export_generator(run: Run, out: Path, batch: int = 256) -> tuple[str, ...]:
             f"{run.path}: the samples of this experiment are made by more than the generator and its solver layer, and "
             "cannot be exported; draw them with `sample`."
         )
-    trained, like = pipeline.open_trained(run.folder), run.sample(1)
+    dataset, trained = pipeline.open_trained(run.folder, run.progress)
+    like = task.sampler(run.config, dataset, trained)(1, key=jax.random.key(0))
     about: dict[str, object] = {
         "experiment": run.folder.experiment,
         "step": trained.step,
@@ -56,7 +59,11 @@ def export_generator(run: Run, out: Path, batch: int = 256) -> tuple[str, ...]:
         "conditions": {name: list(shape) for name, shape in trained.networks.spec.conditions.items()},
         "platforms": list(PLATFORMS),
     }
-    program = portable_program(trained, batch)
+    try:
+        program = portable_program(trained, batch)
+    except (ValueError, NotImplementedError) as error:
+        told = str(error).partition("\n")[0]
+        raise UserError(f"{run.path}: jax cannot export this generator ({told}); draw with `sample`.") from error
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as folder:
         folder.mkdir()

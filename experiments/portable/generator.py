@@ -39,6 +39,8 @@ class Generator:
             seed: of the random numbers; the first samples of a seed do not depend on the count.
             condition: by name, one for all samples or one for each, as about.json describes them.
         """
+        if count < 1:
+            raise ValueError(f"count must be at least 1, found {count}.")
         given = self._conditions(count, condition)
         fields, valid = self._draw(count, seed, 0, given)
         for attempt in range(1, ATTEMPTS):
@@ -54,10 +56,12 @@ class Generator:
         if condition.keys() != wanted.keys():
             raise ValueError(f"the conditions are {sorted(wanted) or 'none'}, found {sorted(condition) or 'none'}.")
         arrays = {name: np.asarray(value, np.float32) for name, value in condition.items()}
-        return {
-            name: np.broadcast_to(array, (count, *wanted[name])) if array.shape == tuple(wanted[name]) else array
-            for name, array in arrays.items()
-        }
+        for name, array in arrays.items():
+            one = tuple(wanted[name])
+            if array.shape not in (one, (count, *one)):
+                raise ValueError(f"{name} must have the shape {one}, or {(count, *one)}, found {array.shape}.")
+            arrays[name] = np.broadcast_to(array, (count, *one))
+        return arrays
 
     def _draw(self, count: int, seed: int, attempt: int, given: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         batch, parts = self.about["batch"], []
@@ -77,7 +81,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", required=True, help="ends in .npy")
     given = parser.parse_args()
-    fields = Generator().sample(given.count, given.seed)
+    if not given.out.endswith(".npy"):
+        parser.error(f"--out {given.out} must end in .npy.")
+    try:
+        fields = Generator().sample(given.count, given.seed)
+    except ValueError as error:
+        parser.error(str(error))
     np.save(given.out, fields)
     sys.stdout.write(f"{given.out}: {fields.shape}\n")
 

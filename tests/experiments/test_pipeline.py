@@ -202,6 +202,11 @@ def test_an_exported_generator_draws_the_same_samples_with_jax_alone(finished, t
     assert done.returncode == 0, done.stderr
     own = experiments.load_run(finished).sample(100, key=jax.random.key(3)).values
     np.testing.assert_allclose(np.load(tmp_path / "drawn.npy"), own, atol=1e-4)
+    mistakes = {"0 s.npy": "count must be at least 1", "3 s": "must end in .npy"}
+    for (count, name), said in ((wrong.split(), said) for wrong, said in mistakes.items()):
+        command = [sys.executable, str(out / "generator.py"), "--count", count, "--out", name]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert cli.main(["export", str(finished), "--out", str(out)]) == 2
     assert "exists already; give a name that does not" in capsys.readouterr().err
 
