@@ -55,7 +55,7 @@ def measured(path: Path) -> dict[str, Any]:
     config, task = folder.config, folder.definition().learnt()
     assert isinstance(task, Forecast)
     (dataset, trained), description = pipeline.open_trained(folder), read_description(folder.path)
-    posterior, cases = task._posterior(config, dataset), config.compare.cases
+    posterior, cases = task.exact_posterior(config, dataset), config.compare.cases
     seen = task.observe(config, dataset, "test").first(cases)
     truth = np.asarray(dataset.test[:cases])
     given = {name: np.repeat(value, MEMBERS, axis=0) for name, value in task.condition(config, seen).items()}

@@ -144,7 +144,7 @@ def milliseconds(
 def scores(task: Forecast, config: ExperimentConfig, dataset: Any, trained: Any) -> dict[str, float]:
     """Return the measures of a generator."""
     own = task.own_settings(config)
-    posterior, key = task._posterior(config, dataset), jax.random.key(7)
+    posterior, key = task.exact_posterior(config, dataset), jax.random.key(7)
 
     def measured(seen: Any, truth: np.ndarray) -> tuple[float, float, float]:
         given = {name: np.repeat(value, MEMBERS, axis=0) for name, value in task.condition(config, seen).items()}

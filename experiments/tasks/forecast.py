@@ -217,7 +217,7 @@ class Forecast(SolverTask):
             validation=dataset.validation if trajectory else dataset.initial["validation"],
             validation_condition=self.condition(config, validation),
             trajectory=trajectory,
-            penalties=weighted(self._terms(config, dataset), own.terms, own.weights, own.ramp, own.balanced),
+            penalties=weighted(self.physics_terms(config, dataset), own.terms, own.weights, own.ramp, own.balanced),
             extent=dataset.grid.extent,
         )
 
@@ -252,7 +252,7 @@ class Forecast(SolverTask):
         settings, own = config.compare, self.own_settings(config)
         system = self.system(config, own.parameter[0])
         key, members = jax.random.key(settings.seed), settings.members
-        posterior = self._posterior(config, dataset)
+        posterior = self.exact_posterior(config, dataset)
 
         def known(label: str, seen: Observed, truths: np.ndarray) -> Cases:
             conditions = self.condition(config, seen)
@@ -332,7 +332,7 @@ class Forecast(SolverTask):
         system = self.system(config, self.own_settings(config).parameter[0])
         (x,) = system.grid.coordinates()
         own = self.own_settings(config)
-        posterior = self._posterior(config, dataset) if own.generates == INITIAL else None
+        posterior = self.exact_posterior(config, dataset) if own.generates == INITIAL else None
 
         def draw(
             count: int,
@@ -382,14 +382,14 @@ class Forecast(SolverTask):
 
         return draw
 
-    def _posterior(self, config: ExperimentConfig, dataset: SolverData) -> GaussianPosterior:
+    def exact_posterior(self, config: ExperimentConfig, dataset: SolverData) -> GaussianPosterior:
         """The exact posterior of the initial field, and the solver of the data."""
         from experiments.tasks.gaussian_posterior import GaussianPosterior
 
         noise = self.own_settings(config).noise
         return GaussianPosterior(partial(self.system, config), self.prior(config), noise, dataset.times, dataset.dt)
 
-    def _terms(self, config: ExperimentConfig, dataset: SolverData) -> PhysicsTerms:
+    def physics_terms(self, config: ExperimentConfig, dataset: SolverData) -> PhysicsTerms:
         """The physics terms of the system, with longer solver steps than the data's."""
         return PhysicsTerms(
             partial(self.system, config),

@@ -272,7 +272,7 @@ def test_fields_that_blow_up_in_the_defect_penalty_count_as_zero_and_poison_noth
     rng = np.random.default_rng(0)
     calm = rng.standard_normal((4, config.data.snapshots, *config.data.points, 1)).astype(np.float32)
     known = SimpleNamespace(times=np.arange(3) * config.data.stride, train=calm)
-    penalty = task._terms(config, known).penalty("defect")
+    penalty = task.physics_terms(config, known).penalty("defect")
     condition = {f"log_{task.parameter}": np.full((4, 1), np.log(0.3), np.float32)}
     value, gradient = jax.jit(jax.value_and_grad(penalty))(calm, condition)
     wild = calm.copy()
