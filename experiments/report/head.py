@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import yaml
 
-from experiments.evaluation.results import Comparison, Cost, Distances, Tests
+from experiments.evaluation.results import AgainstTruth, Comparison, Cost, Distances, Tests
 from experiments.files import JsonObject
 from experiments.report.pieces import number, p_value, seconds
 from experiments.runs import RunFolder
@@ -67,7 +67,9 @@ def facts(comparison: Comparison) -> list[Fact]:
         found.append(Fact("median_ratio", median, number(median), "median ratio to the floor"))
         found.append(Fact("distances_inside", inside, inside, "distances inside the null band"))
     if comparison.n:
-        found.append(Fact("samples", comparison.n, number(comparison.n), "samples in each set of a distance"))
+        alone = comparison.get(AgainstTruth) is not None
+        label = "members for each case" if alone else "samples in each set of a distance"
+        found.append(Fact("samples", comparison.n, number(comparison.n), label))
     if (cost := comparison.get(Cost)) is not None:
         layer = "" if cost.layer is None else ", solver layer included"
         each, training, least = cost.generator.seconds, cost.training_seconds, cost.break_even

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from experiments.plots.style import GAUSSIAN, GENERATOR, INITIAL, SOLVER, Picture, panels, style
 from experiments.scaling.fit import Model, fitted
@@ -104,8 +104,9 @@ def _efficiency(study: Study, model: Model | None) -> Picture:
 
 def _phases(study: Study) -> Picture:
     with style():
-        height = 1.2 + 0.36 * len(study.points)
-        figure, grid = panels((9.4, height))
+        # Of the others' width, with the legend below, so that nothing is drawn smaller than in the others.
+        height = 1.9 + 0.36 * len(study.points)
+        figure, grid = panels((_WIDE[0], height))
         axes = grid[0, 0]
         # A checkpoint comes between updates.
         shown = [name for name in PHASES if name != "checkpoint" and any(name in one.phases for one in study.points)]
@@ -123,7 +124,7 @@ def _phases(study: Study) -> Picture:
         axes.set_yticks(places, [_named(one) for one in study.points])
         axes.invert_yaxis()
         axes.set_xlabel("ms an update")
-        axes.legend(ncols=2, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        figure.legend(ncols=3, loc="outside lower center")
     return Picture(figure, "Phases of an update, each timed as a program of its own; the mark is the whole update.")
 
 
@@ -165,6 +166,8 @@ def _roofline(study: Study) -> list[Picture]:
         axes.set_yscale("log")
         axes.set_xlabel("operations per byte")
         axes.set_ylabel("operations per second, all devices")
+        # Over less than two decades the labels of minor ticks would overlap.
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend()
     many = ", ".join(str(count) for count in markers)
     caption = (
