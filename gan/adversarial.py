@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from gan import regularizers
@@ -105,6 +106,7 @@ def adversarial_game(
     solver_layer: SolverLayer | None = None,
     symmetries: SymmetriesLike | None = None,
     penalties: Mapping[str, Penalty] | None = None,
+    elsewhere: Mapping[str, np.ndarray] | None = None,
     gamma_scale: float | None = None,
     axis_name: str | None = None,
 ) -> Game:
@@ -117,6 +119,7 @@ def adversarial_game(
         solver_layer: (samples, condition, tau) -> (samples, valid), physical units; ``None`` for no solver.
         symmetries: shifts and reflections of the data's distribution, through which data pass at random.
         penalties: name -> term of the generator's loss in physical units.
+        elsewhere: name -> (M, ...), conditions without data at which the penalties are taken too, with equal weight.
         gamma_scale: what stands in gamma in the place of the count of numbers (``game.gamma_rule``).
         axis_name: mapped axis of devices over which statistics of a whole batch are taken, ``None`` for one device.
 
@@ -151,6 +154,8 @@ def adversarial_game(
             "network.batch_norm to 'generator'."
         )
     draws = game.ensemble_draws if game.ensemble_weight > 0 else 1
+    others = {name: jnp.asarray(value, jnp.float32) for name, value in (elsewhere or {}).items()}
+    every_draw = draws + bool(others)
     tau_at = solver_layer_time(solver_layer_config)
     layer = solver_layer if solver_layer_config.in_training else None
     generate = sampler(networks, layer, solver_layer_config, symmetries, game.symmetrize)
@@ -164,18 +169,25 @@ def adversarial_game(
 
     def draw(params: PyTree, network_state: PyTree, batch: Batch, key: Array) -> tuple[GeneratedBatch, Any]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch.place)
-        pairs = jax.vmap(lambda k: jax.random.split(k, draws + 1))(keys)
+        pairs = jax.vmap(lambda k: jax.random.split(k, every_draw + 1))(keys)
         real = transform_batch(batch.real, pairs[:, 0], symmetries, len(spec.grid))
         latent_keys = jnp.swapaxes(pairs[:, 1:], 0, 1).reshape(-1)
         condition = {name: jnp.concatenate([value] * draws) for name, value in batch.condition.items()}
+        without_data: dict[str, Array] | None = None
+        if others:
+            count = len(next(iter(others.values())))
+            rows = jax.vmap(lambda k: jax.random.randint(jax.random.fold_in(k, every_draw + 1), (), 0, count))(keys)
+            without_data = {name: value[rows] for name, value in others.items()}
+            condition = {name: jnp.concatenate([value, without_data[name]]) for name, value in condition.items()}
         dropping = jax.vmap(lambda k: jax.random.fold_in(k, 2))(latent_keys)
         made = generate(
             params, network_state, latent_keys, condition, tau_at(batch.progress), Training(dropping, axis_name)
         )
-        samples = made.samples.reshape((draws, -1, *made.samples.shape[1:]))
-        valid = made.valid.reshape((draws, -1))
-        latent = made.latent.reshape((draws, -1, *made.latent.shape[1:])) if game.transport > 0 else None
-        return GeneratedBatch(samples, real, batch.condition, valid, batch.place, batch.progress, latent), made.state
+        samples = made.samples.reshape((every_draw, -1, *made.samples.shape[1:]))
+        valid = made.valid.reshape((every_draw, -1))[:draws]
+        latent = made.latent.reshape((every_draw, -1, *made.latent.shape[1:])) if game.transport > 0 else None
+        drawn = GeneratedBatch(samples, real, batch.condition, valid, batch.place, batch.progress, latent, without_data)
+        return drawn, made.state
 
     def training_pass(key: Array, place: Array, side: int) -> Training:
         keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, i), side))(place)
@@ -253,7 +265,10 @@ def adversarial_game(
 
         def term(seen: GeneratedBatch, penalty: Penalty = penalty) -> Array:
             factor = 1.0 if penalty.balanced else penalty.factor(seen.progress)
-            return factor * penalty.function(seen.samples[0], seen.condition)
+            value = penalty.function(seen.samples[0], seen.condition)
+            if seen.elsewhere is not None:
+                value = 0.5 * (value + penalty.function(seen.samples[-1], seen.elsewhere))
+            return factor * value
 
         terms[name] = term
         if penalty.balanced:
@@ -262,7 +277,7 @@ def adversarial_game(
 
         def ensemble(seen: GeneratedBatch) -> Array:
             weight = seen.valid.astype(seen.real.dtype)
-            score = fair_ensemble_score(normalize(seen.samples), normalize(seen.real), weight)
+            score = fair_ensemble_score(normalize(seen.samples[:draws]), normalize(seen.real), weight)
             return game.ensemble_weight * score
 
         terms["ensemble"] = ensemble

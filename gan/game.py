@@ -62,13 +62,14 @@ class GeneratedBatch(NamedTuple):
 
     Attributes:
         samples: whatever the generator's terms are differentiated by; for fields (draws, batch, *shape),
-            physical.
+            physical; one draw more, the last, where there are conditions elsewhere.
         real: data (batch, *shape), physical units.
         condition: conditions of both.
         valid: (draws, batch), False where the solver could not advance a sample.
         place: of each sample in the batch over all devices.
         progress: share of the training that is done.
         latent: (draws, batch, *latent), of each sample; ``None`` where no term asks for it.
+        elsewhere: conditions of the last draw, for which there are no data; ``None`` where there are none.
     """
 
     samples: PyTree
@@ -78,6 +79,7 @@ class GeneratedBatch(NamedTuple):
     place: Int[Array, " batch"]
     progress: Float[Array, ""]
     latent: PyTree = None
+    elsewhere: dict[str, Any] | None = None
 
 
 class DiscriminatorLoss(NamedTuple):

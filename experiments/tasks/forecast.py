@@ -7,7 +7,7 @@ generator is worth shows against that ensemble, inside the range of the paramete
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from physics.random_fields import GaussianField
     from physics.system import System
 
-_OUTSIDE = 16
-"""First of the random streams of the cases outside the range, apart from those of posterior and search."""
+ELSEWHERE = 4096
+"""Conditions without data at which physics terms are taken."""
 TRAJECTORY, INITIAL = GENERATES = ("trajectory", "initial")
 """What the networks make."""
 _SPLITS = {"train": 0, "validation": 1, "test": 2}
@@ -71,6 +71,9 @@ class ForecastConfig(SystemConfig):
     )
     weights: tuple[float, ...] = setting((0.2,), "of the terms: one for each, or one for all", above=0)
     ramp: float = setting(0.25, "share of the training over which the weights rise", "share", minimum=0, maximum=1)
+    elsewhere: bool = setting(
+        False, "the terms are also taken at parameters between the least and the greatest of outside, without data"
+    )
     balanced: bool = setting(
         False, "a weight is the norm of the term's gradient as a share of the adversarial gradient's"
     )
@@ -88,6 +91,8 @@ class ForecastConfig(SystemConfig):
             raise UserError(
                 f"weights holds {len(self.weights)} numbers for {len(self.terms)} terms: give one, or one each."
             )
+        if self.elsewhere and not (self.terms and self.outside):
+            raise UserError("elsewhere takes terms at the values of outside: give terms and such values.")
         if self.generates == INITIAL and self.terms:
             raise UserError(
                 f"terms {','.join(self.terms)} have no effect where the solver makes the trajectory: give none."
@@ -219,7 +224,20 @@ class Forecast(SolverTask):
             trajectory=trajectory,
             penalties=weighted(self.physics_terms(config, dataset), own.terms, own.weights, own.ramp, own.balanced),
             extent=dataset.grid.extent,
+            elsewhere=self.conditions_elsewhere(config, dataset) if own.elsewhere else None,
         )
+
+    def conditions_elsewhere(self, config: ExperimentConfig, dataset: SolverData) -> dict[str, np.ndarray]:
+        """Return conditions of further initial fields, at parameters over the whole range that is tested."""
+        import jax
+
+        own, seed = self.own_settings(config), config.data.seed
+        initial = self.exact_posterior(config, dataset).prior_fields(ELSEWHERE, 1, jax.random.key(seed))[:, 0]
+        rng = np.random.default_rng((seed, len(_SPLITS)))
+        tested = (*own.parameter, *own.outside)
+        parameter = np.exp(rng.uniform(np.log(min(tested)), np.log(max(tested)), ELSEWHERE))
+        seen = observe(initial, parameter, own.observations, own.noise, rng, sensors=own.sensors)
+        return self.condition(config, seen)
 
     def observe(self, config: ExperimentConfig, dataset: SolverData, split: str) -> Observed:
         """Observe every initial field of a split, at its own random grid points; fixed by the data's seed."""
@@ -242,87 +260,9 @@ class Forecast(SolverTask):
         baselines: Mapping[str, Fitted] = NONE,
     ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Ensembles against the exact posterior: inside the parameter's range, and at each value outside."""
-        import jax
+        from experiments.tasks.forecast_comparison import against_exact
 
-        from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
-        from experiments.evaluation.posterior_reference import PosteriorSizes
-        from experiments.evaluation.results import Comparison
-        from experiments.evaluation.verdict import verdict
-
-        settings, own = config.compare, self.own_settings(config)
-        system = self.system(config, own.parameter[0])
-        key, members = jax.random.key(settings.seed), settings.members
-        posterior = self.exact_posterior(config, dataset)
-
-        def known(label: str, seen: Observed, truths: np.ndarray) -> Cases:
-            conditions = self.condition(config, seen)
-
-            def draw(sample: Callable[..., np.ndarray], count: int) -> np.ndarray:
-                given = {name: np.repeat(value[:count], members, axis=0) for name, value in conditions.items()}
-                fields = sample(key, count * members, given)
-                fields = fields.reshape(count, members, *fields.shape[1:])
-                return posterior.solve(fields, seen.parameter[:count]) if own.generates == INITIAL else fields
-
-            initial = posterior.draw(seen, 2 * members, jax.random.fold_in(key, 1))
-            meaning = "root mean square of the defect by the solver and step that made the data, a mean over members"
-            defects = (meaning, "field / time", lambda ensembles: posterior.defects(ensembles, seen.parameter))
-            return Cases(
-                label,
-                truths,
-                posterior.solve(initial, seen.parameter),
-                draw,
-                {"defect": defects},
-                posterior.x[seen.points],
-                seen.values,
-                tuple(f"{self.parameter} {value:.3g}" for value in seen.parameter),
-            )
-
-        def outside() -> Iterator[Cases]:
-            for number, value in enumerate(own.outside, start=_OUTSIDE):
-                initial = posterior.prior_fields(settings.cases, 1, jax.random.fold_in(key, number))
-                rng = np.random.default_rng((settings.seed, number))
-                parameter = np.full(settings.cases, value)
-                seen = observe(initial[:, 0], parameter, own.observations, own.noise, rng, sensors=own.sensors)
-                yield known(f"{self.parameter} {value:g}", seen, posterior.solve(initial, parameter)[:, 0])
-
-        tests = self.observe(config, dataset, "test").first(settings.cases)
-
-        def climatology(count: int) -> np.ndarray:
-            chosen = np.random.default_rng((settings.seed, 3)).integers(len(dataset.train), size=(count, members))
-            return np.asarray(dataset.train)[chosen]
-
-        def unconditioned(count: int) -> np.ndarray:
-            initial = posterior.prior_fields(count, members, jax.random.fold_in(key, 4))
-            return posterior.solve(initial, tests.parameter[:count])
-
-        inside = known("inside", tests, np.asarray(dataset.test[: settings.cases]))
-        sections, figures = compare_forecast(
-            inside,
-            outside(),
-            trained.sample,
-            within="{} {:g} to {:g}".format(self.parameter, *own.parameter),
-            times=dataset.times,
-            extent=system.grid.extent,
-            sizes=PosteriorSizes(settings.draws, settings.resamples, settings.level, settings.resolved, settings.seed),
-            rivals={
-                "climatology": Rival("training trajectories drawn at random, whatever was observed", climatology),
-                "prior": Rival(
-                    f"the solver from initial fields drawn whatever was observed, with the case's own {self.parameter}",
-                    unconditioned,
-                    timed=True,
-                ),
-            },
-            fitted=baselines,
-            candidates=lambda count: posterior.candidates(tests.first(count), members, jax.random.fold_in(key, 2))[
-                : None if settings.search else 1
-            ],
-            repeats=settings.repeats,
-            spent=Spent(seconds["data"], seconds["training"]),
-            progress=report,
-            evaluations=trained.evaluations,
-        )
-        title = f"{system.name}: forecasts against the exact posterior"
-        return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
+        return against_exact(self, config, dataset, trained, seconds, report, baselines)
 
     def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:
         """Draw trajectories for given observations, or for the test data's.

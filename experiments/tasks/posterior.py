@@ -19,7 +19,7 @@ from experiments.config import ExperimentConfig, SystemConfig
 from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
-from experiments.tasks.posterior_programs import inverse_problem, trajectories
+from experiments.tasks.posterior_programs import inverse_problem, streamed, trajectories
 from experiments.tasks.snapshot import AXES
 from experiments.tasks.solver_task import SolverTask, dataset_spec
 from experiments.tasks.task import NONE, check_draws
@@ -34,13 +34,15 @@ if TYPE_CHECKING:
     from experiments.evaluation.results import Comparison
     from experiments.tasks.solver_task import SolverData
     from gan.networks.players import SampleSpec
-    from gan.training.problem import Problem
+    from gan.training.problem import Problem, Stream
     from gan.training.trained import Trained
     from physics.inference.inverse_problem import InverseProblem
     from physics.system import System
 
 OBSERVED = ("value", "magnitude", "square")
 LONG_RUNS, TRUTH = "long_runs", "truth"
+APART = ("reference", "streamed")
+"""Settings on which a posterior does not depend."""
 _SPLITS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -58,6 +60,9 @@ class PosteriorConfig(SystemConfig):
     observations: int = setting(8, "points, evenly spaced, at which it is observed", minimum=1)
     times: tuple[int, ...] = setting((1,), "kept fields that are observed, counted from 0", minimum=0)
     noise: float = setting(0.1, "standard deviation of every observation's error", "that of what is observed", above=0)
+    streamed: bool = setting(
+        False, "every training sample is made when it is needed and used once; the stored ones fix scales alone"
+    )
     reference: str = setting(
         LONG_RUNS,
         "what ensembles are held against: long tempered runs, or the truth alone where such runs do not agree",
@@ -201,7 +206,12 @@ class Posterior(SolverTask):
             condition={"observed": self.observe(config, dataset, "train")},
             validation=self.unknowns(config, dataset, "validation"),
             validation_condition={"observed": self.observe(config, dataset, "validation")},
+            stream=self.stream(config, dataset) if self.own_settings(config).streamed else None,
         )
+
+    def stream(self, config: ExperimentConfig, dataset: SolverData) -> Stream:
+        """Return the function that makes training samples by number, as the stored ones were made."""
+        return streamed(self.inverse_problem(config, dataset.times), config.data.seed)
 
     def unknowns(self, config: ExperimentConfig, dataset: SolverData, split: str) -> np.ndarray:
         """Return the true unknowns (n, d) of a split."""
@@ -243,7 +253,7 @@ class Posterior(SolverTask):
         return {
             "system": describe(self.system_of(config)),
             "unknown": describe(self.whitening(config)),
-            "settings": {name: one for name, one in asdict(self.own_settings(config)).items() if name != "reference"},
+            "settings": {name: one for name, one in asdict(self.own_settings(config)).items() if name not in APART},
             "times": [float(one) for one in times],
             "dt": config.data.dt,
         }

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from jax import Array
 
     from experiments.tasks.posterior import Posterior
+    from gan.training.problem import Stream
     from physics.inference.inverse_problem import InverseProblem
 
 CHUNK = 256
 """Trajectories that are solved at once: so few stay in a processor's cache."""
+_STREAMED = 6
+"""The random stream of training samples that are made when they are needed."""
 
 
 @lru_cache(maxsize=16)
@@ -74,6 +77,30 @@ def trajectories(
         out.append(np.asarray(run(padded))[: len(part)])
     fields = np.concatenate(out)
     return fields.reshape(*unknowns.shape[:-1], *fields.shape[1:])
+
+
+def streamed(problem: InverseProblem, seed: int) -> Stream:
+    """Return the function that makes unknowns of the prior and their observations.
+
+    Args:
+        problem: with the solver that made the data.
+        seed: of the data; together with that of the training and a sample's number it says which sample it is.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    def one(key: Array) -> tuple[Array, dict[str, Array]]:
+        drawing, missing = jax.random.split(key)
+        unknowns = jax.random.normal(drawing, (problem.dimension,))
+        seen = problem.predict(unknowns)
+        return unknowns, {"observed": seen + problem.noise * jax.random.normal(missing, seen.shape)}
+
+    @jax.jit
+    def many(training: Array, numbers: Array) -> tuple[Array, dict[str, Array]]:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _STREAMED), training)
+        return jax.lax.map(lambda number: one(jax.random.fold_in(key, number)), numbers, batch_size=CHUNK)
+
+    return lambda training, numbers: many(jnp.uint32(training), jnp.asarray(numbers))
 
 
 @lru_cache(maxsize=16)

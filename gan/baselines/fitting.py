@@ -20,7 +20,7 @@ from gan.game import Player
 from gan.networks.players import Networks, build
 from gan.normalizer import Normalizer, SampleNormalizer
 from gan.short_waves import fields_of, fit_samples
-from gan.training.batches import Batches, advance
+from gan.training.batches import advance, batches_of
 from gan.training.problem import Problem
 from gan.training.step import averaged
 
@@ -114,7 +114,7 @@ class Fit:
             return (params, optimizer, average, count + 1), value
 
         run = jax.jit(lambda state, data: jax.lax.scan(step, state, data)) if several > 1 else jax.jit(step)
-        batches = Batches(problem.train, problem.condition, training.seed)
+        batches = batches_of(problem, training.seed)
         state: Any = (params, transform.init(params), Player(params, {}), jnp.zeros((), jnp.int32))
         cursor, began = (0, 0), time.monotonic()
         for done in range(0, training.steps, several):

@@ -36,7 +36,7 @@ from gan.regularizers import neighbour_scale
 from gan.short_waves import fit_samples
 from gan.training import processes
 from gan.training.alarms import ALARMS, Alarms
-from gan.training.batches import Batches, advance
+from gan.training.batches import advance, batches_of
 from gan.training.checkpoint import (
     DESCRIPTION,
     METRIC,
@@ -105,7 +105,7 @@ class Trainer:
         self.step_between = self.step
         if game.penalty_every > 1:
             self.step_between = parallel(per_device(0.0), self.spread.how, self.devices)
-        self.batches = Batches(problem.train, problem.condition, training.seed)
+        self.batches = batches_of(problem, training.seed)
         self.description = describe(self.recipe, self.networks)
         self.alarms = Alarms(training.alarm_after)
         self._sampler: Trained | None = None
@@ -130,6 +130,7 @@ class Trainer:
             solver_layer=problem.solver_layer if with_solver else None,
             symmetries=problem.symmetries,
             penalties=problem.penalties,
+            elsewhere=problem.elsewhere,
             gamma_scale=self._gamma_scale,
             axis_name=axis_name,
         )

@@ -15,6 +15,8 @@ from gan.networks.players import SampleSpec
 from gan.penalties import Penalty
 
 Arrays = Mapping[str, np.ndarray]
+Stream = Callable[[int, np.ndarray], tuple[Any, Mapping[str, Any]]]
+"""(seed, numbers (n,)) -> n samples and their conditions, float32; sample i of a seed is always the same."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class Problem:
             ``None`` for :func:`gan.training.validation.mean_wasserstein` of normalised fields.
         held: (*grid, C), True at points that have one value in all samples, which the generator's output then has too.
         measure: samples -> name -> number, written into the record at every checkpoint; physical units.
+        elsewhere: name -> (M, ...), conditions for which there are no data, say of parameters outside their range:
+            half of every penalty's weight goes to samples that are made for them.
+        stream: makes the samples of the training anew, each for one use, with the distribution of ``train``, which
+            then fixes scales and the length of an epoch alone; ``None`` trains on ``train`` itself.
     """
 
     train: np.ndarray
@@ -53,6 +59,8 @@ class Problem:
     validate: Callable[[np.ndarray, np.ndarray], Any] | None = None
     measure: Callable[[np.ndarray], Mapping[str, float]] | None = None
     held: np.ndarray | None = None
+    elsewhere: Arrays | None = None
+    stream: Stream | None = None
 
     def __post_init__(self) -> None:
         least = 3 if self.trajectory else 2
@@ -84,6 +92,17 @@ class Problem:
                     )
                 _check_finite(f"validation_condition[{name!r}]", value)
             _check_finite("validation", self.validation)
+        if self.elsewhere is not None:
+            if not self.penalties:
+                raise ValueError("Problem.elsewhere is for penalties, of which there are none: give some, or None.")
+            shapes = {name: tuple(np.shape(value)[1:]) for name, value in self.elsewhere.items()}
+            if shapes != self.spec.conditions or len({len(value) for value in self.elsewhere.values()}) != 1:
+                raise ValueError(
+                    f"Problem.elsewhere has the shapes {shapes}: it needs those of the conditions of the training "
+                    f"samples, {self.spec.conditions}, and as many rows of each."
+                )
+            for name, value in self.elsewhere.items():
+                _check_finite(f"elsewhere[{name!r}]", value)
         if self.held is not None and (self.trajectory or np.shape(self.held) != np.shape(self.train)[1:]):
             raise ValueError(
                 f"Problem.held has the shape {np.shape(self.held)}: give that of a field, {np.shape(self.train)[1:]}, "

@@ -125,6 +125,7 @@ def test_weights_are_one_for_all_or_one_each(terms):
         ({"system.terms": "defect,resolve", "system.weights": "1,2,3"}, "holds 3 numbers for 2 terms"),
         ({"system.terms": "residue"}, "did you mean residual"),
         ({"system.generates": "initial"}, "terms defect have no effect where the solver makes the trajectory"),
+        ({"system.elsewhere": "true", "system.outside": ""}, "elsewhere takes terms at the values of outside"),
         ({"system.terms": "residual", "data.snapshots": "2"}, "--system.terms residual needs 3 times"),
     ],
 )
@@ -134,3 +135,15 @@ def test_terms_that_do_not_fit_are_refused_in_one_sentence(changes, expected):
         config = experiment.presets["smoke"].with_overrides(changes)
         experiment.check(config)
     assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_conditions_without_data_span_the_parameters_that_are_tested(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path))
+    experiment = catalog.load("burgers")
+    config = experiment.presets["smoke"].with_overrides({"system.elsewhere": "true"})
+    problem = experiment.task.problem(config, experiment.task.data(config, lambda *told: None))
+    assert {name: one.shape[1:] for name, one in problem.elsewhere.items()} == dict(problem.spec.conditions)
+    viscosity = np.exp(problem.elsewhere["log_viscosity"])
+    tested = (*config.system.parameter, *config.system.outside)
+    assert min(tested) <= viscosity.min() < 1.01 * min(tested) and 0.99 * max(tested) < viscosity.max() <= max(tested)
+    assert set(problem.elsewhere["observed"][..., 1].sum(axis=1)) == {config.system.observations}

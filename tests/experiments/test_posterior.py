@@ -1,5 +1,6 @@
 """The task of posteriors: whitened unknowns, what is observed, the reference, and what is refused."""
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,8 +13,10 @@ from experiments import catalog
 from experiments.errors import UserError
 from experiments.evaluation.results import AgainstTruth, Baselines, Distances, ImportanceWeights, Scores
 from experiments.tasks import posterior_comparison
+from experiments.tasks.posterior_programs import streamed
 from experiments.tasks.posterior_samplers import _mixture, potential_scale_reduction
 from experiments.tasks.whitening import Climatology, Whitening
+from gan import train
 from physics import Grid, solve, tempered_posterior
 
 EXPERIMENT = catalog.load("burgers_inverse")
@@ -205,3 +208,35 @@ def test_settings_that_a_truth_alone_or_a_climatology_does_not_read_are_named():
     assert {"system.waves", "system.particles", "system.parameter"} <= set(LORENZ.task.unread_by(config))
     held = config.with_overrides({"system.reference": "long_runs"})
     assert "system.particles" not in LORENZ.task.unread_by(held)
+
+
+def test_streamed_samples_have_the_law_of_the_stored_ones_and_follow_from_their_numbers():
+    problem = TASK.inverse_problem(SMOKE, np.array([0.25, 0.5]))
+    stream = streamed(problem, seed=3)
+    unknowns, condition = stream(7, np.arange(4000, dtype=np.uint32))
+    assert unknowns.shape == (4000, problem.dimension)
+    np.testing.assert_allclose(np.cov(unknowns.T), np.eye(problem.dimension), atol=0.1)
+    error = np.asarray(condition["observed"]) - np.asarray(jax.vmap(problem.predict)(unknowns))
+    assert error.std() == pytest.approx(problem.noise, rel=0.03)
+    again, _ = stream(7, np.arange(100, 110, dtype=np.uint32))
+    np.testing.assert_allclose(again, unknowns[100:110], rtol=1e-6)
+    other, _ = stream(8, np.arange(100, 110, dtype=np.uint32))
+    assert np.abs(other - again).max() > 0.1
+
+
+def test_a_streamed_training_goes_on_bit_for_bit_and_asks_for_the_same_posterior(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path))
+    config = SMOKE.with_overrides({"system.streamed": "true", "training.steps": "10", "training.log_every": "5"})
+    dataset = TASK.data(config, lambda *told: None)
+    problem = TASK.problem(config, dataset)
+    whole = train(problem, config, tmp_path / "whole")
+    half = replace(config, training=replace(config.training, checkpoint_every=5))
+    train(problem, half, tmp_path / "parts", stop=None)
+    for name in ("10",):
+        shutil.rmtree(tmp_path / "parts" / "checkpoints" / name)
+    again = train(problem, half, tmp_path / "parts", resume=True)
+    for one, two in zip(jax.tree.leaves(whole.params), jax.tree.leaves(again.params)):
+        np.testing.assert_array_equal(one, two)
+    stored = train(TASK.problem(SMOKE, dataset), replace(SMOKE, training=config.training), tmp_path / "stored")
+    assert any(np.any(one != two) for one, two in zip(jax.tree.leaves(whole.params), jax.tree.leaves(stored.params)))
+    assert TASK.identity(config, dataset.times) == TASK.identity(SMOKE, dataset.times)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gan.training.batches import Batches, advance
+from gan.training.batches import Batches, StreamedBatches, advance
 
 
 def batches(count: int, seed: int) -> Batches:
@@ -38,3 +38,30 @@ def test_conditions_stay_with_their_samples_and_arrive_as_float32():
 def test_different_seeds_and_epochs_give_different_orders():
     orders = [tuple(batches(50, seed).indices((epoch, 0), 50)) for seed in (0, 1) for epoch in (0, 1)]
     assert len(set(orders)) == 4
+
+
+class Stored:
+    """What streamed batches read of a problem."""
+
+    train = np.zeros((12, 1), np.float32)
+    condition = None
+
+
+def numbered(seed, numbers):
+    """Samples that say which they are."""
+    fields = np.stack([numbers, np.full(len(numbers), seed)], axis=1).astype(np.float32)
+    return fields, {"c": fields[:, :1]}
+
+
+def test_streamed_samples_never_come_again_and_the_cursor_alone_brings_back_the_place():
+    source, cursor, seen = StreamedBatches(Stored, numbered, 5), (0, 0), []
+    for _ in range(6):
+        fields, condition = source.take(cursor, (2, 5))
+        assert fields.shape == (2, 5, 2) and set(fields[..., 1].ravel()) == {5.0}
+        np.testing.assert_array_equal(condition["c"][..., 0], fields[..., 0])
+        seen.extend(fields[..., 0].ravel())
+        cursor = advance(cursor, 10, len(Stored.train))
+    assert seen == list(range(60)) and cursor == (5, 0)
+    part, _ = source.take((2, 3), (2, 4, 3), (1, [1, 3]))
+    whole, _ = source.take((2, 3), (2, 4, 3))
+    np.testing.assert_array_equal(part, whole[:, [1, 3]])

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gan.game import Batch
 from gan.penalties import LinearRamp, Penalty, fair_energy_score, fair_ensemble_score
+from gan.training.loop import Trainer
 
 
 @given(progress=st.floats(0, 1))
@@ -79,3 +81,57 @@ def test_the_gradient_of_the_energy_score_is_finite_where_samples_coincide_and_r
         move = jnp.zeros_like(samples).at[2, axis].set(step)
         slope = (fair_energy_score(samples + move, data) - fair_energy_score(samples - move, data)) / (2 * step)
         np.testing.assert_allclose(gradient[2, axis], slope, rtol=2e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def conditioned(toy):
+    """Waves whose condition is their size, and sizes for which there are no data."""
+    data = toy.waves(240)
+    sizes = np.abs(data).max(axis=1)
+    entries = {
+        "train": data[:160],
+        "condition": {"size": sizes[:160]},
+        "validation": None,
+        "symmetries": None,
+        "penalties": {"mean": Penalty(lambda samples, condition: jnp.mean(samples * condition["size"][:, None]), 2.0)},
+    }
+    return entries, {"size": np.linspace(20.0, 30.0, 7, dtype=np.float32)[:, None]}
+
+
+def test_half_of_a_penalty_is_taken_where_there_are_no_data(conditioned, toy, tmp_path):
+    entries, elsewhere = conditioned
+    recipe = toy.recipe(game={"ensemble_weight": 1.0, "ensemble_draws": 2})
+    batch = Batch(
+        jnp.asarray(entries["train"][:8]),
+        {"size": jnp.asarray(entries["condition"]["size"][:8])},
+        jnp.arange(8),
+        jnp.float32(0),
+    )
+    found = {}
+    for name, changes in {"without": {}, "with": {"elsewhere": elsewhere}}.items():
+        trainer = Trainer(toy.problem(**entries, **changes), recipe, tmp_path / name)
+        generator = trainer.state.players.generator
+        game = trainer.game
+        drawn, _ = jax.jit(game.draw)(generator.params, generator.state, batch, jax.random.key(3))
+        found[name] = drawn, {term: float(value(drawn)) for term, value in game.generator_terms.items()}
+    (plain, before), (drawn, after) = found["without"], found["with"]
+    assert plain.elsewhere is None and set(np.ravel(drawn.elsewhere["size"])) <= set(np.ravel(elsewhere["size"]))
+    # What is judged beside the data is the same as without them.
+    np.testing.assert_allclose(drawn.samples[:2], plain.samples, rtol=1e-5)
+    assert drawn.valid.shape == plain.valid.shape
+    np.testing.assert_allclose(after["ensemble"], before["ensemble"], rtol=1e-5)
+    there = 2.0 * float(jnp.mean(drawn.samples[-1] * drawn.elsewhere["size"][:, None]))
+    np.testing.assert_allclose(after["mean"], 0.5 * (before["mean"] + there), rtol=1e-5)
+    assert abs(there - before["mean"]) > 0.1
+
+
+def test_conditions_without_data_that_do_not_fit_are_refused(conditioned, toy):
+    entries, elsewhere = conditioned
+    for changes, words in (
+        ({"elsewhere": elsewhere, "penalties": {}}, "is for penalties"),
+        ({"elsewhere": {"size": np.ones((3, 2), np.float32)}}, "needs those of the conditions"),
+        ({"elsewhere": {"other": elsewhere["size"]}}, "needs those of the conditions"),
+        ({"elsewhere": {"size": np.full((3, 1), np.nan, np.float32)}}, "not finite"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            toy.problem(**{**entries, **changes})
