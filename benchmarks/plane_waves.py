@@ -1,6 +1,8 @@
 """Which generators come near the joint law of a forced plane flow? Those of its longest waves, and stored fields.
 
-The experiment `kolmogorov_flow` at its ranges of viscosity and forcing, with data of this study's own. The questions:
+The experiment `kolmogorov_flow` at the ranges of viscosity and forcing that it had before, with data of this study's
+own. Some flows of these ranges go steady, at high viscosity and weak forcing, which is why the experiment has others
+now; no certificate was taken here. The questions:
 after which time the fields are stationary; how many waves a generator must make, so that the solver makes the others;
 how near to solver fields the generators of these waves come, beside Gaussian fields and stored fields of the nearest
 parameters. A classifier on physical features and parameters distinguishes all sets from solver fields of trajectories
@@ -56,6 +58,14 @@ RESULTS = PUBLISHED / "plane_waves.json"
 PAGE = ROOT / "docs" / "joint_law.md"
 MARKS = re.compile(r"(<!-- plane waves: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 EXPERIMENT = catalog.load("kolmogorov_flow")
+STUDIED = EXPERIMENT.presets["demo"].with_overrides(
+    {
+        "data.points": "32,32",
+        "system.viscosity": "0.04,0.05",
+        "system.forcing": "1,1.4",
+        "system.outside_viscosity": "0.036,0.06",
+    }
+)
 MOMENTS = (40.0, 64.0, 96.0, 128.0, 160.0, 192.0, 208.0, 224.0, 240.0)
 """Solver times after the initial fields at which fields are kept."""
 KEPT = 4
@@ -84,12 +94,12 @@ class Judge:
     @cached_property
     def system(self) -> Any:
         """The flow in the middle of the ranges."""
-        return EXPERIMENT.task.system(EXPERIMENT.presets["demo"])
+        return EXPERIMENT.task.system(STUDIED)
 
     @cached_property
     def varying(self) -> Any:
         """The parameters that vary."""
-        return EXPERIMENT.task.parameters(EXPERIMENT.presets["demo"])
+        return EXPERIMENT.task.parameters(STUDIED)
 
     @cached_property
     def refine(self) -> Callable[[np.ndarray, float], np.ndarray]:
