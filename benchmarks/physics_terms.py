@@ -1,13 +1,14 @@
 """What physics terms do to forecasts at equal seconds of training, on three systems, every seed shown.
 
-*Task.* Trajectories of four later fields on 32 points, given 8 noisy fixed sensors of the initial field and the value of
-a parameter (the task ``forecast``), by small dense players with the fair ensemble score. The systems are Burgers'
+*Task.* Trajectories of four later fields on 32 points, given 8 noisy fixed sensors of the initial field and the value
+of a parameter (the task ``forecast``), by small dense players with the fair ensemble score. The systems are Burgers'
 equation (fronts, energy decays), advection (everything conserved) and the Allen-Cahn equation (two phases, fronts).
 
-*Arms.* No term; every term of `experiments.tasks.physics_terms` with a fixed weight, and with a weight balanced against
-the adversarial gradient; two of them also at parameters outside the range, where there are no data; and, in place of
-any term, the initial field alone is generated and the solver makes the trajectory. Every arm gets the number of updates that fits into the same time: milliseconds per update are measured
-first, all arms in turn in one process, and the time is that of ``--updates`` updates without any term.
+*Arms.* No term; every term of `experiments.tasks.physics_terms` with a fixed weight, and with a weight balanced
+against the adversarial gradient; two of them also at parameters outside the range, where there are no data; and, in
+place of any term, the initial field alone is generated and the solver makes the trajectory. Every arm gets the number
+of updates that fits into the same time: milliseconds per update are measured first, all arms in turn in one process,
+and the time is that of ``--updates`` updates without any term.
 
 *Measures*, on 128 test cases with 32 members: the CRPS over that of the exact posterior ensemble, inside the range of
 the parameter and at two values outside; spread over error; and the root mean square of the defect.
