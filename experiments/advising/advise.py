@@ -1,25 +1,34 @@
 """Is a generator worth it for a system: a pilot of about a minute that measures costs, before anything is trained.
 
+Snapshots of an invariant measure:
+
     a step of the solver -> its decorrelation -> fields -> their thickness -> the solver's prices -> the generator's
 
 The fields of the pilot also serve to set up the preset's networks, whose parameters stay untrained: what a sample costs
-does not depend on them. `experiments.evaluation.advice` holds what is found, and says the verdict.
+does not depend on them. `experiments.evaluation.advice` holds what is found, and says the verdict. For posteriors see
+`experiments.advising.posterior_pilot`.
 """
 
 from __future__ import annotations
 
 from experiments.advising.clock import Clock
 from experiments.advising.pilot import Pilot
+from experiments.advising.posterior_pilot import CASES, MEMBERS, PosteriorPilot
 from experiments.advising.prices import Prices
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.evaluation.advice import Advice, Once
+from experiments.evaluation.posterior_advice import PosteriorAdvice
 from experiments.experiment import Experiment
 from experiments.reporting import Report, silent
+from experiments.tasks.posterior import Posterior
 from experiments.tasks.snapshot import Snapshot
 
+ADVISED = ("snapshot", "posterior")
+"""Tasks for which there is advice."""
 
-def advisable(experiment: Experiment) -> Snapshot:
+
+def advisable(experiment: Experiment) -> Snapshot | Posterior:
     """Return the task of an experiment for which there can be advice.
 
     Raises:
@@ -28,7 +37,7 @@ def advisable(experiment: Experiment) -> Snapshot:
     from experiments.catalog import names
 
     task = experiment.task
-    if isinstance(task, Snapshot):
+    if isinstance(task, Snapshot | Posterior):
         return task
     why = {
         "study": "it is a study without a generator",
@@ -36,12 +45,11 @@ def advisable(experiment: Experiment) -> Snapshot:
         "own_fields": "the fields come from a file, and there is no solver whose cost a generator could save",
         "forecast": "what the solver's ensembles cost at equal quality is known only from its comparison",
         "super_resolution": "there is no reference of equal quality whose cost could be compared",
-        "posterior": "what a sampler costs at equal quality is known only from its comparison",
     }.get(experiment.kind, "its task is another one")
-    known = ", ".join(name for name, summary in names().items() if summary.task == "snapshot")
+    known = ", ".join(name for name, summary in names().items() if summary.task in ADVISED)
     raise UserError(
-        f"advise does not work for {experiment.name}, because {why}; it works for experiments of the task snapshot: "
-        f"{known}, and your own files of that task."
+        f"advise does not work for {experiment.name}, because {why}; it works for experiments of the tasks "
+        f"{' and '.join(ADVISED)}: {known}, and your own files of these tasks."
     )
 
 
@@ -53,11 +61,11 @@ def advise(
     fields: int | None = None,
     budget: float = 60.0,
     report: Report = silent,
-) -> Advice:
-    """Measure what the solver and a generator cost, and how thick the distribution is.
+) -> Advice | PosteriorAdvice:
+    """Measure what the solver or samplers and a generator cost; for snapshots, how thick the distribution is too.
 
     Args:
-        experiment: of the task `snapshot`.
+        experiment: of the tasks `snapshot` and `posterior`.
         preset: what the configuration is called.
         config: of the generator and the data.
         fields: that are needed; None where not known.
@@ -75,12 +83,33 @@ def advise(
     import jax
 
     task = advisable(experiment)
+    devices = jax.local_devices()
+    device = f"{len(devices)} x {devices[0].device_kind}"
+    if isinstance(task, Posterior):
+        asked = PosteriorPilot(task, config, Clock(budget), report)
+        call, references = asked.call_seconds(), asked.references()
+        samplers = asked.samplers(references)
+        price, spent = asked.generator()
+        return PosteriorAdvice(
+            experiment=experiment.name,
+            preset=preset,
+            unknowns=asked.problem.dimension,
+            cases=CASES,
+            members=MEMBERS,
+            call_seconds=call,
+            agreement=references.agreement,
+            samplers=samplers,
+            generator=price,
+            once=spent,
+            fields=fields,
+            device=device,
+            seconds=asked.clock.spent,
+        )
     pilot = Pilot(task, config, Clock(budget), report)
     times, plan = pilot.times()
     made = pilot.fields(times)
     thickness = pilot.thickness(made.data)
     solvers, generator, update_seconds = Prices(pilot, times).measured(made)
-    device = jax.local_devices()[0]
     return Advice(
         experiment=experiment.name,
         preset=preset,
@@ -91,6 +120,6 @@ def advise(
         thickness=thickness,
         stored=config.data.trajectories[0] * config.data.snapshots,
         fields=fields,
-        device=f"{len(jax.local_devices())} x {device.device_kind}",
+        device=device,
         seconds=pilot.clock.spent,
     )

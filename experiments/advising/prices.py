@@ -20,8 +20,9 @@ from experiments.evaluation.advice import ENOUGH, Correlation, GeneratorPrice, S
 from experiments.tasks.solvers import TRAJECTORIES, Solvers, SolverSetting, along_trajectories
 
 if TYPE_CHECKING:
+    from experiments.advising.clock import Clock
+    from experiments.config import ExperimentConfig
     from gan.training.loop import Trainer
-    from gan.training.problem import Problem
 
 _SETTINGS = 2
 """Solver settings of each kind that are timed, the cheapest by their steps."""
@@ -85,7 +86,7 @@ class Prices:
         from experiments.evaluation.cost import timed, timing
 
         self._pilot.say(4, "setting up the generator")
-        trainer, problem = self._trainer(made.data)
+        trainer = self._trainer(made.data)
         self._pilot.say(5, "timing solvers and generator in turn")
         way = f"a spin-up of {self._times.spin_up:.4g} from an initial field"
         found = [SolverPrice(way, made.by_spin_up, "none", True)]
@@ -106,7 +107,7 @@ class Prices:
         sample, network = (timing(seconds[name], samples) for name in ("sample", "network"))
         evaluations = trainer.networks.evaluations or 1
         self._pilot.say(6, "timing updates of the training")
-        update = self._update_seconds(trainer, len(problem.train))
+        update = update_seconds(trainer, self._config, self._pilot.clock)
         self._pilot.say(STAGES, "done")
         return tuple(found), GeneratorPrice(sample, network, evaluations), update
 
@@ -139,7 +140,7 @@ class Prices:
                     counted.append(SolverPrice(way, seconds * self._work(setting), correlation, False))
         return makers, counted
 
-    def _trainer(self, data: PilotData) -> tuple[Trainer, Problem]:
+    def _trainer(self, data: PilotData) -> Trainer:
         """Return the training of the preset, set up on the pilot's fields, which are repeated where they are few."""
         from gan.training.loop import Trainer
 
@@ -148,7 +149,7 @@ class Prices:
         problem = self._pilot.task.problem(self._config, data.repeated(-(-taken // data.fields.shape[1])))
         # A folder that nothing is written to, since the training does not run.
         with tempfile.TemporaryDirectory() as folder:
-            return Trainer(problem, self._config, folder), problem
+            return Trainer(problem, self._config, folder)
 
     def _draws(self, trainer: Trainer) -> tuple[dict[str, Callable[[], np.ndarray]], int]:
         """Return what draws samples, with and without the solver layer, called once, and how many."""
@@ -177,20 +178,21 @@ class Prices:
         count = chunk * int(np.clip(chunks, 1, max(1, 2 * settings.tested // chunk)))
         return drawing(count), count
 
-    def _update_seconds(self, trainer: Trainer, samples: int) -> float:
-        """Return the seconds of one update, the median of a few calls."""
-        from experiments.evaluation.cost import timed
-        from gan.training.batches import advance as advanced
 
-        training = self._config.training
-        taken = training.batch * self._config.game.critic_steps * training.steps_per_call
-        state, cursor = trainer.state, (0, 0)
-        seconds: list[float] = []
-        began, limit = self._pilot.clock.spent, self._pilot.clock.until("updates")
-        # The first call compiles, and the second one still meets a cold machine.
-        while len(seconds) < 3 or (len(seconds) < _UPDATES + 2 and self._pilot.clock.spent - began < limit):
-            batch = trainer.next_batch(cursor)
-            cursor = advanced(cursor, taken, samples)
-            (state, _), spent = timed(partial(trainer.step, state, *batch))
-            seconds.append(spent)
-        return statistics.median(seconds[2:]) / training.steps_per_call
+def update_seconds(trainer: Trainer, config: ExperimentConfig, clock: Clock) -> float:
+    """Return the seconds of one update of a training that was set up, the median of a few calls."""
+    from experiments.evaluation.cost import timed
+    from gan.training.batches import advance as advanced
+
+    training, samples = config.training, len(trainer.problem.train)
+    taken = training.batch * config.game.critic_steps * training.steps_per_call
+    state, cursor = trainer.state, (0, 0)
+    seconds: list[float] = []
+    began, limit = clock.spent, clock.until("updates")
+    # The first call compiles, and the second one still meets a cold machine.
+    while len(seconds) < 3 or (len(seconds) < _UPDATES + 2 and clock.spent - began < limit):
+        batch = trainer.next_batch(cursor)
+        cursor = advanced(cursor, taken, samples)
+        (state, _), spent = timed(partial(trainer.step, state, *batch))
+        seconds.append(spent)
+    return statistics.median(seconds[2:]) / training.steps_per_call

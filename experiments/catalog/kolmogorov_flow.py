@@ -84,8 +84,8 @@ def settings(config: ExperimentConfig) -> list[SolverSetting]:
     return [*bank, *strides, *shorter]
 
 
-# Where sqrt(forcing) / viscosity is less than about 24, flows go steady one after the other, and the certificate refuses
-# the data. The ranges keep a distance from there, and such flows need more than 32 points along an axis.
+# Where sqrt(forcing) / viscosity is less than about 24, flows go steady one after the other, and the certificate
+# refuses the data. The ranges keep a distance from there, and such flows need more than 32 points along an axis.
 DATA = DataConfig(
     points=(40, 40),
     extent=(tau, tau),

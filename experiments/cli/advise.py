@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from experiments.errors import UserError
 from experiments.wording import duration
 
 if TYPE_CHECKING:
-    from experiments.evaluation.advice import Advice
+    from experiments.evaluation.advice import Advice, GeneratorPrice, Once
+    from experiments.evaluation.posterior_advice import PosteriorAdvice
 
 _FIELDS = {
     "none": "an independent field",
@@ -39,15 +41,20 @@ def advise(arguments: argparse.Namespace, rest: Sequence[str], parser: argparse.
     advisable(experiment)
     environment.split_cpu(config.training.cpu_devices)
     from experiments import pipeline
-    from experiments.evaluation import advice
+    from experiments.evaluation import advice, posterior_advice
+    from experiments.evaluation.posterior_advice import PosteriorAdvice
     from experiments.progress import Progress
 
     pipeline.check(experiment, config)
     with Progress() as progress:
         found = measure(experiment, preset, config, fields=fields, budget=budget, report=progress.task("pilot"))
+    if isinstance(found, PosteriorAdvice):
+        rows, caveat, write = posterior_table(found), posterior_advice.CAVEAT, partial(posterior_advice.write, found)
+    else:
+        rows, caveat, write = table(found), advice.CAVEAT, partial(advice.write, found)
     if target is not None:
-        advice.write(found, target)
-    _show(found)
+        write(target)
+    _show(found, rows, caveat)
     if target is not None:
         terminal().print(f"written: {target}", markup=False)
     return 0
@@ -62,19 +69,16 @@ def _writable(path: Path) -> Path:
     return path
 
 
-def _show(found: Advice) -> None:
+def _show(found: Advice | PosteriorAdvice, rows: list[tuple[str, str]], caveat: str) -> None:
     """Print a table in plain words, the verdict and what it leaves open."""
-    from experiments.evaluation.advice import CAVEAT
-
     out = terminal()
-    rows = table(found)
     width = max(len(name) for name, _ in rows)
     out.print(f"{found.experiment}, preset {found.preset}, on {found.device}", markup=False)
     for name, value in rows:
         out.print(f"  {name:<{width}}  {value}", markup=False)
     out.print()
     out.print(found.verdict, markup=False)
-    out.print(CAVEAT, markup=False)
+    out.print(caveat, markup=False)
 
 
 def table(found: Advice) -> list[tuple[str, str]]:
@@ -88,18 +92,8 @@ def table(found: Advice) -> list[tuple[str, str]]:
     for one in found.solvers:
         counted = "" if one.measured else ", by the count of its steps"
         rows.append((_FIELDS[one.correlation], f"{duration(one.seconds)} by {one.way}{counted}"))
-    evaluations = "evaluation" if price.evaluations == 1 else "evaluations"
     rows += [
-        (
-            "a sample of the generator",
-            f"{duration(price.sample.seconds)} ({duration(price.sample.low)} to {duration(price.sample.high)}), of "
-            f"which {duration(price.network.seconds)} for {price.evaluations} {evaluations} of the network",
-        ),
-        (
-            "spent once",
-            f"{duration(once.data_seconds)} for the data, {duration(once.training_seconds)} for {once.updates} updates "
-            f"of {duration(once.update_seconds)}",
-        ),
+        *_generator_rows(price, once),
         ("principal numbers of a field", _principal(found)),
         ("numbers left to a generator", _left(found)),
     ]
@@ -111,6 +105,47 @@ def table(found: Advice) -> list[tuple[str, str]]:
         rows.append((f"pays against {name}", "never" if least is None else f"from about {least:.2g} fields on"))
     rows.append(("the pilot took", duration(found.seconds)))
     return rows
+
+
+def posterior_table(found: PosteriorAdvice) -> list[tuple[str, str]]:
+    """Return what was measured for a posterior, as rows of a name and a value with its unit."""
+    good = found.rival
+    rows = [
+        ("a solver call", f"{duration(found.call_seconds)}, {found.cases * found.members} at once"),
+        (
+            "reference",
+            f"two tempered runs for each of {found.cases} cases of {found.unknowns} unknowns, which agree to a "
+            f"potential scale reduction of {found.agreement:.3f}",
+        ),
+    ]
+    for one in sorted(found.samplers, key=lambda one: one.seconds):
+        name = "the cheapest that is as good" if one is good else "a member"
+        rows.append(
+            (name, f"{duration(one.seconds)}, {one.calls:.3g} calls, CRPS {100 * one.excess:+.1f}%, by {one.way}")
+        )
+    least = found.pays_from
+    return [
+        *rows,
+        *_generator_rows(found.generator, found.once),
+        ("pays against the cheapest", "never" if least is None else f"from about {least:.2g} samples on"),
+        ("the pilot took", duration(found.seconds)),
+    ]
+
+
+def _generator_rows(price: GeneratorPrice, once: Once) -> list[tuple[str, str]]:
+    evaluations = "evaluation" if price.evaluations == 1 else "evaluations"
+    return [
+        (
+            "a sample of the generator",
+            f"{duration(price.sample.seconds)} ({duration(price.sample.low)} to {duration(price.sample.high)}), of "
+            f"which {duration(price.network.seconds)} for {price.evaluations} {evaluations} of the network",
+        ),
+        (
+            "spent once",
+            f"{duration(once.data_seconds)} for the data, {duration(once.training_seconds)} for {once.updates} updates "
+            f"of {duration(once.update_seconds)}",
+        ),
+    ]
 
 
 def _principal(found: Advice) -> str:

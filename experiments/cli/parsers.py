@@ -37,14 +37,16 @@ _ADVICE = """\
 A generator gains where an independent field of the solver is dear, an evaluation of the network is cheap, few numbers
 say a field once the solver has made the rest, and many fields are needed, since data and training are spent once.
 The pilot measures these on this machine: the time of a solver step, how long trajectories remember, the time of a
-sample by the preset's untrained networks, the time of an update, and how many numbers say a field. How good the
-samples will be is known only after the training (docs/where_it_pays.md).
+sample by the preset's untrained networks, the time of an update, and how many numbers say a field. For a posterior it
+measures what samplers cost that are as good as two long runs. How good the samples will be is known only after the
+training (docs/where_it_pays.md).
 
 Every setting of the experiment is written --section.key value, as `run NAME --help` lists them.
 
 examples:
   python -m experiments advise kuramoto_sivashinsky
   python -m experiments advise kuramoto_sivashinsky --preset convolutional --fields 1000000
+  python -m experiments advise burgers_inverse
   python -m experiments advise my_waves.py --budget-seconds 120 --json advice.json"""
 
 
@@ -213,7 +215,7 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         _ADVICE,
     )
     advise.add_argument(
-        "name", metavar="NAME", help="an experiment of the task snapshot, or a Python file that defines one"
+        "name", metavar="NAME", help="an experiment of the task snapshot or posterior, or a Python file of one"
     )
     advise.add_argument("--preset", metavar="PRESET", help="whose generator and data (default: demo)")
     advise.add_argument("--fields", metavar="N", help="how many fields you need; the verdict is then about these")
