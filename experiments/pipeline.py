@@ -9,7 +9,7 @@ there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gan.training.stopping import StopRequest
     from gan.training.trained import Trained
 
+Watch = Callable[[int, int, Mapping[str, object]], None]
+"""Called with (step, steps, metrics) at every logged step of a training."""
 SHOWN = 256
 """Samples kept in ``samples.npz``."""
 
@@ -47,6 +49,7 @@ def run(
     resume: bool = False,
     progress: Progress | None = None,
     stop: StopRequest | None = None,
+    watch: Watch | None = None,
 ) -> Comparison:
     """Do everything that is not done yet, and return the comparison.
 
@@ -57,6 +60,7 @@ def run(
         resume: whether the folder may hold a training to go on with.
         progress: bars; silent by default.
         stop: signals and a time limit that end the run early; a training saves its state first.
+        watch: called beside the bar of the training with (step, steps, metrics), at every logged step.
 
     Raises:
         ValueError: anything the user can mend, in one sentence.
@@ -64,7 +68,7 @@ def run(
         gan.Stopped: by ``stop``.
     """
     with folder.claimed():
-        return _run(experiment, config, folder, resume, progress or Progress(silent=True), stop)
+        return _run(experiment, config, folder, resume, progress or Progress(silent=True), stop, watch)
 
 
 def _run(
@@ -74,6 +78,7 @@ def _run(
     resume: bool,
     progress: Progress,
     stop: StopRequest | None,
+    watch: Watch | None,
 ) -> Comparison:
     if experiment.study is not None:
         return _study(experiment.study, config, folder, progress)
@@ -84,9 +89,14 @@ def _run(
     processes.share()
     problem = experiment.learnt().problem(config, dataset)
     describe_networks(config, problem, folder, progress)
-    trained = train(
-        problem, config, folder.path, resume=resume, progress=progress.training(), note=progress.note, stop=stop
-    )
+    bar = progress.training()
+
+    def told(step: int, steps: int, metrics: Mapping[str, object]) -> None:
+        bar(step, steps, metrics)
+        if watch is not None:
+            watch(step, steps, metrics)
+
+    trained = train(problem, config, folder.path, resume=resume, progress=told, note=progress.note, stop=stop)
     processes.leave()
     if resume and folder.comparison_file.exists():
         with suppress(UserError):

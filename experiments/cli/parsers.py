@@ -282,6 +282,11 @@ def _add_new_run(parser: argparse.ArgumentParser) -> None:
         help="go on with this run folder where it stopped; auto: with the newest unfinished run of the same "
         "experiment, preset and settings in --runs-dir, or begin one; a finished one is named and left alone",
     )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write the numbers of metrics.jsonl as TensorBoard's event files too, into tensorboard/ of the run folder",
+    )
 
 
 def _add_processes(parser: argparse.ArgumentParser) -> None:

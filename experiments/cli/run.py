@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments import catalog, environment
@@ -15,6 +15,7 @@ from experiments.cli.settings import chosen_preset, given_settings, known_option
 from experiments.errors import UserError
 from experiments.experiment_file import is_file_name
 from experiments.python_file import digest
+from experiments.tensorboard import Events
 from gan.training import processes
 from gan.training.stopping import StopRequest
 
@@ -90,9 +91,12 @@ def _run(
         from experiments import report
         from experiments.progress import Progress
 
+        events = claims.enter_context(closing(Events(folder.path))) if arguments.tensorboard else None
         with Progress() as progress:
             progress.note(f"run folder: {folder.path}{_how(arguments.resume, resume)}")
-            comparison = pipeline.run(experiment, folder.config, folder, resume=resume, progress=progress, stop=stop)
+            comparison = pipeline.run(
+                experiment, folder.config, folder, resume=resume, progress=progress, stop=stop, watch=events
+            )
             page = report.write(folder)
     show_verdict(comparison, page)
     return 0

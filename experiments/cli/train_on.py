@@ -54,6 +54,7 @@ def train_on(
         baselines=arguments.baselines,
         resume=arguments.resume,
         time_limit=arguments.time_limit,
+        tensorboard=arguments.tensorboard,
         coordinator=arguments.coordinator,
         num_processes=arguments.num_processes,
         process_id=arguments.process_id,
