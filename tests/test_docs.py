@@ -11,7 +11,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from experiments.evaluation import entries, results, results_file
+from experiments.evaluation import entries, posterior_advice, results, results_file
 from experiments.scaling import records
 from experiments.scaling.records import Phase, Point, Study
 
@@ -256,6 +256,23 @@ def test_the_posteriors_on_the_page_of_where_it_pays_are_those_of_their_file(exp
         f"{span([one.generator.values['crps_divergence'] for one in baselines], '.1f')} times before",
     ):
         assert value in page, value
+
+
+@pytest.mark.parametrize("experiment", ["burgers_inverse", "kuramoto_sivashinsky_window"])
+def test_the_pilots_of_posteriors_on_the_page_are_those_of_their_files(experiment):
+    results_of = ROOT / "benchmarks" / "results"
+    advice = json.loads((results_of / f"advice-{experiment}-demo.json").read_text())
+    study = json.loads((results_of / f"{experiment}-demo-sealed.json").read_text())
+    costs = [results_file.from_plain(run["comparison"], "the study", "").need(results.Cost) for run in study["runs"]]
+    sample = advice["generator"]["sample"]["seconds"]
+    rival = min(one["seconds"] for one in advice["samplers"] if one["excess"] <= posterior_advice.GOOD)
+    by_score = [one.cheapest_by("crps").timing.seconds / one.generator.seconds for one in costs]
+    row = (
+        f"| `{experiment}` | {1e6 * sample:.0f} µs | {rival / sample:.0f} | {span(by_score, '.0f')} | "
+        f"{span([one.advantage for one in costs], '.0f')} | {advice['pays_from']:,} | "
+        f"{span([one.break_even for one in costs], ',')} |"
+    )
+    assert row in (DOCS / "where_it_pays.md").read_text(), row
 
 
 def test_the_forecasts_from_sensors_on_the_page_of_where_it_pays_are_those_of_their_file():

@@ -11,6 +11,7 @@ import math
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -128,7 +129,9 @@ class PosteriorPilot:
         if good:
             _, cheapest = min(good, key=lambda one: one[0])
             for how in cheapest.coarse:
-                tries(cheapest, *how)
+                # A step that does not divide the times of the observations is none to sample with.
+                with suppress(ValueError):
+                    tries(cheapest, *how)
         return tuple(tried)
 
     def _timed(self, sampler: Sampler, problem: InverseProblem) -> tuple[float, float, np.ndarray]:
