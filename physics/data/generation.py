@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import binom
 
 from physics.data.block_checksums import block_checksums
 from physics.data.cache import DESCRIPTION, Cache, canonical_json, content_key, write_atomically
@@ -27,6 +28,10 @@ from physics.data.pilot import Progress
 from physics.data.planning import Plan, chunk_size, chunks_of, planned
 from physics.data.samplers import Sampler
 from physics.data.trajectory_files import TrajectoryFiles
+from physics.statistics import steady_share
+
+_CHANCE = 1e-4
+"""Probability of so many steady trajectories among the first, at the limit, below which the data are refused early."""
 
 
 def dataset_key(sampler: Sampler, spec: DatasetSpec) -> str:
@@ -88,6 +93,7 @@ def _make(
     report(made, total, "trajectories")
     rounds = [missing[i : i + len(devices)] for i in range(0, len(missing), len(devices))]
     pending = draw.start(rounds[0]) if rounds else None
+    changes: list[np.ndarray] = []
     for number, group in enumerate(rounds):
         results = pending
         # The devices work on the next round while this one is checked and written.
@@ -98,9 +104,14 @@ def _make(
             files.mark(chunk.number)
             made += chunk.length
             report(made, total, "trajectories")
+            changes += [arrays["-change"][: chunk.length]] if system.chaotic else []
         if "certificate" not in files.notes and made >= certified:
             report(made, total, "certificate")
             _certify(files, sampler, spec, plan, certified, draw)
+        if changes and _certainly_steady(np.concatenate(changes), spec.limits.steady_share):
+            # Before the others are made for nothing.
+            found = dict(files.notes.get("certificate", {})) | steadiness(np.concatenate(changes), plan.dt)
+            enforce_limits(found, spec.limits, name=spec.name, shape=system.grid.shape, dt=plan.dt)
     if "certificate" not in files.notes:
         _certify(files, sampler, spec, plan, certified, draw)
     certificate = dict(files.notes["certificate"])
@@ -111,6 +122,12 @@ def _make(
     described = _description(files, draw, sampler, spec, plan, key, certificate, time.perf_counter() - started)
     write_atomically(files.directory / DESCRIPTION, described)
     files.finish()
+
+
+def _certainly_steady(change: np.ndarray, limit: float) -> bool:
+    """Whether so many of the first trajectories went steady that their share in all of them surely passes the limit."""
+    steady = round(steady_share(change) * len(change))
+    return bool(binom.sf(steady - 1, len(change), limit) < _CHANCE)
 
 
 def _certify(files: TrajectoryFiles, sampler: Sampler, spec: DatasetSpec, plan: Plan, count: int, draw: Any) -> None:

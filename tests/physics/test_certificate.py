@@ -1,5 +1,7 @@
 """Certificates: round-off where the solver is its own judge, refusal with a remedy where one is broken."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from physics import (
 )
 from physics.data.cache import Cache
 from physics.data.certificate import enforce_limits
+from physics.data.generation import _certainly_steady
 from physics.data.residual_level import no_residual_level, residual_level
 
 
@@ -80,6 +83,25 @@ def test_a_chaotic_system_that_falls_onto_a_steady_state_is_refused(tmp_path):
     limits = Limits(trajectories=4, horizon=1.0, grid_error=1.0)
     with pytest.raises(CertificateRefusedError, match=r"steady share [1-9]\.\de-01 > 5\.0e-03: change the domain"):
         generate(sampler, _spec(snapshots=1, spin_up=250.0, limits=limits), cache_dir=tmp_path)
+
+
+def test_data_that_go_steady_are_refused_before_all_of_them_are_made(tmp_path):
+    sampler, told = FixedSystem(KuramotoSivashinsky(Grid((32,), (32.0,)))), []
+    limits = Limits(trajectories=4, horizon=1.0, grid_error=1.0)
+    spec = replace(_spec(snapshots=1, spin_up=250.0, limits=limits, chunk=4), trajectories=(64, 2, 2))
+    one = {"devices": jax.local_devices()[:1], "cache_dir": tmp_path}
+    with pytest.raises(CertificateRefusedError, match="steady share"):
+        generate(sampler, spec, progress=lambda done, total, what: told.append(done), **one)
+    assert 4 <= max(told) < 40 and Cache(tmp_path).entries() == []
+
+
+def test_a_few_steady_trajectories_are_no_proof():
+    change = np.full(1000, 0.1)
+    change[:8] = 0.0
+    assert not _certainly_steady(change, 5e-3)
+    change[:20] = 0.0
+    assert _certainly_steady(change, 5e-3) and not _certainly_steady(change, 1.0)
+    assert not _certainly_steady(np.full(64, 0.1), 0.0)
 
 
 def test_fronts_too_sharp_for_the_grid_are_refused(tmp_path):
