@@ -6,11 +6,12 @@
     settings python benchmarks/demo_seeds.py ... --baselines      # autoencoders, flow matching, regression, ... beside
     each
 
-Every seed is trained by ``run`` and compared as ``compare RUN --fresh SEED`` does, with the preset's sizes; neither the
-seeds of the trainings nor that of the sealed data may have been used to choose the recipe. The comparisons are kept as
-they are in benchmarks/results/EXPERIMENT-PRESET-sealed.json (with a label: EXPERIMENT-PRESET-LABEL-sealed.json), after
-every seed; a stopped study goes on where it was. benchmarks/publish.py makes the pages' figures from these files.
-Options that are not its own go to the command line.
+Every seed is trained by ``run``, whose own comparison has the sizes of the preset ``smoke``, and compared as ``compare
+RUN --fresh SEED`` does, with the preset's sizes; neither the seeds of the trainings nor that of the sealed data may
+have been used to choose the recipe. The comparisons are kept as they are in benchmarks/results/EXPERIMENT-PRESET-
+sealed.json (with a label: EXPERIMENT-PRESET-LABEL-sealed.json), after every seed; a stopped study goes on where it
+was. benchmarks/publish.py makes the pages' figures from these files. Options that are not its own go to the command
+line.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ environment.prepare()
 import jax
 from publish import PUBLISHED
 
-from experiments import pipeline, runs
+from experiments import catalog, pipeline, runs
 from experiments.config import ExperimentConfig
 from experiments.errors import UserError
 from experiments.evaluation.results import Comparison, Tests
@@ -84,6 +85,18 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]
     return ((f"{section}.{key}", value) for section, values in sections.items() for key, value in values.items())
 
 
+def small_comparison(experiment: str, preset: str) -> list[str]:
+    """Return options that give a run the smallest comparison there is, since that with sealed data follows."""
+    presets = catalog.load(experiment).presets
+    usual, small = (to_mapping(presets[name])["compare"] for name in (preset, "smoke"))
+    changed = {name: value for name, value in {**small, "search": False}.items() if value != usual[name]}
+    text = {
+        name: ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).lower()
+        for name, value in changed.items()
+    }
+    return [word for name, value in text.items() for word in (f"--compare.{name}", value)]
+
+
 def trained(experiment: str, preset: str, seed: int, settings: list[str], runs_dir: Path) -> Path:
     """Train by the command line and return the run's folder.
 
@@ -91,7 +104,8 @@ def trained(experiment: str, preset: str, seed: int, settings: list[str], runs_d
         subprocess.CalledProcessError: the run failed; its message is on the terminal.
     """
     command = [sys.executable, "-m", "experiments", "run", experiment, "--preset", preset, "--seed", str(seed)]
-    subprocess.run([*command, "--runs-dir", str(runs_dir), *settings], check=True)
+    own = [] if any(one.startswith("--compare.") for one in settings) else small_comparison(experiment, preset)
+    subprocess.run([*command, "--runs-dir", str(runs_dir), *settings, *own], check=True)
     return max((runs_dir / experiment).glob("*/config.yaml"), key=lambda path: path.stat().st_mtime).parent
 
 
@@ -173,7 +187,11 @@ def publish_runs(arguments: argparse.Namespace, settings: list[str], study: dict
         if other and not arguments.label:
             raise UserError(f"{path} was trained with other settings than its preset ({other}): give it a --label.")
         # A run of an earlier version may have had other sizes.
-        sizes = folder.config.compare if settings else preset_of(folder).compare
+        sizes = (
+            folder.config.compare
+            if any(one.startswith("--compare.") for one in settings)
+            else preset_of(folder).compare
+        )
         sizes = replace(sizes, baselines=sizes.baselines or arguments.baselines)
         folder = replace(folder, config=replace(folder.config, compare=sizes))
         comparison = held_against_sealed(folder, arguments.sealed)
