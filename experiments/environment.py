@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import glob
 import os
+import re
 import sys
 import warnings
 from importlib.metadata import version
@@ -62,10 +64,29 @@ def xla_flags(said: str, jaxlib: str) -> str:
     return " ".join(filter(None, (said, *ours)))
 
 
+_DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '([^']+)'")
+
+
+def _forget(program: str) -> None:
+    """Remove the compiled programs of this name from the cache.
+
+    What a killed process had half written, jax finds damaged and compiles again, but never writes anew.
+    """
+    for entry in compilation_cache().glob(f"{glob.escape(program)}-*-cache"):
+        with contextlib.suppress(OSError):
+            entry.unlink()
+
+
 def one_line(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Write a warning of ours as one line without our source, and any other as Python does."""
+    """Write a warning of ours as one line without our source, and any other as Python does.
+
+    A damaged entry of the cache of compiled programs is removed, and nothing is said of it.
+    """
+    if damaged := _DAMAGED.match(str(message)):
+        _forget(damaged[1])
+        return ""
     wings = [str(Path(__file__).parents[1] / wing) + os.sep for wing in ("physics", "gan", "experiments")]
     ours = category.__module__.partition(".")[0] in ("physics", "gan", "experiments") or filename.startswith(
         tuple(wings)

@@ -68,3 +68,28 @@ def test_a_warning_of_ours_is_one_line_without_source_and_others_are_as_python_w
     assert environment.one_line("too few", UserWarning, source, 1) == "warning: too few\n"
     assert environment.one_line("rough", UnresolvedFieldWarning, "elsewhere.py", 1) == "warning: rough\n"
     assert "elsewhere.py:7" in environment.one_line("other", UserWarning, "elsewhere.py", 7)
+
+
+def test_a_damaged_compiled_program_is_made_anew_without_a_word(tmp_path):
+    program = (
+        "from experiments import environment; environment.prepare(); import jax\n"
+        "def tripled(x): return 3 * x\n"
+        "print(jax.jit(tripled)(jax.numpy.ones(())))"
+    )
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    inherited |= {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(tmp_path)}
+
+    def run():
+        return subprocess.run([sys.executable, "-c", program], env=inherited, capture_output=True, text=True)
+
+    def entries():
+        return sorted((tmp_path / "solvergan" / "xla").glob("jit_tripled-*-cache"))
+
+    assert run().returncode == 0
+    (entry,) = entries()
+    whole = entry.read_bytes()
+    for _ in range(2):
+        entry.write_bytes(whole[: len(whole) // 2])
+        damaged = run()
+        assert (damaged.returncode, damaged.stdout.strip(), damaged.stderr) == (0, "3.0", "")
+    assert entries() == [entry] and len(entry.read_bytes()) > len(whole) // 2
