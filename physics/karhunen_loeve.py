@@ -85,6 +85,20 @@ class KarhunenLoeveField:
         z = jnp.asarray(coefficients)
         return jnp.tensordot(z, jnp.asarray(self.modes, z.dtype), 1, precision="highest")[..., None]
 
+    def coefficients(self, fields: Float[np.ndarray, "n *shape 1"]) -> Float[np.ndarray, "n terms"]:
+        """The coefficients z_i of fields of this expansion, and of others those of the nearest one (least squares).
+
+        The inverse of `expand`.
+
+        Raises ``ValueError`` for fields of another shape.
+        """
+        if np.ndim(fields) < 1 or np.shape(fields)[1:] != (*self.grid.shape, 1):
+            raise ValueError(
+                f"fields have shape {np.shape(fields)}: give (n, {', '.join(map(str, self.grid.shape))}, 1)."
+            )
+        flat = np.asarray(fields, np.float64).reshape(len(fields), -1)
+        return flat @ np.linalg.pinv(self.modes.reshape(self.terms, -1))
+
 
 @cache
 def _modes(grid: Grid, nodes: Grid, terms: int, length: float) -> np.ndarray:

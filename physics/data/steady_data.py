@@ -15,6 +15,7 @@ An entry of the cache holds ``parameters.npy``, ``fields.npy`` and the certifica
 import abc
 import json
 import os
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,11 +85,17 @@ class SteadyLimits:
 
 
 class SteadyData(NamedTuple):
-    """Parameter fields ``(n, *grid.shape, P)``, solutions ``(n, *grid.shape, C)``, and what is certified of them."""
+    """Parameter fields ``(n, *grid.shape, P)``, solutions ``(n, *grid.shape, C)``, and what is certified of them.
+
+    ``path`` is the entry of the cache that holds them, and ``seconds`` the wall time that made them; an interrupted
+    making counts from its last beginning.
+    """
 
     parameters: Float[np.ndarray, "n *shape p"]
     fields: Float[np.ndarray, "n *shape c"]
     certificate: dict[str, Any]
+    path: Path
+    seconds: float
 
 
 def generate_steady(
@@ -131,11 +138,13 @@ def generate_steady(
     name = f"steady pairs of {type(sampler).__name__}"
 
     def make(directory: Path) -> None:
+        started = time.perf_counter()
         with jax.enable_x64(dtype == "float64"):
             files = TrajectoryFiles(directory, versions())
             _make(files, sampler, count, seed, limits, report)
         described = {"name": name, "certificate": files.notes["certificate"], **identity, "versions": versions()}
         described["checksums"] = {array: block_checksums(directory / f"{array}.npy") for array in _ARRAYS}
+        described["seconds"] = time.perf_counter() - started
         write_atomically(directory / DESCRIPTION, json.dumps(described, indent=1))
         files.finish()
 
@@ -148,7 +157,8 @@ def _read(path: Path, lease: Lease) -> SteadyData:
     try:
         description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         certificate = description["certificate"]
-        # Entries that an earlier version made have no checksums.
+        # Entries that an earlier version made have neither seconds nor checksums.
+        seconds = float(description.get("seconds", 0.0))
         for name, checksums in description.get("checksums", {}).items():
             if not is_unchanged(path / f"{name}.npy", checksums):
                 raise ValueError(f"{name}.npy has changed since it was made")
@@ -156,7 +166,7 @@ def _read(path: Path, lease: Lease) -> SteadyData:
     except (OSError, EOFError, TypeError, ValueError, KeyError) as error:
         raise DamagedEntryError(f"{path} does not hold steady pairs: generate them again") from error
     lease.release()
-    return SteadyData(parameters, fields, certificate)
+    return SteadyData(parameters, fields, certificate, path, seconds)
 
 
 def _make(

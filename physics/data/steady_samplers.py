@@ -41,8 +41,12 @@ class LogNormalDarcy(SteadySampler):
 
     def draw(self, key: Key[Array, ""]) -> Darcy:
         """One permeability with its source."""
+        return self.system(self.log_permeability.sample(key))
+
+    def system(self, log_permeability: Float[Array, "*shape 1"]) -> Darcy:
+        """The flow through rock of one log permeability, which may be traced."""
         closed = self.grid.boundary[0] == "neumann"
-        a = jnp.exp(self.log_permeability.sample(key))
+        a = jnp.exp(log_permeability)
         return Darcy(self.grid, a, jnp.asarray(corner_wells(self.grid), a.dtype) if closed else 1.0)
 
     def parameters(self, system: SteadySystem) -> Float[Array, "*shape p"]:
@@ -52,7 +56,11 @@ class LogNormalDarcy(SteadySampler):
 
     def refined(self, factor: int) -> "LogNormalDarcy":
         """The same permeability on a finer grid."""
-        return LogNormalDarcy(self.log_permeability.on(self.grid.refined(factor)))
+        return self.on(self.grid.refined(factor))
+
+    def on(self, grid: Grid) -> "LogNormalDarcy":
+        """The same permeability, with the same functions, on another grid of the box."""
+        return LogNormalDarcy(self.log_permeability.on(grid))
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,17 @@ def test_one_key_draws_one_function_on_every_grid(key):
     assert field.on(grid).sample(key).shape == (8, 8, 1)
 
 
+@pytest.mark.parametrize("size", [8, 12])
+def test_coefficients_are_those_that_fields_were_expanded_from(size):
+    nodes = Grid((8, 8), (1.0, 1.0), "neumann")
+    field = KarhunenLoeveField(nodes, 12, 0.3, std=2.0).on(Grid((size, size), (1.0, 1.0), "neumann"))
+    drawn = np.random.default_rng(0).normal(size=(5, 12)).astype(np.float32)
+    fields = np.asarray(jax.vmap(field.expand)(drawn))
+    np.testing.assert_allclose(field.coefficients(fields), drawn, atol=1e-5)
+    with pytest.raises(ValueError, match=r"give \(n, "):
+        field.coefficients(fields[:, 1:])
+
+
 def test_draws_have_the_variance_of_the_terms():
     field = KarhunenLoeveField(Grid((6,), (1.0,), "neumann"), 3, 0.3)
     draws = jax.vmap(field.sample)(jax.random.split(jax.random.key(1), 4000))[..., 0]
