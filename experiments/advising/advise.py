@@ -43,6 +43,7 @@ def advisable(experiment: Experiment) -> Snapshot | Posterior:
         "study": "it is a study without a generator",
         "modes": "no solver makes its samples",
         "own_fields": "the fields come from a file, and there is no solver whose cost a generator could save",
+        "steady_posterior": "the pilot of a posterior makes trajectories, and its fields are steady",
         "forecast": "what the solver's ensembles cost at equal quality is known only from its comparison",
         "super_resolution": "there is no reference of equal quality whose cost could be compared",
     }.get(experiment.kind, "its task is another one")

@@ -28,6 +28,7 @@ from experiments.tasks.posterior_programs import CHUNK, streamed
 from experiments.tasks.posterior_samplers import RIVALS, Sampler, potential_scale_reduction
 
 if TYPE_CHECKING:
+    from experiments.tasks.posterior_task import Solver
     from gan.training.loop import Trainer
     from physics.inference.inverse_problem import InverseProblem
 
@@ -61,7 +62,8 @@ class PosteriorPilot:
         self.task, self.config, self.clock, self._report = task, config, clock, report
         data = config.data
         self.times = (data.spin_up or 0.0) + (data.stride or 0.0) * np.arange(data.snapshots)
-        self.problem: InverseProblem = task.inverse_problem(config, self.times)
+        self._own, *self._cheaper = task.solvers(config, self.times)
+        self.problem: InverseProblem = self._own.problem
         seed = config.compare.seed
         # Made as the training's samples are: unknowns of the prior, and what is observed of them.
         self._stream = streamed(self.problem, config.data.seed)
@@ -112,26 +114,25 @@ class PosteriorPilot:
         own = self._expected_crps(self._solved(references.runs[0][:, ::2]), truths, scale)
         tried: list[SamplerPrice] = []
 
-        def tries(sampler: Sampler, coarsening: int = 1, order: int = 4) -> SamplerPrice:
-            problem = self.task.inverse_problem(self.config, self.times, coarsening=coarsening, order=order)
-            setting = {**sampler.setting, "dt": coarsening * self.config.data.dt, "order": order}
+        def tries(sampler: Sampler, solver: Solver) -> SamplerPrice:
+            setting = {**sampler.setting, **solver.setting}
             self._say(2, "sampling by " + ", ".join(map(str, sampler.setting.values())))
-            seconds, calls, unknowns = self._timed(sampler, problem)
+            seconds, calls, unknowns = self._timed(sampler, solver.problem)
             score = self._expected_crps(self._solved(unknowns), truths, scale)
             tried.append(SamplerPrice(setting, seconds, calls, score / own - 1))
             return tried[-1]
 
         good: list[tuple[float, Sampler]] = []
         for sampler in (one for one in RIVALS if one.setting["sampler"] in TRIED):
-            found = tries(sampler)
+            found = tries(sampler, self._own)
             if found.good:
                 good.append((found.seconds, sampler))
         if good:
             _, cheapest = min(good, key=lambda one: one[0])
-            for how in cheapest.coarse:
+            for solver in cheapest.tried_with(self._cheaper):
                 # A step that does not divide the times of the observations is none to sample with.
                 with suppress(ValueError):
-                    tries(cheapest, *how)
+                    tries(cheapest, solver)
         return tuple(tried)
 
     def _timed(self, sampler: Sampler, problem: InverseProblem) -> tuple[float, float, np.ndarray]:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 from experiments.catalog import burgers_inverse
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig
 from experiments.experiment import Experiment
-from experiments.tasks.posterior import TRUTH, Posterior, PosteriorConfig
+from experiments.tasks.posterior import Posterior, PosteriorConfig
+from experiments.tasks.posterior_task import TRUTH
 from experiments.tasks.whitening import Climatology
 
 if TYPE_CHECKING:

@@ -44,8 +44,10 @@ class Cases:
         reference: the solver's trajectories from draws of the exact posterior, (cases, 2 members, time, *grid, c).
         draw: ``(sample, count) -> ensembles (count, members, time, *grid, c)`` for the first cases.
         residuals: by name, definition, unit, and a function from ensembles to a value for each member.
-        points, observations: where and what was observed, (cases, k), in units of length and of the field.
+        points, observations: where and what was observed, (cases, k), in units of length and of the field; points in a
+            box are (cases, k, axes).
         labels: of the cases, for the pictures.
+        coordinates: of the grid along each axis; evenly spaced from 0 on where left out.
     """
 
     label: str
@@ -56,6 +58,7 @@ class Cases:
     points: np.ndarray
     observations: np.ndarray
     labels: tuple[str, ...]
+    coordinates: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -249,9 +252,8 @@ def _figures(
 ) -> dict[str, np.ndarray]:
     """Truths, observations, means and spreads of the first cases, and single members where they are asked for."""
     grid = cases.truths.shape[2:-1]
-    figures: dict[str, np.ndarray] = {
-        f"coordinates/{axis}": np.arange(n) * length / n for axis, (n, length) in enumerate(zip(grid, extent))
-    }
+    coordinates = cases.coordinates or [np.arange(n) * length / n for n, length in zip(grid, extent)]
+    figures: dict[str, np.ndarray] = {f"coordinates/{axis}": x for axis, x in enumerate(coordinates)}
     figures["forecast/coordinates"] = figures["coordinates/0"]
     figures["forecast/times"] = np.asarray(times, float)
     figures["forecast/truth"] = cases.truths[:SHOWN]

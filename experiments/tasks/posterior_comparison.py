@@ -12,14 +12,14 @@ from experiments.config import ExperimentConfig
 from experiments.reporting import Report
 from experiments.tasks.posterior_programs import CHUNK, log_posterior
 from experiments.tasks.posterior_samplers import RIVALS, TRUTH_RIVALS, Sampler, long_runs, tempered
+from experiments.tasks.task import Data
 from gan.config import FLOW_MATCHING
 
 if TYPE_CHECKING:
     from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.cost import Candidate
     from experiments.evaluation.results import Comparison, ImportanceWeights
-    from experiments.tasks.posterior import Posterior
-    from experiments.tasks.solver_task import SolverData
+    from experiments.tasks.posterior_task import Posed, PosteriorTask, Solver
     from gan.training.trained import Trained
 
 NO_REFERENCE = "No reference is taken for these posteriors: long runs of a sampler are not relied upon."
@@ -33,9 +33,9 @@ CASES = 4
 
 
 def against_long_runs(
-    task: Posterior,
+    task: PosteriorTask[Data],
     config: ExperimentConfig,
-    dataset: SolverData,
+    dataset: Data,
     trained: Trained,
     seconds: Mapping[str, float],
     report: Report,
@@ -49,19 +49,17 @@ def against_long_runs(
     from experiments.evaluation.results import Comparison
     from experiments.evaluation.verdict import verdict
 
-    settings, own = config.compare, task.own_settings(config)
-    system = task.system_of(config)
+    settings, own, posed = config.compare, task.observing(config), task.posed(config, dataset)
     key, members, count = jax.random.key(settings.seed), settings.members, settings.cases
     observed = task.observe(config, dataset, "test")[:count]
-    solved = partial(task.trajectories, config, dataset.times)
-    truths = np.concatenate([dataset.initial["test"][:count, None], dataset.test[:count]], axis=1)
+    solved = partial(task.solved, config, dataset)
     runs = long_runs(
-        task.inverse_problem(config, dataset.times),
+        posed.problem,
         observed,
         own.particles // 2,
         moves=own.moves,
         seed=settings.seed + 1,
-        identity=task.identity(config, dataset.times),
+        identity=posed.identity,
         say=report,
     )
     # Of either run as many members as the generator draws, evenly spaced.
@@ -73,26 +71,21 @@ def against_long_runs(
         return solved(unknowns.reshape(count, members, -1))
 
     def misfit(ensembles: np.ndarray) -> np.ndarray:
-        apart = np.asarray(task.seen(config, ensembles[:, :, 1:])) - observed[: len(ensembles), None]
+        apart = task.predicted(config, ensembles) - observed[: len(ensembles), None]
         return np.sqrt((apart**2).mean(axis=-1)) / own.noise
 
     meaning = "root mean square of observed minus simulated over the noise, a mean over members"
-    shown = np.tile(task.places(config) * float(system.grid.spacing[0]), (count, 1))
     inside = Cases(
         "inside",
-        truths,
+        task.truths(config, dataset, count),
         solved(reference),
         draw,
         {"misfit": (meaning, "", misfit)},
-        shown,
-        # In the pictures of the initial field there is nothing to mark: later fields were observed.
+        np.broadcast_to(posed.places, (count, *posed.places.shape)),
+        # In the pictures of the unknown field there is no value to mark: other fields were observed.
         np.empty((count, 0)),
-        tuple(
-            f"{task.parameter} {dataset.parameters['test'][task.parameter][one]:.3g}"
-            if task.parameter
-            else f"case {one + 1}"
-            for one in range(count)
-        ),
+        posed.labels[:count],
+        posed.coordinates,
     )
 
     def climatology(count: int) -> np.ndarray:
@@ -103,7 +96,7 @@ def against_long_runs(
     rivals = {"prior": Rival("the solver from unknowns of the training data, whatever was observed", climatology)}
     weighed: tuple[ImportanceWeights, ...] = ()
     if config.game.objective == FLOW_MATCHING:
-        propose = partial(_weighed, task, config, dataset.times, trained)
+        propose = partial(_weighed, posed, config, trained)
         report(0, 1, "importance weights of the generator's samples")
         weighed = (propose(observed)[1],)
         rivals["weighted"] = Rival(
@@ -115,13 +108,13 @@ def against_long_runs(
         inside,
         (),
         trained.sample,
-        within="{} {:g} to {:g}".format(task.parameter, *own.parameter) if task.parameter else "test trajectories",
-        times=np.concatenate([[0.0], dataset.times]),
-        extent=system.grid.extent,
+        within=posed.within,
+        times=posed.times,
+        extent=posed.extent,
         sizes=PosteriorSizes(settings.draws, settings.resamples, settings.level, settings.resolved, settings.seed),
         rivals=rivals,
         fitted=baselines,
-        candidates=lambda count: _candidates(task, config, dataset.times, observed[:count]),
+        candidates=lambda count: _candidates(posed, config, own.moves, observed[:count], solved),
         repeats=settings.repeats,
         spent=Spent(seconds["data"], seconds["training"]),
         progress=report,
@@ -133,14 +126,14 @@ def against_long_runs(
         ),
     )
     sections = (*sections, *weighed)
-    title = f"{system.name}: posteriors against long tempered runs"
-    return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
+    title = f"{posed.name}: posteriors against long tempered runs"
+    return Comparison(title, verdict(sections), members, sections, channels=posed.channels), figures
 
 
 def against_truth(
-    task: Posterior,
+    task: PosteriorTask[Data],
     config: ExperimentConfig,
-    dataset: SolverData,
+    dataset: Data,
     trained: Trained,
     report: Report,
     baselines: Mapping[str, Fitted],
@@ -152,12 +145,11 @@ def against_truth(
     from experiments.evaluation.truth_only import Ensembles, compare_with_truth
     from experiments.evaluation.verdict import verdict
 
-    settings, times = config.compare, dataset.times
+    settings, posed = config.compare, task.posed(config, dataset)
     members, count = settings.members, settings.cases
     observed = task.observe(config, dataset, "test")[:count]
-    truths = np.concatenate([dataset.initial["test"][:count, None], dataset.test[:count]], axis=1)
-    solved, keys = partial(task.trajectories, config, times), jax.random.split(jax.random.key(settings.seed))
-    problem, stored = task.inverse_problem(config, times), task.unknowns(config, dataset, "train")
+    solved, keys = partial(task.solved, config, dataset), jax.random.split(jax.random.key(settings.seed))
+    stored = task.unknowns(config, dataset, "train")
 
     def learned(sample: Callable[..., np.ndarray]) -> np.ndarray:
         unknowns = sample(keys[0], count * members, {"observed": np.repeat(observed, members, axis=0)})
@@ -169,7 +161,7 @@ def against_truth(
 
     def sampled(rival: Sampler) -> np.ndarray:
         parts = [
-            rival.draw(problem, observed[first : first + CASES], members, jax.random.fold_in(keys[1], first))
+            rival.draw(posed.problem, observed[first : first + CASES], members, jax.random.fold_in(keys[1], first))
             for first in range(0, count, CASES)
         ]
         return solved(np.concatenate([np.asarray(one.unknowns) for one in parts]))
@@ -181,7 +173,7 @@ def against_truth(
     sections: tuple[Section, ...] = ()
     if config.game.objective == FLOW_MATCHING:
         report(0, 1, "importance weights of the generator's samples")
-        resampled, weights = _weighed(task, config, times, trained, observed)
+        resampled, weights = _weighed(posed, config, trained, observed)
         sections = (weights,)
         others["weighted"] = Ensembles(
             f"the generator's samples, {PROPOSALS} for each member, resampled by their importance weights",
@@ -197,7 +189,7 @@ def against_truth(
     }
     others |= {name: Ensembles(one.meaning, partial(learned, one.sample)) for name, one in baselines.items()}
     scored = compare_with_truth(
-        truths,
+        task.truths(config, dataset, count),
         Ensembles("the generator", partial(learned, trained.sample)),
         others,
         why=NO_REFERENCE,
@@ -207,13 +199,12 @@ def against_truth(
         progress=report,
     )
     sections = (scored, *sections)
-    system = task.system_of(config)
-    title = f"{system.name}: posteriors against the truth"
-    return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), {}
+    title = f"{posed.name}: posteriors against the truth"
+    return Comparison(title, verdict(sections), members, sections, channels=posed.channels), {}
 
 
 def _weighed(
-    task: Posterior, config: ExperimentConfig, times: np.ndarray, trained: Trained, observed: np.ndarray
+    posed: Posed, config: ExperimentConfig, trained: Trained, observed: np.ndarray
 ) -> tuple[np.ndarray, ImportanceWeights]:
     """Return the generator's samples resampled by importance, (cases, members, d), and what the weights say."""
     import jax
@@ -226,7 +217,7 @@ def _weighed(
     condition = {"observed": np.repeat(observed, draws, axis=0)}
     key = jax.random.fold_in(jax.random.key(settings.seed), 5)
     unknowns, log_density = trained.sample_with_log_density(key, count * draws, condition, chunk=CHUNK)
-    log_target = log_posterior(task.inverse_problem(config, times), unknowns, condition["observed"])
+    log_target = log_posterior(posed.problem, unknowns, condition["observed"])
     log_density = log_density.reshape(count, draws)
     weights = normalized_weights(log_target.reshape(count, draws), log_density)
     shares = tuple(float(one) for one in effective_share(weights))
@@ -234,7 +225,13 @@ def _weighed(
     return resampled(unknowns.reshape(count, draws, -1), weights, settings.members, settings.seed), found
 
 
-def _candidates(task: Posterior, config: ExperimentConfig, times: np.ndarray, observed: np.ndarray) -> list[Candidate]:
+def _candidates(
+    posed: Posed,
+    config: ExperimentConfig,
+    moves: int,
+    observed: np.ndarray,
+    solved: Callable[[np.ndarray], np.ndarray],
+) -> list[Candidate]:
     """Return the reference's own sampler, and samplers that might do as well for less."""
     import jax
 
@@ -242,21 +239,21 @@ def _candidates(task: Posterior, config: ExperimentConfig, times: np.ndarray, ob
 
     members, key = config.compare.members, jax.random.key(config.compare.seed + 2)
 
-    def candidate(rival: Sampler, coarsening: int = 1, order: int = 4) -> Candidate:
-        problem = task.inverse_problem(config, times, coarsening=coarsening, order=order)
-
+    def candidate(rival: Sampler, solver: Solver) -> Candidate:
         def make() -> np.ndarray:
             parts = [
-                rival.draw(problem, observed[first : first + CASES], members, jax.random.fold_in(key, first)).unknowns
+                rival.draw(
+                    solver.problem, observed[first : first + CASES], members, jax.random.fold_in(key, first)
+                ).unknowns
                 for first in range(0, len(observed), CASES)
             ]
-            return task.trajectories(config, times, np.concatenate(parts))
+            return solved(np.concatenate(parts))
 
-        return Candidate({**rival.setting, "dt": coarsening * config.data.dt, "order": order}, make)
+        return Candidate({**rival.setting, **solver.setting}, make)
 
-    reference = candidate(tempered(task.own_settings(config).moves))
+    own, *cheaper = posed.solvers
+    reference = candidate(tempered(moves), own)
     if not config.compare.search:
         return [reference]
-    # Longer solver steps, perhaps of a lower order, change less than the noise does.
-    coarse = [candidate(rival, *how) for rival in RIVALS for how in rival.coarse]
-    return [reference, *coarse]
+    # A cheaper solver changes less than the noise does.
+    return [reference, *(candidate(rival, one) for rival in RIVALS for one in rival.tried_with(cheaper))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from physics.inference.inverse_problem import InverseProblem
 
 CHUNK = 256
-"""Trajectories that are solved at once: so few stay in a processor's cache."""
+"""Fields or trajectories that are solved at once: so few stay in a processor's cache."""
 _STREAMED = 6
 """The random stream of training samples that are made when they are needed."""
 
@@ -68,9 +68,13 @@ def _solver(task: Posterior, config: ExperimentConfig, times: tuple[float, ...])
 def trajectories(
     task: Posterior, config: ExperimentConfig, times: tuple[float, ...], unknowns: np.ndarray
 ) -> np.ndarray:
-    """Solve in chunks of one size, so that one program serves every count."""
-    rows = unknowns.reshape(-1, unknowns.shape[-1])
-    run, out = _solver(task, config, times), []
+    """Return (..., time, size, 1) of unknowns (..., d): the initial fields, then those of the times."""
+    return in_chunks(_solver(task, config, times), unknowns)
+
+
+def in_chunks(run: Callable[[np.ndarray], Array], unknowns: np.ndarray) -> np.ndarray:
+    """Solve for unknowns (..., d) in chunks of one size, so that one program serves every count."""
+    rows, out = unknowns.reshape(-1, unknowns.shape[-1]), []
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         padded = np.concatenate([part, np.repeat(part[-1:], CHUNK - len(part), axis=0)])

@@ -1,11 +1,11 @@
-"""Samplers that need no training, for the task ``posterior``: the long runs of the reference, and the rivals."""
+"""Samplers that need no training, for posteriors: the long runs of the reference, and the rivals."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jax import Array
 
     from experiments.evaluation.entries import Plain
+    from experiments.tasks.posterior_task import Solver
     from physics.inference.inverse_problem import InverseProblem, PosteriorSample
 
 AGREEING, AGREEING_MEMBERS = 1.01, 512
@@ -32,12 +33,17 @@ class Sampler:
     Attributes:
         setting: as the tables show it, in plain values.
         draw: ``(problem, observed, members, key) -> PosteriorSample``.
-        coarse: solvers with which it is tried: by how much longer their step is than the data's, and their order.
+        everywhere: whether it is tried with every cheaper solver, or with the middle one alone.
     """
 
     setting: Mapping[str, Plain]
     draw: Callable[[InverseProblem, np.ndarray, int, Array], PosteriorSample]
-    coarse: tuple[tuple[int, int], ...] = ((2, 2), (2, 4), (4, 4))
+    everywhere: bool = True
+
+    def tried_with(self, solvers: Sequence[Solver]) -> Sequence[Solver]:
+        """Return those of some cheaper solvers with which it is tried."""
+        middle = len(solvers) // 2
+        return solvers if self.everywhere else solvers[middle : middle + 1]
 
 
 def tempered(moves: int) -> Sampler:
@@ -89,7 +95,7 @@ def _nuts(warmup: int, thin: int) -> Sampler:
         return nuts(problem, observed, members, key, warmup=warmup, thin=thin, chains=chains)
 
     # It takes minutes, and stays in one mode with any solver: one of them is enough.
-    return Sampler({"sampler": "nuts", "steps": thin, "warm-up": warmup}, draw, coarse=((2, 4),))
+    return Sampler({"sampler": "nuts", "steps": thin, "warm-up": warmup}, draw, everywhere=False)
 
 
 RIVALS = (
