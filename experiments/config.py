@@ -71,6 +71,31 @@ class SamplesConfig:
 
 
 @dataclass(frozen=True)
+class PairsConfig:
+    """Training pairs of a parameter field and the steady field that a solver makes of it."""
+
+    points: tuple[int, ...] = setting((16, 16), "grid cells along each axis", minimum=4, maximum=512)
+    extent: tuple[float, ...] = setting((1.0, 1.0), "length of the box along each axis", "length", above=0)
+    pairs: tuple[int, int, int] = setting(
+        (2**16, 1024, 512), "independent pairs for training, validation and test", minimum=1, maximum=10**8
+    )
+    grid_error: float = setting(
+        0.01, "largest difference from the solution on twice the cells of every axis", "relative", above=0
+    )
+    seed: int = setting(
+        0, "seed of the data alone, so that runs with other --seed share them", minimum=0, maximum=LARGEST_SEED
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if len(self.points) != len(self.extent):
+            raise UserError(
+                f"points has {len(self.points)} axes and extent has {len(self.extent)}; "
+                "give as many of one as of the other."
+            )
+
+
+@dataclass(frozen=True)
 class SystemConfig:
     """Values that belong to one system or task. An experiment with such values subclasses this in its own
     file."""
@@ -141,8 +166,8 @@ class CompareConfig:
 class ExperimentConfig:
     """Everything that determines a run; two runs with equal configurations do the same."""
 
-    # A DataConfig where a solver makes the data, else a section of the task's own, as SamplesConfig: no one type has
-    # the settings of all.
+    # A DataConfig where a solver makes trajectories, else a section of the task's own, as PairsConfig or SamplesConfig:
+    # no one type has the settings of all.
     data: Any = field(default_factory=DataConfig, metadata={"help": "the training fields"})
     system: SystemConfig = field(default_factory=SystemConfig, metadata={"help": "values that belong to this system"})
     network: NetworkConfig = field(default_factory=NetworkConfig, metadata={"help": "generator and discriminator"})

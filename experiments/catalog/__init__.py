@@ -69,6 +69,12 @@ _SUMMARIES = {
         line="later fields from a few noisy points and the viscosity, against the exact posterior",
         cost="up to 12 minutes on 2 cores",
     ),
+    "darcy": Summary(
+        system="steady Darcy flow, 2D, closed box",
+        task="steady_posterior",
+        line="permeability from a few noisy pressures, against long runs of a sampler",
+        cost="about 20 minutes on 2 cores, estimated",
+    ),
     "kuramoto_sivashinsky_window": Summary(
         system="Kuramoto-Sivashinsky, 1D, periodic",
         task="posterior",

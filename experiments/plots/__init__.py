@@ -14,6 +14,7 @@ from experiments.plots.forecast import forecasts, rank_histogram
 from experiments.plots.intervals import forest, tests
 from experiments.plots.modes import SampleHistory, beside, sample_history, shares, strip
 from experiments.plots.modes import course as modes_course
+from experiments.plots.planes import planes
 from experiments.plots.preview import preview
 from experiments.plots.solver_time import looks, refined_distances, refined_tests
 from experiments.plots.statistics import correlation, histograms, spectrum
@@ -31,6 +32,7 @@ __all__ = [
     "layers",
     "looks",
     "modes_course",
+    "planes",
     "portraits",
     "preview",
     "rank_histogram",

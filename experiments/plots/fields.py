@@ -29,7 +29,7 @@ Side = tuple[str, np.ndarray, str]
 """Title, fields and colour."""
 
 
-def _extent(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float, float]:
+def pixel_edges(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float, float]:
     """Edges of pixels whose centres are the coordinates."""
 
     def edges(values: np.ndarray) -> tuple[float, float]:
@@ -48,7 +48,7 @@ def space_time(
         field.T,
         origin="lower",
         aspect="auto",
-        extent=_extent(times, x),
+        extent=pixel_edges(times, x),
         cmap=cmap,
         norm=norm,
         interpolation="nearest",
@@ -102,9 +102,6 @@ def _plane(
         field = field[..., field.shape[-1] // 2]
     axes.spines[:].set_visible(True)
     axes.set(xticks=[], yticks=[])
-    while field.ndim > 2:
-        # Of a volume, its middle plane.
-        field = field[..., field.shape[-1] // 2]
     return axes.imshow(field.T, origin="lower", cmap=cmap, norm=norm, interpolation="nearest")
 
 

@@ -15,6 +15,7 @@ from experiments.plots.style import (
     Arrays,
     Picture,
     channel_names,
+    coordinates_of,
     labelled,
     panels,
     style,
@@ -28,7 +29,7 @@ def forecasts(figures: Arrays, comparison: Comparison, cases: int = 4) -> list[P
     """Mean and spread (two standard deviations) of both ensembles at the first, middle and last time, for
     each case."""
     needed = {f"forecast/{one}" for one in ("times", "coordinates", "truth", "generator_mean", "reference_mean")}
-    if not needed <= figures.keys() or np.ndim(figures["forecast/coordinates"]) != 1:
+    if not needed <= figures.keys() or len(coordinates_of(figures)) != 1:
         return []
     truth, times = figures["forecast/truth"], figures["forecast/times"]
     labels = [str(one) for one in figures.get("forecast/case_labels", [])]

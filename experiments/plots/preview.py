@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
@@ -34,7 +33,7 @@ def preview(figures: Arrays, comparison: Comparison, path: Path, dpi: int = 160)
             above, below = figure.subfigures(2, 1, height_ratios=(1, 1.12), hspace=0.04, squeeze=False)[:, 0]
             _evolution(above, figures, comparison)
             _row(below, figures, comparison)
-        elif "forecast/truth" in figures and np.ndim(figures["forecast/coordinates"]) == 1:
+        elif "forecast/truth" in figures and len(coordinates_of(figures)) == 1:
             above, below = figure.subfigures(2, 1, height_ratios=(1, 1), hspace=0.04, squeeze=False)[:, 0]
             _forecast(above, figures, comparison)
             _row(below, figures, comparison)
