@@ -69,6 +69,7 @@ ROWS = (
     Row("burgers", "sensors", "the same given 8 fixed sensors; the initial field is generated, the solver goes on"),
     Row("burgers_inverse", "demo", "initial field and viscosity, given 8 noisy magnitudes of a later Burgers field"),
     Row("kuramoto_sivashinsky_window", "demo", "initial field of a chaotic window, given 16 noisy magnitudes"),
+    Row("darcy", "demo", "permeability of a box, given 9 noisy pressures"),
     Row("lorenz96", "demo", "initial state of Lorenz-96, given magnitudes at a quarter of the sites at five times"),
     Row("smoke_plume", "demo", "fine smoke and vorticity, given a coarse solver run"),
     Row("kolmogorov_flow", "demo", "forced two-dimensional turbulence, given viscosity and forcing"),
