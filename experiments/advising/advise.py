@@ -21,14 +21,14 @@ from experiments.evaluation.advice import Advice, Once
 from experiments.evaluation.posterior_advice import PosteriorAdvice
 from experiments.experiment import Experiment
 from experiments.reporting import Report, silent
-from experiments.tasks.posterior import Posterior
+from experiments.tasks.posterior_task import PosteriorTask
 from experiments.tasks.snapshot import Snapshot
 
-ADVISED = ("snapshot", "posterior")
+ADVISED = ("snapshot", "posterior", "steady_posterior")
 """Tasks for which there is advice."""
 
 
-def advisable(experiment: Experiment) -> Snapshot | Posterior:
+def advisable(experiment: Experiment) -> Snapshot | PosteriorTask:
     """Return the task of an experiment for which there can be advice.
 
     Raises:
@@ -37,20 +37,19 @@ def advisable(experiment: Experiment) -> Snapshot | Posterior:
     from experiments.catalog import names
 
     task = experiment.task
-    if isinstance(task, Snapshot | Posterior):
+    if isinstance(task, Snapshot | PosteriorTask):
         return task
     why = {
         "study": "it is a study without a generator",
         "modes": "no solver makes its samples",
         "own_fields": "the fields come from a file, and there is no solver whose cost a generator could save",
-        "steady_posterior": "the pilot of a posterior makes trajectories, and its fields are steady",
         "forecast": "what the solver's ensembles cost at equal quality is known only from its comparison",
         "super_resolution": "there is no reference of equal quality whose cost could be compared",
     }.get(experiment.kind, "its task is another one")
     known = ", ".join(name for name, summary in names().items() if summary.task in ADVISED)
     raise UserError(
         f"advise does not work for {experiment.name}, because {why}; it works for experiments of the tasks "
-        f"{' and '.join(ADVISED)}: {known}, and your own files of these tasks."
+        f"{', '.join(ADVISED)}: {known}, and your own files of these tasks."
     )
 
 
@@ -66,7 +65,7 @@ def advise(
     """Measure what the solver or samplers and a generator cost; for snapshots, how thick the distribution is too.
 
     Args:
-        experiment: of the tasks `snapshot` and `posterior`.
+        experiment: of one of the tasks `ADVISED`.
         preset: what the configuration is called.
         config: of the generator and the data.
         fields: that are needed; None where not known.
@@ -86,7 +85,7 @@ def advise(
     task = advisable(experiment)
     devices = jax.local_devices()
     device = f"{len(devices)} x {devices[0].device_kind}"
-    if isinstance(task, Posterior):
+    if isinstance(task, PosteriorTask):
         asked = PosteriorPilot(task, config, Clock(budget), report)
         call, references = asked.call_seconds(), asked.references()
         samplers = asked.samplers(references)

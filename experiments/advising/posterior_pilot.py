@@ -23,12 +23,12 @@ from experiments.config import ExperimentConfig
 from experiments.evaluation.advice import GeneratorPrice, Once
 from experiments.evaluation.posterior_advice import SamplerPrice
 from experiments.reporting import Report
-from experiments.tasks.posterior import Posterior
 from experiments.tasks.posterior_programs import CHUNK, streamed
 from experiments.tasks.posterior_samplers import RIVALS, Sampler, potential_scale_reduction
 
 if TYPE_CHECKING:
-    from experiments.tasks.posterior_task import Solver
+    from experiments.tasks.posterior_task import PosteriorTask, Solver
+    from experiments.tasks.task import TrainingData
     from gan.training.loop import Trainer
     from physics.inference.inverse_problem import InverseProblem
 
@@ -41,6 +41,11 @@ JUDGED = 64
 _REPEATS, _CALLS = 5, 16
 TRIED = ("ensemble_smoother", "tempered", "crank_nicolson")
 """Samplers that are tried; the no-U-turn sampler takes minutes."""
+
+
+def _order(sampler: Sampler) -> tuple[int, int]:
+    """Cheap samplers first."""
+    return TRIED.index(str(sampler.setting["sampler"])), int(str(sampler.setting["steps"]))
 
 
 class References(NamedTuple):
@@ -58,11 +63,10 @@ class References(NamedTuple):
 class PosteriorPilot:
     """Measures one posterior under one configuration, stage after stage."""
 
-    def __init__(self, task: Posterior, config: ExperimentConfig, clock: Clock, report: Report):
+    def __init__(self, task: PosteriorTask[TrainingData], config: ExperimentConfig, clock: Clock, report: Report):
         self.task, self.config, self.clock, self._report = task, config, clock, report
-        data = config.data
-        self.times = (data.spin_up or 0.0) + (data.stride or 0.0) * np.arange(data.snapshots)
-        self._own, *self._cheaper = task.solvers(config, self.times)
+        self._planned = task.planned(config)
+        self._own, *self._cheaper = self._planned.solvers
         self.problem: InverseProblem = self._own.problem
         seed = config.compare.seed
         # Made as the training's samples are: unknowns of the prior, and what is observed of them.
@@ -93,7 +97,7 @@ class PosteriorPilot:
 
         from physics import tempered_posterior
 
-        moves = self.task.own_settings(self.config).moves
+        moves = self.task.observing(self.config).moves
         runs = []
         for number in range(2):
             self._say(1, f"long tempered run {number + 1} of 2")
@@ -107,7 +111,7 @@ class PosteriorPilot:
         """Try samplers with the data's solver steps, and the cheapest good one with longer steps too.
 
         The expected CRPS of an ensemble X under the reference's members r is E|X - r| - E|X - X'| / 2, a mean over the
-        values of the trajectories; the reference's own is that of its first run under the second.
+        values of the fields; the reference's own is that of its first run under the second.
         """
         truths = self._solved(references.runs[1][:, :: 2 * MEMBERS // JUDGED])
         scale = np.std(truths, axis=(0, 1, *range(3, truths.ndim - 1)), keepdims=True)
@@ -123,7 +127,10 @@ class PosteriorPilot:
             return tried[-1]
 
         good: list[tuple[float, Sampler]] = []
-        for sampler in (one for one in RIVALS if one.setting["sampler"] in TRIED):
+        for sampler in sorted((one for one in RIVALS if one.setting["sampler"] in TRIED), key=_order):
+            if good and self.clock.spent > self.clock.budget:
+                # What is left costs more than what was found.
+                break
             found = tries(sampler, self._own)
             if found.good:
                 good.append((found.seconds, sampler))
@@ -148,7 +155,7 @@ class PosteriorPilot:
         return seconds / (CASES * MEMBERS), float(found.solver_calls), np.asarray(found.unknowns)
 
     def _solved(self, unknowns: np.ndarray) -> np.ndarray:
-        return self.task.trajectories(self.config, self.times, unknowns)
+        return self._planned.solved(unknowns)
 
     def _expected_crps(self, ensembles: np.ndarray, truths: np.ndarray, scale: np.ndarray) -> float:
         import jax
@@ -181,10 +188,9 @@ class PosteriorPilot:
                 seconds[name].append(timed(draw)[1])
         sample, network = (timing(seconds[name], chunk) for name in ("sample", "network"))
         self._say(4, "timing updates of the training")
-        training, data = self.config.training, self.config.data
         update = update_seconds(trainer, self.config, self.clock)
-        trajectory = max(sample.seconds - network.seconds, 0.0)
-        once = Once(sum(data.trajectories) * trajectory, training.steps, update)
+        solve = max(sample.seconds - network.seconds, 0.0)
+        once = Once(self._planned.solves * solve, self.config.training.steps, update)
         self._say(STAGES, "done")
         return GeneratorPrice(sample, network, trainer.networks.evaluations or 1), once
 
@@ -203,7 +209,7 @@ class PosteriorPilot:
             return Trainer(problem, self.config, folder)
 
     def _draws(self, trainer: Trainer, count: int) -> Mapping[str, Callable[[], np.ndarray]]:
-        """Return what draws unknowns by the network, and what adds their trajectories."""
+        """Return what draws unknowns by the network, and what adds their fields."""
         import jax
 
         trained, key = trainer.trained(trainer.state), jax.random.key(self.config.compare.seed)

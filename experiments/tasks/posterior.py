@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,15 @@ from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.posterior_programs import inverse_problem, trajectories
-from experiments.tasks.posterior_task import APART, ObservationConfig, Posed, PosteriorTask, Solver, function_observed
+from experiments.tasks.posterior_task import (
+    APART,
+    ObservationConfig,
+    Planned,
+    Posed,
+    PosteriorTask,
+    Solver,
+    function_observed,
+)
 from experiments.tasks.snapshot import AXES
 from experiments.tasks.solver_task import SolverData, SolverTask, dataset_spec
 from experiments.tasks.whitening import Unknowns, Whitening
@@ -203,6 +212,13 @@ class Posterior(PosteriorTask[SolverData], SolverTask):
             )
             for coarsening, order in ((1, 4), (2, 2), (2, 4), (4, 4))
         )
+
+    def planned(self, config: ExperimentConfig) -> Planned:
+        """Return solvers and trajectories for the times that the data will have."""
+        data = config.data
+        times = (data.spin_up or 0.0) + (data.stride or 0.0) * np.arange(data.snapshots)
+        solved = partial(self.trajectories, config, times)
+        return Planned(self.solvers(config, times), solved, sum(data.trajectories))
 
     def posed(self, config: ExperimentConfig, dataset: SolverData) -> Posed:
         """Return the inverse problem with what is said of it."""

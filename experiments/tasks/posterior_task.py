@@ -80,6 +80,21 @@ class Solver:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """What is known of an inverse problem before there are data.
+
+    Attributes:
+        solvers: the one that makes the data first, then cheaper ones.
+        solved: ``unknowns (..., d) -> fields (..., time, *grid, c)``, by the first.
+        solves: of the data.
+    """
+
+    solvers: tuple[Solver, ...]
+    solved: Callable[[np.ndarray], np.ndarray]
+    solves: int
+
+
+@dataclass(frozen=True)
 class Posed:
     """The inverse problem of a data set, and what pictures and tables say of it.
 
@@ -163,6 +178,10 @@ class PosteriorTask(Task[Data]):
     @abc.abstractmethod
     def predicted(self, config: ExperimentConfig, fields: np.ndarray) -> np.ndarray:
         """Return what would be observed without noise (..., m) of fields as ``solved`` returns them."""
+
+    @abc.abstractmethod
+    def planned(self, config: ExperimentConfig) -> Planned:
+        """Return what is known of the inverse problem before there are data."""
 
     @abc.abstractmethod
     def posed(self, config: ExperimentConfig, dataset: Data) -> Posed:

@@ -22,7 +22,15 @@ from experiments.estimate import MOST_BYTES
 from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.posterior_programs import in_chunks
-from experiments.tasks.posterior_task import APART, ObservationConfig, Posed, PosteriorTask, Solver, function_observed
+from experiments.tasks.posterior_task import (
+    APART,
+    ObservationConfig,
+    Planned,
+    Posed,
+    PosteriorTask,
+    Solver,
+    function_observed,
+)
 from experiments.tasks.snapshot import AXES
 from gan.settings import setting, show
 
@@ -224,21 +232,34 @@ class SteadyPosterior(PosteriorTask[SteadySplits]):
         own = {name: one for name, one in asdict(self.own_settings(config)).items() if name not in APART}
         return {"sampler": describe(self.sampler_of(config)), "settings": own, "tolerance": _EXACT}
 
-    def posed(self, config: ExperimentConfig, dataset: SteadySplits) -> Posed:
+    def solvers(self, config: ExperimentConfig) -> tuple[Solver, ...]:
         """Return the inverse problem; cheaper solvers are less exact, or have half the cells along each axis."""
+        cells = self.pairs(config).points[0]
+        return tuple(
+            Solver(
+                {"cells": cells // coarsening, "tolerance": tolerance},
+                self.inverse_problem(config, coarsening=coarsening, tolerance=tolerance),
+            )
+            for coarsening, tolerance in ((1, _EXACT), (1, 1e-2), (2, 1e-3), (2, 1e-2))
+        )
+
+    def planned(self, config: ExperimentConfig) -> Planned:
+        """Return solvers, and what makes permeabilities and pressures."""
+        solve = _solver(self, config)
+        return Planned(
+            self.solvers(config),
+            lambda unknowns: in_chunks(solve, np.asarray(unknowns, np.float32)),
+            sum(self.pairs(config).pairs),
+        )
+
+    def posed(self, config: ExperimentConfig, dataset: SteadySplits) -> Posed:
+        """Return the inverse problem with what is said of it."""
         from physics import Darcy
 
         sampler = self.sampler_of(config)
-        cells = self.pairs(config).points[0]
         return Posed(
             name=Darcy.name,
-            solvers=tuple(
-                Solver(
-                    {"cells": cells // coarsening, "tolerance": tolerance},
-                    self.inverse_problem(config, coarsening=coarsening, tolerance=tolerance),
-                )
-                for coarsening, tolerance in ((1, _EXACT), (1, 1e-2), (2, 1e-3), (2, 1e-2))
-            ),
+            solvers=self.solvers(config),
             identity=self.identity(config),
             channels=CHANNELS,
             extent=sampler.grid.extent,
