@@ -217,7 +217,7 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     advise.add_argument(
         "name",
         metavar="NAME",
-        help="an experiment of a task that makes snapshots or posteriors, or a Python file of one",
+        help="an experiment that makes snapshots or posteriors, or a Python file of one",
     )
     advise.add_argument("--preset", metavar="PRESET", help="whose generator and data (default: demo)")
     advise.add_argument("--fields", metavar="N", help="how many fields you need; the verdict is then about these")
