@@ -48,6 +48,7 @@ from gan.training.problem import Problem
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results" / "data_and_size.json", ROOT / "docs" / "training.md"
 MARKS = ("<!-- figures: data and size -->", "<!-- end -->")
+MISSING = "The study of data and size (`benchmarks/data_and_size.py`) has not been run yet."
 SETS = (1024, 4096, 16_384, 65_536, 262_144)
 WIDTHS = (16, 32, 64, 128)
 CASES, MEMBERS, EVALUATIONS = 512, 64, 8
@@ -168,7 +169,8 @@ def with_figures(page: str, found: dict[str, Any]) -> str:
     """Return the page with the table between its marks."""
     before, _, rest = page.partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
-    return f"{before}{MARKS[0]}\n\n" + "\n".join(rows(found)) + f"\n\n{MARKS[1]}{after}"
+    told = "\n".join(rows(found)) if found.get("arms") else MISSING
+    return f"{before}{MARKS[0]}\n\n{told}\n\n{MARKS[1]}{after}"
 
 
 def known() -> dict[str, Any]:

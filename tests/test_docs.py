@@ -55,6 +55,26 @@ def test_the_page_of_physics_terms_states_the_figures_of_its_study(monkeypatch):
     assert table in physics_terms.with_figures(page, found) != page
 
 
+def test_the_page_of_training_states_the_figures_of_the_study_of_data_and_size(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import data_and_size
+
+    page = data_and_size.PAGE.read_text()
+    assert data_and_size.with_figures(page, data_and_size.known()) == page
+    # And it would be found if it did not.
+    runs = {
+        str(seed): {"crps": 0.4 + 0.01 * seed, "training_seconds": 60.0, "updates": 1000, "parameters": 1234}
+        for seed in (1, 2, 3)
+    }
+    arms = {
+        "1024 samples": {"label": "1024 samples", "width": 128, "samples": 1024, "runs": runs},
+        data_and_size.STREAMED: {"label": data_and_size.STREAMED, "width": 128, "samples": None, "runs": runs},
+    }
+    told = data_and_size.with_figures(page, {"sample_seconds": 0.01, "arms": arms})
+    assert "| 1,024 | 128 | 1,234 | 1,000 | **0.420** (0.410, 0.420, 0.430) | 10 s | 60 s |" in told
+    assert f"| {data_and_size.STREAMED} | 128 | 1,234 | 1,000 | **0.420**" in told and "within the training" in told
+
+
 def test_the_page_of_flow_matching_states_the_figures_of_its_study(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import flow_evaluations
