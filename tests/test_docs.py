@@ -86,6 +86,46 @@ def test_the_page_of_flow_matching_states_the_figures_of_its_study(monkeypatch):
     assert many < 1.02 < few
 
 
+def test_the_page_of_neural_posteriors_states_the_figures_of_its_study(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import neural_posteriors_tables as tables
+
+    study = json.loads((ROOT / "benchmarks" / "results" / "neural_posteriors.json").read_text())
+    page = tables.PAGE.read_text()
+    assert tables.filled(page, study) == page
+    # What the page concludes, at every training seed.
+    for name in ("burgers_inverse", "kuramoto_sivashinsky_window"):
+        arms = tables.arms_of(study, name, "60")
+        flow, fair, game, npe = (arms[one] for one in ("flow matching", "fair CRPS", "game and fair CRPS", "sbi NPE"))
+
+        def below(one, two, *path):
+            """Whether a number is smaller at all seeds of one arm than at all of another."""
+            values = [
+                [run[path[0]] if len(path) == 1 else run[path[0]][path[1]] for run in runs] for runs in (one, two)
+            ]
+            return max(values[0]) < min(values[1])
+
+        for key in ("crps", "energy_score", "crps_divergence"):
+            assert all(below(flow, runs, "fields", key) for arm, runs in arms.items() if runs is not flow)
+            assert below(fair, game, "fields", key)
+            assert below(fair, npe, "fields", key)
+        assert all(below(flow, npe, "unknowns", key) for key in ("crps", "energy_score"))
+        assert all(below(runs, fair, "unknowns", "energy_score") for runs in arms.values() if runs is not fair)
+        assert all(run["fields"]["crps_divergence"] > 2.5 for runs in arms.values() for run in runs)
+        dense = [runs for runs in arms.values() if runs is not flow and "log_density" in runs[0]]
+        assert dense and all(below(runs, flow, "log_density") for runs in dense)
+        assert min(run["effective"] for run in flow) > 2 * max(run["effective"] for run in npe)
+        assert min(run["updates"] for run in flow) > 9 * max(run["updates"] for run in npe)
+        pace = study["experiments"][name]["pace"]
+        assert pace["game and fair CRPS"] > 3 * pace["fair CRPS"]
+        if name == "burgers_inverse":
+            pilot = min(one["validation_loss"] for one in study["pilot"]["sbi NPE"])
+            assert all(run["validation_loss"] < pilot for run in npe)
+        else:
+            ours = [run["unknowns"]["coverage_90"] for run in (*flow, *fair, *game)]
+            assert max(ours) < min(run["unknowns"]["coverage_90"] for run in npe) < 0.9
+
+
 @pytest.fixture
 def publish(monkeypatch):
     """The module ``benchmarks/publish.py``."""
