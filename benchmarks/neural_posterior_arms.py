@@ -76,8 +76,8 @@ class Study:
         self.data = task.data(config, silent)
         problem = task.problem(config, self.data)
         assert problem.condition is not None and problem.validation_condition is not None
-        # Nothing of ours is chosen by the validation data.
-        self.problem = replace(problem, validation=None, validation_condition=None)
+        # Nothing of ours is chosen by the validation data, and all arms learn from the stored pairs.
+        self.problem = replace(problem, validation=None, validation_condition=None, stream=None)
         self.sbi_data = {
             "theta": np.asarray(problem.train, np.float32),
             "x": np.asarray(problem.condition["observed"], np.float32),
