@@ -112,6 +112,7 @@ def test_the_page_of_neural_posteriors_states_the_figures_of_its_study(monkeypat
         assert all(below(flow, npe, "unknowns", key) for key in ("crps", "energy_score"))
         assert all(below(runs, fair, "unknowns", "energy_score") for runs in arms.values() if runs is not fair)
         assert all(run["fields"]["crps_divergence"] > 2.5 for runs in arms.values() for run in runs)
+        assert all(abs(run["seconds"] / 60 - 1) < 0.08 for runs in arms.values() for run in runs)
         dense = [runs for runs in arms.values() if runs is not flow and "log_density" in runs[0]]
         assert dense and all(below(runs, flow, "log_density") for runs in dense)
         assert min(run["effective"] for run in flow) > 2 * max(run["effective"] for run in npe)
