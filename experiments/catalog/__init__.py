@@ -103,7 +103,7 @@ _SUMMARIES = {
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
         task="snapshot",
         line="forced turbulence at any viscosity and forcing of a range, which the generator is given",
-        cost="about half an hour on 2 cores, estimated",
+        cost="about an hour on one core",
     ),
     "own_data": Summary(
         system="fields from a file of your own",
