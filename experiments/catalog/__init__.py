@@ -73,7 +73,7 @@ _SUMMARIES = {
         system="steady Darcy flow, 2D, closed box",
         task="steady_posterior",
         line="permeability from a few noisy pressures, against long runs of a sampler",
-        cost="about 20 minutes on 2 cores, estimated",
+        cost="about 45 minutes on 2 cores, estimated",
     ),
     "kuramoto_sivashinsky_window": Summary(
         system="Kuramoto-Sivashinsky, 1D, periodic",
