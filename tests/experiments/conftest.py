@@ -121,7 +121,8 @@ def record(tmp_path_factory):
 @pytest.fixture
 def forecast_arrays():
     """Arrays of a forecast, as the comparison writes them."""
-    return forecast_figures(np.random.default_rng(1), np.linspace(0, 22, 64, endpoint=False))
+    x = np.linspace(0, 22, 64, endpoint=False)
+    return {"coordinates/0": x, **forecast_figures(np.random.default_rng(1), x)}
 
 
 def wave(rng, times, x, modes=6, amplitude=1.3):

@@ -41,7 +41,7 @@ def pipeline(monkeypatch):
         if calls.refuse is not None:
             raise calls.refuse
 
-    def run(experiment, config, folder, *, resume, progress, stop):
+    def run(experiment, config, folder, *, resume, progress, stop, watch):
         calls.run.append((experiment.name, config, folder.path, resume))
         if calls.fail is not None:
             raise calls.fail
