@@ -77,7 +77,7 @@ def settings(config: ExperimentConfig) -> list[SolverSetting]:
     those of twice: longer ones are not, in a part of the range.
     """
     data, layer = config.data, config.solver_layer.tau
-    spin_up, longer = data.spin_up or 120.0, 1.6 * data.dt
+    spin_up, longer = data.spin_up or 120.0, round(1.6 * data.dt, 6)
     times = (layer or 1.0, 4.0)
     bank = [SolverSetting("bank", None, step, 4, time) for step in (data.dt, longer) for time in times]
     strides = [SolverSetting("initial", None, longer, 4, spin_up, stride) for stride in (1.0, 2.0, 4.0, 8.0, 16.0)]
