@@ -21,6 +21,13 @@ LARGEST_SEED = 2**32 - 1
 MOST_SAMPLES = 2**31 - 1
 
 
+def _check_axes(points: tuple[int, ...], extent: tuple[float, ...]) -> None:
+    if len(points) != len(extent):
+        raise UserError(
+            f"points has {len(points)} axes and extent has {len(extent)}; give as many of one as of the other."
+        )
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """The training fields: how the solver makes them and how they are split, by trajectory."""
@@ -48,11 +55,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if len(self.points) != len(self.extent):
-            raise UserError(
-                f"points has {len(self.points)} axes and extent has {len(self.extent)}; "
-                "give as many of one as of the other."
-            )
+        _check_axes(self.points, self.extent)
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,7 @@ class PairsConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if len(self.points) != len(self.extent):
-            raise UserError(
-                f"points has {len(self.points)} axes and extent has {len(self.extent)}; "
-                "give as many of one as of the other."
-            )
+        _check_axes(self.points, self.extent)
 
 
 @dataclass(frozen=True)
