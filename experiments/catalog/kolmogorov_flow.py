@@ -6,7 +6,7 @@ Every trajectory has its own nu and f, log-uniform in their ranges. Its mean vor
 belongs to a vorticity is free of divergence.
 
 *Task.* Snapshots: draw fields from the invariant measure at the nu and f that are asked for. A solver needs a spin-up
-of more than a hundred time units for each pair of them, and the flow forgets a field only after tens of them.
+for each pair of them, or a stride along a trajectory whose parameters change.
 
 *Method.* As for Kuramoto-Sivashinsky, in the plane and with the logarithms of nu and f as conditions of both players:
 the generator makes the waves with |k| <= 3, a quadratic fit adds those up to 8, and the solver of the sample's own nu
