@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,16 +34,14 @@ class Events:
                 "--tensorboard needs the package tensorboardX: install it by `pip install tensorboardX`, or leave the "
                 "option out; metrics.jsonl has the same numbers."
             ) from None
-        self._make: Callable[[int], SummaryWriter] = lambda step: SummaryWriter(
-            str(run / FOLDER), purge_step=step, flush_secs=10, filename_suffix=f".{step}"
-        )
+        self._kind, self._folder = SummaryWriter, run / FOLDER
         self._writer: SummaryWriter | None = None
 
     def __call__(self, step: int, steps: int, line: Mapping[str, object]) -> None:
         """Write the numbers of a line of ``metrics.jsonl``."""
         if self._writer is None:
             # What an earlier process wrote from this step on was not checkpointed, and is run again.
-            self._writer = self._make(step)
+            self._writer = self._kind(str(self._folder), purge_step=step, flush_secs=10, filename_suffix=f".{step}")
         for name, value in line.items():
             if isinstance(value, Real) and name != "step":
                 self._writer.add_scalar(name, float(value), step)
