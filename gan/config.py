@@ -47,6 +47,7 @@ COMPETITIVE = tuple(name for name, scheme in schemes.TABLE.items() if scheme.sol
 TRANSFORMS = ("adam", "sgd")
 SCHEDULES = ("cosine", "constant")
 PARALLEL = ("pmap", "shard_map", "jit")
+COMPUTE = ("float32", "bfloat16")
 PRECISIONS = ("default", "high", "highest")
 
 
@@ -166,6 +167,12 @@ class NetworkConfig:
         "none",
         "players whose kernels are divided by their largest singular value",
         choices=SPECTRAL,
+    )
+    compute: str = setting(
+        "float32",
+        "precision inside the networks; bfloat16 halves the memory of hidden fields, and parameters, batch statistics, "
+        "results of the networks and all physics stay in float32",
+        choices=COMPUTE,
     )
     projection: bool = setting(True, "condition vectors meet the discriminator's features in an inner product")
 

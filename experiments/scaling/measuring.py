@@ -88,7 +88,7 @@ class Measurement:
             phases=phases,
             reduction_seconds=reduction_seconds,
             reduced_bytes=parts.reduced_bytes(),
-            matrix_rate=matrix_rate(mesh, training.precision),
+            matrix_rate=matrix_rate(mesh, training.precision, self._config.network.compute),
             memory_rate=memory_rate(mesh),
             start_seconds=self._start_seconds,
             compile_seconds=sum(one.compile_seconds for one in self._steps)

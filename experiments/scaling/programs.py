@@ -191,7 +191,7 @@ class Parts:
         return sum(size * times for size, times in zip(sizes, self._reductions()))
 
 
-def matrix_rate(mesh: jax.sharding.Mesh, precision: str) -> float:
+def matrix_rate(mesh: jax.sharding.Mesh, precision: str, compute: str = "float32") -> float:
     """Return the floating-point operations per second of a large product of matrices on each device, while all work.
 
     The matrices grow until a product takes long enough.
@@ -199,11 +199,12 @@ def matrix_rate(mesh: jax.sharding.Mesh, precision: str) -> float:
     Args:
         mesh: of the devices.
         precision: of the networks' products.
+        compute: type of their numbers.
     """
     side = 512
     while True:
         shape = (mesh.size * side, side)
-        seconds = _seconds(mesh, shape, lambda x, y: x @ y, precision)
+        seconds = _seconds(mesh, shape, lambda x, y: x @ y, precision, compute)
         if seconds >= _LONG_ENOUGH or side >= _MATRIX:
             return 2.0 * side**3 / seconds
         side *= 2
@@ -217,13 +218,17 @@ def memory_rate(mesh: jax.sharding.Mesh) -> float:
 
 
 def _seconds(
-    mesh: jax.sharding.Mesh, shape: tuple[int, int], function: Callable[[Any, Any], Any], precision: str
+    mesh: jax.sharding.Mesh,
+    shape: tuple[int, int],
+    function: Callable[[Any, Any], Any],
+    precision: str,
+    compute: str = "float32",
 ) -> float:
     """Return the shortest time of a function of two arrays, each device with its own rows of them."""
     spec = jax.sharding.PartitionSpec(AXIS)
 
     def made() -> Any:
-        return jax.jit(lambda: jnp.ones(shape, jnp.float32), out_shardings=jax.sharding.NamedSharding(mesh, spec))()
+        return jax.jit(lambda: jnp.ones(shape, compute), out_shardings=jax.sharding.NamedSharding(mesh, spec))()
 
     with jax.default_matmul_precision(precision):
         run = jax.jit(jax.shard_map(function, mesh=mesh, in_specs=(spec, spec), out_specs=spec, check_vma=False))

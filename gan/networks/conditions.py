@@ -52,8 +52,8 @@ class Projection(nnx.Module):
 
     def __init__(self, features: int, plan: Blueprint):
         wanted = plan.vector > 0 and plan.config.projection
-        self.project = Dense(features, plan.config.width, plan.rng) if wanted else None
-        self.embed = Dense(plan.vector, plan.config.width, plan.rng) if wanted else None
+        self.project = Dense(features, plan.config.width, plan.rng, last=True) if wanted else None
+        self.embed = Dense(plan.vector, plan.config.width, plan.rng, last=True) if wanted else None
 
     def __call__(
         self, features: Float[Array, "batch features"], vector: Float[Array, "batch vector"] | None

@@ -49,7 +49,7 @@ class RecurrentGenerator(nnx.Module):
         self.units = nnx.List([ConvolutionalGRU(n, config.width, config.kernel, rules, rng) for n in inputs])
         self.start = Joins(plan, (config.width,) * config.blocks)
         self.mix = Convolution(config.width, config.width, config.kernel, rules, rng)
-        self.head = Convolution(config.width, plan.channels // plan.times, 1, rules, rng)
+        self.head = Convolution(config.width, plan.channels // plan.times, 1, rules, rng, last=True)
 
     def __call__(
         self,

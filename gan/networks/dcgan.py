@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from gan.networks.blueprint import Blueprint, Training
 from gan.networks.conditions import Joins, Projection, beside
-from gan.networks.layers import Dense, Field, activation, flatten, pad
+from gan.networks.layers import Dense, Field, activation, flatten, pad, rounded
 from gan.networks.resnet import coarse_shape
 from gan.networks.stochastic import BatchNormalization, dropout
 
@@ -96,7 +96,8 @@ class Strided(nnx.Module):
 
     def __call__(self, x: Field) -> Float[Array, "batch *made outputs"]:
         """Halve the grid."""
-        return halved(x, self.kernel[...], self.rules) + self.bias[...]
+        y = halved(rounded(x, self.kernel[...]), self.kernel[...], self.rules)
+        return y + self.bias[...].astype(y.dtype)
 
 
 class Transposed(nnx.Module):
@@ -113,7 +114,8 @@ class Transposed(nnx.Module):
 
     def __call__(self, x: Field) -> Float[Array, "batch *made outputs"]:
         """Double the grid."""
-        return doubled(x, self.kernel[...], self.rules) + self.bias[...]
+        y = doubled(rounded(x, self.kernel[...]), self.kernel[...], self.rules)
+        return y + self.bias[...].astype(y.dtype)
 
 
 def widths_of(plan: Blueprint) -> tuple[int, ...]:
@@ -136,7 +138,7 @@ class TransposedGenerator(nnx.Module):
         normalized = plan.config.batch_norm != "none"
         self.norms = nnx.List([BatchNormalization(width) for width in widths if normalized])
         self.joins = Joins(plan, widths)
-        self.head = Dense(widths[-1], plan.channels, rng)
+        self.head = Dense(widths[-1], plan.channels, rng, last=True)
 
     def __call__(
         self,
@@ -169,7 +171,7 @@ class StridedDiscriminator(nnx.Module):
         normalized = plan.config.batch_norm == "both"
         self.norms = nnx.List([BatchNormalization(width) for width in widths[1:] if normalized])
         features = widths[-1] * math.prod(coarsest)
-        self.head = Dense(features, 1, rng)
+        self.head = Dense(features, 1, rng, last=True)
         self.joins = Joins(replace(plan, field=0), widths)
         self.projection = Projection(features, plan)
 

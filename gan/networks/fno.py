@@ -66,7 +66,9 @@ class FourierLayer(nnx.Module):
             padded = jnp.pad(padded, widths, mode=PADDINGS[rule])
         axes = tuple(range(1, ndim + 1))
         sizes = padded.shape[1:-1]
-        spectrum = jnp.fft.rfftn(padded, axes=axes, norm="forward")
+        # There is no transform in bfloat16.
+        exact = padded.astype(jnp.promote_types(padded.dtype, jnp.float32))
+        spectrum = jnp.fft.rfftn(exact, axes=axes, norm="forward")
         kept = np.ix_(*(self._kept(size, axis == ndim - 1) for axis, size in enumerate(sizes)))
         place = (slice(None), *kept)
         weights = self.real[...] + 1j * self.imaginary[...]
@@ -87,7 +89,7 @@ class FourierGenerator(nnx.Module):
         self.layers = nnx.List([FourierLayer(plan, config.width) for _ in range(config.blocks)])
         self.joins = Joins(replace(plan, field=0), (config.width,) * config.blocks)
         self.lift = Dense(config.width, 2 * config.width, plan.rng)
-        self.head = Dense(2 * config.width, plan.channels, plan.rng)
+        self.head = Dense(2 * config.width, plan.channels, plan.rng, last=True)
 
     def __call__(
         self,
@@ -112,7 +114,7 @@ class FourierDiscriminator(nnx.Module):
         self.entry = Dense(plan.channels + plan.field, config.width, plan.rng)
         self.layers = nnx.List([FourierLayer(plan, config.width) for _ in range(config.blocks)])
         self.lift = Dense(config.width, 2 * config.width, plan.rng)
-        self.head = Dense(2 * config.width, 1, plan.rng)
+        self.head = Dense(2 * config.width, 1, plan.rng, last=True)
         self.joins = Joins(replace(plan, field=0), (config.width,) * config.blocks)
         self.projection = Projection(2 * config.width, plan)
 

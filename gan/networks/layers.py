@@ -70,21 +70,47 @@ def unfold_time(x: Float[Array, "batch *grid folded"], times: int) -> Float[Arra
     return jnp.moveaxis(x.reshape((*x.shape[:-1], times, -1)), -2, 1)
 
 
-class Dense(nnx.Module):
-    """Affine map of the last axis, weights of variance ``scale**2 / inputs``, bias zero."""
+def rounded(x: Float[Array, "*shape"], kernel: Float[Array, "*taps"]) -> Float[Array, "*shape"]:
+    """Return the input of a layer in the precision of its kernel, where that was rounded to bfloat16.
 
-    def __init__(self, inputs: int, outputs: int, rng: np.random.Generator, scale: float = 1.0):
+    A layer computes in bfloat16 where :func:`gan.networks.players.build` was asked for it, and hands its result on in
+    bfloat16 unless it is the last of its network, whose sums stay in float32.
+    """
+    return x.astype(kernel.dtype) if kernel.dtype == jnp.bfloat16 else x
+
+
+class Dense(nnx.Module):
+    """Affine map of the last axis, weights of variance ``scale**2 / inputs``, bias zero.
+
+    ``last`` says that the result is the network's, which is not rounded.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rng: np.random.Generator, scale: float = 1.0, *, last: bool = False):
         weights = rng.standard_normal((inputs, outputs)) * (scale / math.sqrt(inputs))
         self.kernel = nnx.Param(jnp.asarray(weights, jnp.float32))
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
+        self.last = last
 
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Apply the map."""
-        return x @ self.kernel[...] + self.bias[...]
+        return product(x, self.kernel[...], self.bias[...], self.last)
+
+
+def product(
+    x: Float[Array, "*batch inputs"], kernel: Float[Array, "inputs outputs"], bias: Float[Array, " outputs"], last: bool
+) -> Float[Array, "*batch outputs"]:
+    """Return ``x @ kernel + bias`` in the precision of the kernel; the last layer's in that of the bias."""
+    x = rounded(x, kernel)
+    summed = bias.dtype if last and x.dtype == jnp.bfloat16 else None
+    y = jnp.matmul(x, kernel, preferred_element_type=summed)
+    return y + bias.astype(y.dtype)
 
 
 class Convolution(nnx.Module):
-    """Convolution over all grid axes with odd kernel, padding by the boundary's rules."""
+    """Convolution over all grid axes with odd kernel, padding by the boundary's rules.
+
+    ``last`` says that the result is the network's, which is not rounded; the kernel then has one point.
+    """
 
     def __init__(
         self,
@@ -94,6 +120,8 @@ class Convolution(nnx.Module):
         rules: tuple[str, ...],
         rng: np.random.Generator,
         scale: float = 1.0,
+        *,
+        last: bool = False,
     ):
         ndim = len(rules)
         shape = (kernel,) * ndim + (inputs, outputs)
@@ -102,19 +130,20 @@ class Convolution(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
         self.rules = rules
         self.half = kernel // 2
+        self.last = last
 
     def __call__(self, x: Float[Array, "batch *grid inputs"]) -> Float[Array, "batch *grid outputs"]:
         """Convolve a batch of fields; the grid keeps its shape."""
         kernel = self.kernel[...]
         ndim = len(self.rules)
         if self.half == 0:
-            return x @ kernel.reshape(kernel.shape[-2:]) + self.bias[...]
+            return product(x, kernel.reshape(kernel.shape[-2:]), self.bias[...], self.last)
         letters = "XYZ"[:ndim]
         layout = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
-        padded = pad(x, self.half, self.rules)
+        padded = pad(rounded(x, kernel), self.half, self.rules)
         y = jax.lax.conv_general_dilated(padded, kernel, (1,) * ndim, "SAME", dimension_numbers=layout)
         inner = (slice(None), *(slice(self.half, -self.half),) * ndim)
-        return y[inner] + self.bias[...]
+        return y[inner] + self.bias[...].astype(y.dtype)
 
 
 def upsample(x: Field, rules: tuple[str, ...]) -> Float[Array, "batch *finer channels"]:

@@ -21,10 +21,11 @@ from gan.networks.layers import Dense, activation, flatten
 
 
 class DenseChain(nnx.Module):
-    """Affine maps with the activation between them."""
+    """Affine maps with the activation between them; the last one's result is not rounded."""
 
     def __init__(self, sizes: tuple[int, ...], rng: np.random.Generator):
-        self.layers = nnx.List([Dense(a, b, rng) for a, b in pairwise(sizes)])
+        count = len(sizes) - 1
+        self.layers = nnx.List([Dense(a, b, rng, last=n == count) for n, (a, b) in enumerate(pairwise(sizes), 1)])
 
     def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
         """Apply the chain."""
@@ -127,7 +128,7 @@ class DenseDiscriminator(nnx.Module):
         fourier = plan.config.fourier
         self.features = features(inputs, fourier, plan.config.fourier_scale, plan.rng)
         self.chain = DenseChain((inputs + 2 * fourier, *(plan.config.width,) * plan.config.blocks), plan.rng)
-        self.head = Dense(plan.config.width, 1, plan.rng)
+        self.head = Dense(plan.config.width, 1, plan.rng, last=True)
         self.projection = Projection(plan.config.width, plan)
 
     def __call__(

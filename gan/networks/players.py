@@ -99,6 +99,7 @@ class Networks:
         bound: smooth bound of the normalised output, ``None`` for none.
         evaluations: of the generator for one sample, which it then makes by flow matching; 0 for one evaluation that
             maps the latent to the sample.
+        compute: precision inside the networks, "float32" or "bfloat16".
         coupled: whether the discriminator judges a batch as a whole (batch statistics), not sample by sample.
         generator_graph: graph definition of the generator.
         discriminator_graph: graph definition of the discriminator.
@@ -111,6 +112,7 @@ class Networks:
     constraint: str
     bound: float | None
     evaluations: int
+    compute: str
     coupled: bool
     generator_graph: Any
     discriminator_graph: Any
@@ -158,9 +160,8 @@ class Networks:
         if self.evaluations:
             x = self._flow(params, network_state, latent, condition)
         else:
-            x, network_state = _pass(
-                self.generator_graph, params, network_state, (latent, *self._inputs(condition)), training
-            )
+            inputs = (latent, *self._inputs(condition))
+            x, network_state = self._pass(self.generator_graph, params, network_state, inputs, training)
         if self.spec.trajectory:
             x = unfold_time(x, self.spec.times)
         return self._physical(x), network_state
@@ -211,7 +212,7 @@ class Networks:
         vector, field = self._inputs(condition)
         features = time_features(time)
         vector = features if vector is None else jnp.concatenate([vector, features], axis=-1)
-        return _pass(self.generator_graph, params, network_state, (x, vector, field), None)[0]
+        return self._pass(self.generator_graph, params, network_state, (x, vector, field), None)[0]
 
     def _flow(
         self, params: PyTree, network_state: PyTree, x: Float[Array, " batch *folded"], condition: Conditions | None
@@ -269,25 +270,36 @@ class Networks:
     ) -> tuple[Float[Array, " batch"], PyTree]:
         """Return the logits of normalised samples and the state of the next step."""
         x = fold_time(samples) if self.spec.trajectory else samples
-        return _pass(self.discriminator_graph, params, network_state, (x, *self._inputs(condition)), training)
+        inputs = (x, *self._inputs(condition))
+        return self._pass(self.discriminator_graph, params, network_state, inputs, training)
+
+    def _pass(
+        self, graph: Any, params: Any, network_state: Any, inputs: tuple[Any, ...], training: Training | None
+    ) -> tuple[Array, Any]:
+        """Run a network; return its output and the state of the next step, unchanged without training."""
+        ready = spectral.normalized(params, network_state["spectral"]) if "spectral" in network_state else params
+        if self.compute == "bfloat16":
+            ready = _with_rounded_kernels(ready)
+        module = nnx.merge(graph, ready, network_state.get("variables", {}))
+        output = module(*inputs, training)
+        if training is None:
+            return output, network_state
+        following = dict(network_state)
+        if "variables" in network_state:
+            _, _, *others = nnx.split(module, nnx.Param, ...)
+            following["variables"] = jax.lax.stop_gradient(nnx.to_pure_dict(others[0]))
+        if "spectral" in network_state:
+            following["spectral"] = spectral.advanced(params, network_state["spectral"])
+        return output, following
 
 
-def _pass(
-    graph: Any, params: Any, network_state: Any, inputs: tuple[Any, ...], training: Training | None
-) -> tuple[Array, Any]:
-    """Run a network; return its output and the state of the next step, unchanged without training."""
-    ready = spectral.normalized(params, network_state["spectral"]) if "spectral" in network_state else params
-    module = nnx.merge(graph, ready, network_state.get("variables", {}))
-    output = module(*inputs, training)
-    if training is None:
-        return output, network_state
-    following = dict(network_state)
-    if "variables" in network_state:
-        _, _, *others = nnx.split(module, nnx.Param, ...)
-        following["variables"] = jax.lax.stop_gradient(nnx.to_pure_dict(others[0]))
-    if "spectral" in network_state:
-        following["spectral"] = spectral.advanced(params, network_state["spectral"])
-    return output, following
+def _with_rounded_kernels(params: PyTree) -> PyTree:
+    """Return parameters with every kernel rounded to bfloat16, which is what a layer computes in."""
+
+    def rounded(path: Any, value: Array) -> Array:
+        return value.astype(jnp.bfloat16) if getattr(path[-1], "key", None) == spectral.KERNEL else value
+
+    return jax.tree_util.tree_map_with_path(rounded, params)
 
 
 def time_features(time: Float[Array, " batch"]) -> Float[Array, "batch numbers"]:
@@ -435,6 +447,7 @@ def build(
         constraint=config.constraint,
         bound=bound,
         evaluations=evaluations,
+        compute=config.compute,
         coupled=coupled,
         generator_graph=generator_graph,
         discriminator_graph=discriminator_graph,

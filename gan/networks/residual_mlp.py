@@ -45,7 +45,7 @@ class DenseResidualGenerator(nnx.Module):
         self.output = (*plan.grid, plan.channels)
         inputs = math.prod(plan.latent) + plan.vector + plan.field_numbers
         self.body = ResidualBody(inputs, plan.config.width, plan.config.blocks, plan.rng)
-        self.head = Dense(plan.config.width, math.prod(self.output), plan.rng, SMALL)
+        self.head = Dense(plan.config.width, math.prod(self.output), plan.rng, SMALL, last=True)
 
     def __call__(
         self,
@@ -65,7 +65,7 @@ class DenseResidualDiscriminator(nnx.Module):
     def __init__(self, plan: Blueprint):
         inputs = math.prod(plan.grid) * plan.channels + plan.vector + plan.field_numbers
         self.body = ResidualBody(inputs, plan.config.width, plan.config.blocks, plan.rng)
-        self.head = Dense(plan.config.width, 1, plan.rng)
+        self.head = Dense(plan.config.width, 1, plan.rng, last=True)
         self.projection = Projection(plan.config.width, plan)
 
     def __call__(

@@ -64,7 +64,7 @@ class ResidualGenerator(nnx.Module):
         self.root = Dense(root_numbers(plan, self.places), config.width * math.prod(self.coarse) // self.places, rng)
         self.stages = stages(plan, reversed(range(config.levels)))
         self.joins = Joins(plan, (config.width,) * config.levels)
-        self.head = Convolution(config.width, plan.channels, 1, rules, rng)
+        self.head = Convolution(config.width, plan.channels, 1, rules, rng, last=True)
 
     def __call__(
         self,
@@ -97,7 +97,7 @@ class ResidualDiscriminator(nnx.Module):
         self.entry = Convolution(plan.channels + plan.field, config.width, 1, plan.rules, plan.rng)
         self.stages = stages(plan, range(config.levels))
         features = config.width * math.prod(coarsest)
-        self.head = Dense(features, 1, plan.rng)
+        self.head = Dense(features, 1, plan.rng, last=True)
         self.joins = Joins(replace(plan, field=0), (config.width,) * config.levels)
         self.projection = Projection(features, plan)
 

@@ -18,7 +18,8 @@ class BatchNormalization(nnx.Module):
     """Scale and shift of every channel to mean and variance of its own (Ioffe and Szegedy 2015, algorithm 1).
 
     In training the moments are those of the batch over all devices, so that the result does not depend on how many
-    there are; without training those of an exponential average with memory ``MEMORY`` per update, in float32.
+    there are; without training those of an exponential average with memory ``MEMORY`` per update. Both are in float32,
+    whatever the precision of the fields.
     """
 
     def __init__(self, channels: int):
@@ -29,6 +30,7 @@ class BatchNormalization(nnx.Module):
 
     def __call__(self, x: Field, training: Training | None) -> Field:
         """Normalise a batch of fields."""
+        given, x = x.dtype, x.astype(jnp.promote_types(x.dtype, jnp.float32))
         mean, variance = self.mean[...], self.variance[...]
         if training is not None:
             axes = tuple(range(x.ndim - 1))
@@ -36,7 +38,7 @@ class BatchNormalization(nnx.Module):
             variance = _over_devices(jnp.mean(jnp.square(x - mean), axis=axes), training.axis_name)
             self.mean[...] = MEMORY * self.mean[...] + (1 - MEMORY) * mean
             self.variance[...] = MEMORY * self.variance[...] + (1 - MEMORY) * variance
-        return (x - mean) * jax.lax.rsqrt(variance + EPSILON) * self.scale[...] + self.bias[...]
+        return ((x - mean) * jax.lax.rsqrt(variance + EPSILON) * self.scale[...] + self.bias[...]).astype(given)
 
 
 def _over_devices(value: Array, axis_name: str | None) -> Array:

@@ -36,7 +36,7 @@ class UNetGenerator(nnx.Module):
             [Convolution(2 * config.width, config.width, 1, rules, rng) for _ in range(config.levels - 1)]
         )
         self.joins = Joins(replace(plan, field=0), (config.width,) * (2 * config.levels))
-        self.head = Convolution(config.width, plan.channels, 1, rules, rng)
+        self.head = Convolution(config.width, plan.channels, 1, rules, rng, last=True)
 
     def __call__(
         self,

@@ -109,7 +109,7 @@ class WaveGenerator(nnx.Module):
         self.body = ResidualBody(
             inputs + plan.vector + plan.field_numbers, plan.config.width, plan.config.blocks, plan.rng
         )
-        self.head = Dense(plan.config.width, plan.channels, plan.rng, SMALL)
+        self.head = Dense(plan.config.width, plan.channels, plan.rng, SMALL, last=True)
 
     def __call__(
         self,
@@ -135,7 +135,7 @@ class WaveDiscriminator(nnx.Module):
         self.seen = WaveFeatures(normalizer)
         inputs = self.seen.size + plan.vector + plan.field_numbers
         self.body = ResidualBody(inputs, plan.config.width, plan.config.blocks, plan.rng)
-        self.head = Dense(plan.config.width, 1, plan.rng)
+        self.head = Dense(plan.config.width, 1, plan.rng, last=True)
         self.projection = Projection(plan.config.width, plan)
 
     def __call__(
