@@ -35,6 +35,25 @@ def test_the_system_that_the_page_adds_carries_the_exact_solitary_wave():
     assert float(still) > 0.2
 
 
+def test_the_page_of_scaling_states_the_overheads_of_their_file(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import overheads
+
+    page = overheads.PAGE.read_text()
+    assert overheads.with_figures(page, overheads.known()) == page
+    row = {"median": 1.011, "least": 1.0, "most": 1.02}
+    found = {
+        "step": {"toy-demo": {"over": {"pmap": row}}},
+        "processes": {"toy-demo": row},
+        "data": row,
+        "samples": {"count": 1000, "share": 0.853, "grown": 2e6},
+        "machine": {"cores": 2, "load": 0.5, "jax": "0"},
+    }
+    made = overheads.with_figures(page, found)
+    assert "over bare `jit` | toy-demo | 1.011 (1.000 to 1.020) | at most 2% |" in made
+    assert "1,000 samples to disk, share of time in the generator" in made and "| 85%; the process grew by 2 MB" in made
+
+
 def test_the_page_of_physics_terms_states_the_figures_of_its_study(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import physics_terms

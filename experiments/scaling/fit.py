@@ -8,8 +8,10 @@ a is the time of a sample, f what every update costs, however small its batch. B
 in the training's loop, less that of the all-reduce, by least squares of relative errors with coefficients that are not
 negative. l is fitted to all-reduces without traffic, g to the others less the latency.
 
-Devices that are shares of one CPU stand in line for its cores: then W = batch / min(devices, cores) and C = devices /
-cores where there are more devices than cores, else C = 1. Real devices have W = batch / devices and C = 1.
+Real devices have W = batch / devices and C = 1. Devices that are shares of one CPU stand in line for its cores, and
+one of them may use several: with p cores at work while one device is alone, which is measured, W = batch /
+min(p devices, cores), and C = devices / cores where there are more devices than cores, else C = 1. A message waits and
+needs no core.
 
 How good a prediction is, is seen from those measured: the model is fitted again without the largest count of devices,
 which it then predicts.
@@ -38,6 +40,7 @@ class Model:
         byte_seconds: of a byte that a device sends; None where no reduction was measured.
         reduced_bytes: of an update, on each device.
         cores: of a CPU that the devices share; None for devices that share nothing.
+        alone: cores that one such device uses by itself.
     """
 
     sample_seconds: float
@@ -46,6 +49,7 @@ class Model:
     byte_seconds: float | None
     reduced_bytes: int
     cores: int | None
+    alone: float = 1.0
 
     def parts(self, devices: int, batch: int) -> dict[str, float] | None:
         """Return the seconds of an update by part; None where communication would be needed and was not measured.
@@ -54,13 +58,13 @@ class Model:
             devices: all together.
             batch: samples of an update, on all devices.
         """
-        width, line = _width(devices, batch, self.cores)
+        width, line = _width(devices, batch, self.cores, self.alone)
         found = {"compute": self.sample_seconds * width, "fixed": self.fixed_seconds * line}
         if devices == 1:
             return {**found, "latency": 0.0, "communication": 0.0}
         if self.message_seconds is None or self.byte_seconds is None:
             return None
-        latency = self.message_seconds * _messages(devices) * line
+        latency = self.message_seconds * _messages(devices)
         communication = self.byte_seconds * _traffic(devices, self.reduced_bytes) * line
         return {**found, "latency": latency, "communication": communication}
 
@@ -99,7 +103,9 @@ def fit(points: Sequence[Point], cores: int | None) -> Model | None:
         points: of a study.
         cores: of a CPU that the devices share, else None.
     """
-    rows = [_width(one.devices, one.batch, cores) for one in points]
+    found = [one.busy for one in points if one.devices == 1 and one.busy is not None]
+    alone = max(1.0, *found) if found else 1.0
+    rows = [_width(one.devices, one.batch, cores, alone) for one in points]
     if len({round(width / line, 9) for width, line in rows}) < 2:
         return None
     matrix = np.array(rows)
@@ -107,13 +113,13 @@ def fit(points: Sequence[Point], cores: int | None) -> Model | None:
     (sample, fixed), _ = nnls(matrix / seconds[:, None], np.ones(len(points)))
     message = byte = None
     if several := [one for one in points if one.devices > 1]:
-        lines = [_width(one.devices, one.batch, cores)[1] for one in several]
-        messages = [_messages(one.devices) * line for one, line in zip(several, lines)]
+        lines = [_width(one.devices, one.batch, cores, alone)[1] for one in several]
+        messages = [float(_messages(one.devices)) for one in several]
         message = _slope(messages, [one.reduction_seconds for one in several])
         traffic = [_traffic(one.devices, one.reduced_bytes) * line for one, line in zip(several, lines)]
         rest = [max(one.reduce_seconds - message * count, 0.0) for one, count in zip(several, messages)]
         byte = _slope(traffic, rest)
-    return Model(float(sample), float(fixed), message, byte, points[0].reduced_bytes, cores)
+    return Model(float(sample), float(fixed), message, byte, points[0].reduced_bytes, cores, alone)
 
 
 def fitted(study: Study) -> Model | None:
@@ -135,10 +141,11 @@ def left_out(study: Study) -> list[LeftOut]:
     ]
 
 
-def _width(devices: int, batch: int, cores: int | None) -> tuple[float, float]:
-    """Return the samples for each processor, and the devices for each processor."""
-    processors = devices if cores is None else min(devices, cores)
-    return batch / processors, devices / processors
+def _width(devices: int, batch: int, cores: int | None, alone: float) -> tuple[float, float]:
+    """Return the samples for each processor at work, and the devices that stand in line for each."""
+    if cores is None:
+        return batch / devices, 1.0
+    return batch / min(alone * devices, cores), max(1.0, devices / cores)
 
 
 def _messages(devices: int) -> int:

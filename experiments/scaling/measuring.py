@@ -69,7 +69,7 @@ class Measurement:
         training, trainer = self._config.training, self._trainer
         step_seconds = self._step_seconds()
         with Meter(trainer.devices[0].platform) as meter:
-            blocks, made = self._blocks(step_seconds)
+            blocks, made, busy = self._blocks(step_seconds)
         if trace is not None:
             self._trace(trace)
         parts = Parts(trainer, self._state, trainer.spread.place(trainer.next_batch((0, 0))))
@@ -101,6 +101,7 @@ class Measurement:
             * (1 if sys.platform == "darwin" else 1024),
             joules=None if meter.joules is None else meter.joules / made * jax.process_count(),
             energy_of=meter.source,
+            busy=busy if trainer.devices[0].platform == "cpu" else None,
         )
 
     def _batch(self) -> Any:
@@ -129,8 +130,9 @@ class Measurement:
         share = 1.0 / self._config.game.penalty_every
         return (share * found[0] + (1 - share) * found[-1]) / self._config.training.steps_per_call
 
-    def _blocks(self, step_seconds: float) -> tuple[list[float], int]:
-        """Return the seconds of an update in several blocks of the training's loop, and how many updates were made."""
+    def _blocks(self, step_seconds: float) -> tuple[list[float], int, float]:
+        """Return the seconds of an update in several blocks of the training's loop, how many updates were made, and
+        how many cores of all processes were at work, if they are alike."""
         several, every = self._config.training.steps_per_call, self._config.game.penalty_every
         calls = min(max(round(_BLOCK_SECONDS / (step_seconds * several)), 2), _MOST_CALLS)
         # Whole periods, so that every block has the same mixture of updates.
@@ -138,6 +140,7 @@ class Measurement:
         # All processes must make the same.
         calls = int(processes.share(calls))
         blocks = []
+        began_all, worked = time.perf_counter(), time.process_time()
         for _ in range(_BLOCKS):
             began, metrics = time.perf_counter(), list[Any]()
             for _ in range(calls):
@@ -149,7 +152,8 @@ class Measurement:
             jax.device_get(metrics)
             jax.block_until_ready(self._state)
             blocks.append((time.perf_counter() - began) / (calls * several))
-        return blocks, _BLOCKS * calls * several
+        busy = (time.process_time() - worked) / (time.perf_counter() - began_all) * jax.process_count()
+        return blocks, _BLOCKS * calls * several, busy
 
     def _trace(self, folder: Path) -> None:
         """Write a trace of a few calls for the profiler's viewers."""

@@ -75,6 +75,7 @@ class Point:
         process_bytes: the most memory that the process held, of the first process.
         joules: of an update on all devices; None where nothing measures it.
         energy_of: what measured it.
+        busy: cores of a CPU that were at work in the loop, a mean; None for other devices.
     """
 
     devices: int
@@ -98,6 +99,7 @@ class Point:
     process_bytes: int
     joules: float | None = None
     energy_of: str = ""
+    busy: float | None = None
 
     @property
     def samples_per_second(self) -> float:

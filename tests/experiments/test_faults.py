@@ -57,8 +57,8 @@ def parameters(folder):
 
 
 def newest(folder):
-    """The step of a run's newest checkpoint."""
-    return max(int(one.name) for one in (folder / "checkpoints").iterdir() if one.name.isdecimal())
+    """The step of a run's newest checkpoint, 0 before the first."""
+    return max((int(one.name) for one in folder.glob("checkpoints/*") if one.name.isdecimal()), default=0)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,41 @@ def test_a_run_killed_at_every_stage_ends_as_the_one_that_was_not(whole, tmp_pat
         np.testing.assert_array_equal(ours, theirs)
     # A job that is submitted once more has nothing to do.
     assert "is a finished run of these settings" in finish(again, tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own, and a function that sets its size in kilobytes; needs the right to mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.name != "posix" or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place]).returncode:
+        pytest.skip("no right to mount a disk of limited size")
+    try:
+        yield place, lambda size: subprocess.run(["mount", "-o", f"remount,size={size}k", place], check=True)
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.slow
+def test_a_run_whose_disk_is_full_again_and_again_ends_as_the_one_that_had_room(whole, tmp_path, small_disk):
+    place, resize = small_disk
+    environment = {**os.environ, "SOLVERGAN_CACHE": str(place / "cache"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "experiments", *SMOKE, "--resume", "auto"]
+    size, stages = 128, set()
+    while True:
+        resize(size)
+        ended = subprocess.run(command, env=environment, cwd=place, capture_output=True, text=True)
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == 2 and "Traceback" not in ended.stderr, ended.stderr
+        assert "full" in ended.stderr.splitlines()[-1], ended.stderr
+        run = next(place.glob("runs/*/*/config.yaml"), place / "none").parent
+        stages.add("before training" if newest(run) == 0 else "training" if newest(run) < 20 else "comparison")
+        size = size * 5 // 4
+        assert size < 10_000
+    assert stages == {"before training", "training", "comparison"}
+    for ours, theirs in zip(parameters(run), whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.slow

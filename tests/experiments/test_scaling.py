@@ -124,14 +124,15 @@ def test_the_solver_layer_is_counted_by_its_steps():
 SAMPLE, FIXED, MESSAGE, BYTE, REDUCED = 1e-3, 5e-3, 2e-5, 1e-9, 4_000_000
 
 
-def point(devices, batch, *, cores=None, processes=1, reduced=REDUCED, slower=1.0):
-    """A point of that machine."""
+def point(devices, batch, *, cores=None, alone=1.0, processes=1, reduced=REDUCED, slower=1.0):
+    """A point of that machine, one device of which uses ``alone`` cores."""
     processors = devices if cores is None else min(devices, cores)
     line = devices / processors
     messages = 0 if devices == 1 else 2 * math.ceil(math.log2(devices))
-    latency = MESSAGE * messages * line
+    latency = MESSAGE * messages
     reduction = latency + BYTE * 2 * (devices - 1) / devices * reduced * line
-    seconds = slower * (SAMPLE * batch / processors + FIXED * line + reduction)
+    at_work = float(devices if cores is None else min(alone * devices, cores))
+    seconds = slower * (SAMPLE * batch / at_work + FIXED * line + reduction)
     phases = {
         "data": Phase(1e-4),
         "generator": Phase(0.5 * seconds, 2e6 * batch, 1e6 * batch),
@@ -162,26 +163,31 @@ def point(devices, batch, *, cores=None, processes=1, reduced=REDUCED, slower=1.
         program_bytes=10**7,
         device_bytes=None,
         process_bytes=10**9,
+        busy=None if cores is None else at_work,
     )
 
 
-def study(counts=(1, 2, 4), *, cores=None, slower_last=1.0):
+def study(counts=(1, 2, 4), *, cores=None, alone=1.0, slower_last=1.0):
     """A study of that machine, with a batch of 64."""
     slower = {counts[-1]: slower_last}
-    points = [point(d, b, cores=cores, slower=slower.get(d, 1.0)) for d in counts for b in dict.fromkeys((64, 64 * d))]
+    points = [
+        point(d, b, cores=cores, alone=alone, slower=slower.get(d, 1.0))
+        for d in counts
+        for b in dict.fromkeys((64, 64 * d))
+    ]
     return Study(
         "toy", "demo", {}, 64, 1000, 100, "cpu", cores is not None, cores or 1, 0.5, {"jax": "0"},
         tuple(sorted(points, key=lambda one: (one.devices, one.batch))),
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("cores", [None, 2])
-def test_the_fit_finds_the_machine_and_predicts_what_it_has_not_seen(cores):
-    found = study((1, 2, 4), cores=cores)
+@pytest.mark.parametrize(("cores", "alone"), [(None, 1.0), (2, 1.0), (2, 1.5), (8, 3.0)])
+def test_the_fit_finds_the_machine_and_predicts_what_it_has_not_seen(cores, alone):
+    found = study((1, 2, 4), cores=cores, alone=alone)
     model = fitted(found)
     assert model.sample_seconds == pytest.approx(SAMPLE) and model.fixed_seconds == pytest.approx(FIXED)
     assert model.message_seconds == pytest.approx(MESSAGE) and model.byte_seconds == pytest.approx(BYTE)
-    beyond = point(64, 64 * 64, cores=cores)
+    beyond = point(64, 64 * 64, cores=cores, alone=alone)
     assert model.seconds(64, 64 * 64) == pytest.approx(beyond.seconds)
     assert [one.devices for one in left_out(found)] == [4, 4]
     assert [one.error for one in left_out(found)] == pytest.approx([0.0, 0.0])
