@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PyTree
 
 from gan import regularizers
 from gan.adaptive_augmentation import adapted, augmentation
-from gan.augmentation import SymmetriesLike, transform_batch
+from gan.augmentation import SymmetriesLike, has_symmetries, transform_batch, transform_pairs
 from gan.config import GameConfig, SolverLayerConfig
 from gan.conflict import RULES, balanced
 from gan.game import Batch, DiscriminatorLoss, Game, GeneratedBatch
@@ -128,7 +128,8 @@ def adversarial_game(
 
     Raises:
         ValueError: the ensemble score without a condition, a transport cost without latents like samples, or
-            gradient penalties of a discriminator that judges whole batches.
+            gradient penalties of a discriminator that judges whole batches, or samples that are moved by symmetries
+            away from conditions that are fields.
     """
     losses = objective(
         game.objective,
@@ -138,6 +139,10 @@ def adversarial_game(
         axis_name=axis_name,
     )
     spec = networks.spec
+    if game.symmetrize and has_symmetries(symmetries) and spec.field_numbers():
+        raise ValueError(
+            "game.symmetrize moves samples by symmetries, but not their conditions, which are fields: set it to false."
+        )
     if game.ensemble_weight > 0 and not spec.conditions:
         raise ValueError(
             "game.ensemble_weight compares several draws for one condition: set it to 0 for an unconditional task."
@@ -170,9 +175,9 @@ def adversarial_game(
     def draw(params: PyTree, network_state: PyTree, batch: Batch, key: Array) -> tuple[GeneratedBatch, Any]:
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(batch.place)
         pairs = jax.vmap(lambda k: jax.random.split(k, every_draw + 1))(keys)
-        real = transform_batch(batch.real, pairs[:, 0], symmetries, len(spec.grid))
+        real, given = transform_pairs(batch.real, batch.condition, pairs[:, 0], symmetries, len(spec.grid))
         latent_keys = jnp.swapaxes(pairs[:, 1:], 0, 1).reshape(-1)
-        condition = {name: jnp.concatenate([value] * draws) for name, value in batch.condition.items()}
+        condition = {name: jnp.concatenate([value] * draws) for name, value in given.items()}
         without_data: dict[str, Array] | None = None
         if others:
             count = len(next(iter(others.values())))
@@ -186,7 +191,7 @@ def adversarial_game(
         samples = made.samples.reshape((every_draw, -1, *made.samples.shape[1:]))
         valid = made.valid.reshape((every_draw, -1))[:draws]
         latent = made.latent.reshape((every_draw, -1, *made.latent.shape[1:])) if game.transport > 0 else None
-        drawn = GeneratedBatch(samples, real, batch.condition, valid, batch.place, batch.progress, latent, without_data)
+        drawn = GeneratedBatch(samples, real, given, valid, batch.place, batch.progress, latent, without_data)
         return drawn, made.state
 
     def training_pass(key: Array, place: Array, side: int) -> Training:

@@ -8,7 +8,7 @@ probability 1/2. A move does several of these at once, so many times as a random
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import jax
@@ -168,6 +168,24 @@ def transform(
     for move in symmetries.moves:
         sample = repeated(sample, move, jax.random.randint(next(keys), (), 0, move.order), first)
     return sample
+
+
+def transform_pairs(
+    samples: Float[Array, " batch *shape"],
+    condition: Mapping[str, Array],
+    keys: Array,
+    symmetries: SymmetriesLike | None,
+    ndim: int,
+) -> tuple[Float[Array, " batch *shape"], dict[str, Array]]:
+    """Move every sample and its condition by one random symmetry, one key each.
+
+    Conditions of the samples' own shape move with them; vectors stay.
+    """
+    moved = {
+        name: transform_batch(value, keys, symmetries, ndim) if value.shape == samples.shape else value
+        for name, value in condition.items()
+    }
+    return transform_batch(samples, keys, symmetries, ndim), moved
 
 
 def has_symmetries(symmetries: SymmetriesLike | None) -> TypeGuard[SymmetriesLike]:

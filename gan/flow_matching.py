@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from gan.augmentation import SymmetriesLike, transform_batch
+from gan.augmentation import SymmetriesLike, transform_pairs
 from gan.game import Batch, DiscriminatorLoss, Game, GeneratedBatch
 from gan.networks.layers import fold_time
 from gan.networks.players import Networks
@@ -39,15 +39,16 @@ def flow_matching_game(networks: Networks, symmetries: SymmetriesLike | None = N
 
     def draw(params: PyTree, network_state: PyTree, batch: Batch, key: Array) -> tuple[GeneratedBatch, PyTree]:
         keys = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(key, i), 3))(batch.place)
-        data = networks.normalizer.normalize(transform_batch(batch.real, keys[:, 0], symmetries, len(spec.grid)))
+        real, given = transform_pairs(batch.real, batch.condition, keys[:, 0], symmetries, len(spec.grid))
+        data = networks.normalizer.normalize(real)
         noise = jax.vmap(lambda k: jax.random.normal(k, networks.normalized_shape))(keys[:, 1])
         time = jax.nn.sigmoid(TIME_MEAN + TIME_SPREAD * jax.vmap(jax.random.normal)(keys[:, 2]))
         if spec.trajectory:
             data, noise = fold_time(data), fold_time(noise)
         t = time.reshape((-1,) + (1,) * (data.ndim - 1))
-        velocity = networks.velocity(params, network_state, (1 - t) * noise + t * data, time, batch.condition)
+        velocity = networks.velocity(params, network_state, (1 - t) * noise + t * data, time, given)
         valid = jnp.ones((1, len(data)), bool)
-        seen = GeneratedBatch(velocity[None], data - noise, batch.condition, valid, batch.place, batch.progress)
+        seen = GeneratedBatch(velocity[None], data - noise, given, valid, batch.place, batch.progress)
         return seen, network_state
 
     def error(seen: GeneratedBatch) -> Float[Array, ""]:

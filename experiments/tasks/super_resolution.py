@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from experiments.evaluation.baselines import Fitted
     from experiments.evaluation.results import Comparison
     from experiments.tasks.solver_task import SolverData
+    from gan.augmentation import SymmetriesLike
     from gan.networks.players import SampleSpec
     from gan.training.problem import Problem
     from gan.training.trained import Trained
@@ -174,7 +175,15 @@ class SuperResolution(SolverTask):
             validation=held - seen,
             validation_condition={"coarse": seen},
             extent=self.system(config).grid.extent,
+            symmetries=self._symmetries(config),
         )
+
+    def _symmetries(self, config: ExperimentConfig) -> SymmetriesLike | None:
+        """Return the symmetries of a pair of fields.
+
+        A coarse solver without aliasing has those of its equation. Means over cells change with the place of the cells.
+        """
+        return None if self.own_settings(config).source == AVERAGES else self.system(config).symmetries
 
     def compare(
         self,

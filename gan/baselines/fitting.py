@@ -14,7 +14,7 @@ import optax
 from jaxtyping import Array, PyTree
 
 from gan import normalizer
-from gan.augmentation import transform_batch
+from gan.augmentation import transform_pairs
 from gan.config import NetworkConfig, Recipe
 from gan.game import Player
 from gan.networks.players import Networks, build
@@ -106,8 +106,9 @@ class Fit:
         def step(state: tuple[Any, Any, Any, Array], data: Any) -> tuple[Any, Array]:
             params, optimizer, average, count = state
             moves, draws = jax.random.split(jax.random.fold_in(base, count))
-            real = transform_batch(data[0], jax.random.split(moves, training.batch), problem.symmetries, ndim)
-            value, gradient = jax.value_and_grad(loss)(params, self.normalizer.normalize(real), data[1], draws)
+            keys = jax.random.split(moves, training.batch)
+            real, given = transform_pairs(data[0], data[1], keys, problem.symmetries, ndim)
+            value, gradient = jax.value_and_grad(loss)(params, self.normalizer.normalize(real), given, draws)
             updates, optimizer = transform.update(gradient, optimizer, params)
             params = optax.apply_updates(params, updates)
             average = averaged(average, Player(params, {}), count, training.batch, half_life)

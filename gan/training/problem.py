@@ -31,7 +31,7 @@ class Problem:
         validation_condition: conditions of the held-out samples, each of the shape that it has in training.
         trajectory: whether the first axis of a sample is time.
         symmetries: shifts, reflections and moves that the data's distribution allows (``shift_axes``, ``reflections``,
-            ``moves``); not with conditions that are fields.
+            ``moves``). Conditions that are fields move with their samples, and must have their shape.
         solver_layer: (samples, condition, tau) -> (samples, valid); the solver, physical units, batched.
         penalties: name -> :class:`gan.penalties.Penalty`.
         padding: boundary rule of the grid, "circular" for periodic, or one per axis.
@@ -109,10 +109,13 @@ class Problem:
                 "without a time axis."
             )
         if self.symmetries is not None:
-            if self.spec.field_numbers():
-                raise ValueError(
-                    "Problem.symmetries cannot be used with a condition that is a field, which would have to move too."
-                )
+            for name, shape in self.spec.conditions.items():
+                if len(shape) > 1 and shape != self.spec.shape:
+                    raise ValueError(
+                        f"Problem.symmetries move samples and conditions that are fields together, but the condition "
+                        f"{name!r} has the shape {shape} and a sample {self.spec.shape}: bring it to the samples' grid "
+                        "and channels, or give no symmetries."
+                    )
             check_symmetries(self.symmetries, self.spec.grid, self.spec.channels)
 
     @property

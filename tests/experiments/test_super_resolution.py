@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from experiments.config import CompareConfig, DataConfig, ExperimentConfig, Solv
 from experiments.errors import UserError
 from experiments.evaluation.results import AgainstTruth
 from experiments.tasks.super_resolution import SuperResolution, SuperResolutionConfig, averaged, resampled
+from gan.augmentation import transform_batch, transform_pairs
 from gan.config import GameConfig, TrainingConfig
 from physics import Grid, KuramotoSivashinsky, solve
 
@@ -79,6 +81,24 @@ def test_what_is_given_is_the_coarse_solver_from_the_cut_field(dataset):
     assert 1e-3 < gap < 0.5
     averages, _ = TASK.pairs(replace(CONFIG, system=replace(CONFIG.system, source="averages")), dataset.test)
     np.testing.assert_allclose(averages[0], resampled(averaged(truth[:1], 2), coarse, fine)[0], atol=1e-5)
+
+
+def test_a_pair_that_is_moved_by_a_symmetry_is_what_the_solvers_make_of_the_moved_field(dataset, key):
+    symmetries = TASK.problem(CONFIG, dataset).symmetries
+    assert symmetries.shift_axes == (0,)
+    keys = jax.random.split(key, 16)
+    before, after = (np.asarray(dataset.test[:, n : n + 2]).reshape(-1, FINE, 1)[:16] for n in (0, 1))
+    given = TASK.coarse_fields(CONFIG, before, after)
+    coarse = jnp.asarray(given)
+    difference, moved = transform_pairs(after - coarse, {"coarse": coarse}, keys, symmetries, 1)
+    start, end = (np.asarray(transform_batch(jnp.asarray(one), keys, symmetries, 1)) for one in (before, after))
+    assert np.abs(start - before).max() > 1.0
+    from_moved = TASK.coarse_fields(CONFIG, start, end)
+    scale = np.std(after - given)
+    np.testing.assert_allclose(moved["coarse"], from_moved, atol=0.05 * scale)
+    np.testing.assert_allclose(difference, end - from_moved, atol=0.05 * scale)
+    averages = replace(CONFIG, system=replace(CONFIG.system, source="averages"))
+    assert TASK.problem(averages, dataset).symmetries is None
 
 
 def test_the_networks_learn_the_difference(dataset):

@@ -15,6 +15,7 @@ from gan.augmentation import (
     reflect,
     repeated,
     transform_batch,
+    transform_pairs,
 )
 
 LINE = ArraySymmetries((0,), (ArrayReflection(0, (-1.0,)),))
@@ -40,6 +41,15 @@ def test_augmentation_commutes_with_an_equation_that_has_the_symmetry(key):
     first = transform_batch(burgers_like(batch), keys, wrong, 1)
     then = burgers_like(transform_batch(batch, keys, wrong, 1))
     assert not np.allclose(first, then, atol=1e-3)
+
+
+def test_a_field_given_moves_as_its_sample_does_and_a_vector_stays(key):
+    batch, keys = fields(32, 12, 1), jax.random.split(key, 32)
+    condition = {"before": batch, "parameter": fields(32, 3)}
+    after, given = transform_pairs(burgers_like(batch), condition, keys, LINE, 1)
+    assert not np.allclose(given["before"], batch)
+    np.testing.assert_allclose(after, burgers_like(given["before"]), atol=1e-6)
+    np.testing.assert_array_equal(given["parameter"], condition["parameter"])
 
 
 def test_every_shift_and_mirror_image_turns_up(key):

@@ -291,7 +291,7 @@ def conditional(**shapes: tuple[int, ...]) -> dict:
         (
             {**conditional(a=(8, 1)), "symmetries": ArraySymmetries((0,))},
             {},
-            "cannot be used with a condition that is a field",
+            "bring it to the samples' grid and channels, or give no symmetries",
         ),
         (
             conditional(a=(8, 1), b=(16, 2)),
