@@ -102,7 +102,7 @@ DATA = DataConfig(
 )
 
 COMPARE = CompareConfig(
-    fields=512, tested=1024, refined=512, relabellings=2000, refine=(0.0, 1.0, 2.0, 4.0, 8.0), repeats=1
+    fields=512, tested=1024, refined=512, relabellings=2000, refine=(0.0, 1.0, 2.0, 4.0, 8.0), repeats=3
 )
 
 # The players see the waves that the flow does not make by itself; a fit to the data adds the shorter ones, whose errors

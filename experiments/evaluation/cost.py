@@ -71,10 +71,19 @@ class Candidate:
     Attributes:
         setting: what is set, in plain values, as the table shows it.
         make: returns the compared number of samples, as an array on the reference grid.
+        further: makes as many samples again, going on from where ``make`` ended; its time is what a sample costs, and
+            what ``make`` takes beside it is spent once, however many samples are made. None where every sample costs
+            what the first ones do.
     """
 
     setting: Mapping[str, Plain]
     make: Callable[[], np.ndarray]
+    further: Callable[[], np.ndarray] | None = None
+
+    @property
+    def repeated(self) -> Callable[[], np.ndarray]:
+        """What is done again and again where many samples are made."""
+        return self.further or self.make
 
 
 class Assessment(NamedTuple):
@@ -101,11 +110,12 @@ def search(
 ) -> tuple[tuple[SolverRow, ...], Timing]:
     """Find the cheapest candidate that is as good as the generator.
 
-    Every candidate is run twice, once to compile it and once for its time. They are then judged from the cheapest
-    up until one is as good; those that cost up to `MARGIN` times as much as that one are judged too, and what is dearer
-    keeps its time without a judgement. At last all that are as good are timed in ``repeats`` rounds, in turn with the
-    generator. A candidate that fails (an error of value or arithmetic, or samples that are not finite) stays in the
-    table with the reason.
+    Every candidate is run twice, once to compile it and once for its time. What is spent once (a spin-up, say) is kept
+    apart from what a sample costs, since a generator pays off after many samples or never. They are then judged from
+    the cheapest up until one is as good; those that cost up to `MARGIN` times as much as that one are judged too, and
+    what is dearer keeps its time without a judgement. At last all that are as good are timed in ``repeats`` rounds, in
+    turn with the generator. A candidate that fails (an error of value or arithmetic, or samples that are not finite)
+    stays in the table with the reason.
 
     Args:
         candidates: to be tried.
@@ -124,14 +134,18 @@ def search(
     for i, candidate in enumerate(candidates):
         say(i, len(candidates), "timing solver settings")
         try:
-            candidate.make()
+            candidate.repeated()
             samples, seconds = timed(candidate.make)
             if not np.isfinite(samples).all():
                 raise ValueError("the solver's fields are not finite")
+            start = 0.0
+            if candidate.further is not None:
+                whole, seconds = seconds, timed(candidate.further)[1]
+                start = max(whole - seconds, 0.0)
         except (ValueError, ArithmeticError) as error:
             rows[i] = SolverRow(candidate.setting, None, False, {}, str(error))
         else:
-            rows[i] = SolverRow(candidate.setting, timing([seconds], count), None, {})
+            rows[i] = SolverRow(candidate.setting, timing([seconds], count), None, {}, start_seconds=start)
     costs = {i: row.timing.seconds for i, row in rows.items() if row.timing is not None}
     good: list[int] = []
     for done, i in enumerate(sorted(costs, key=lambda i: costs[i])):
@@ -144,7 +158,10 @@ def search(
     say(0, 1, "timing the generator and the solvers that are as good")
     named = also(rows)
     again = [i for i in costs if i in good or i in named]
-    makers: dict[Hashable, Callable[[], object]] = {"generator": generator, **{i: candidates[i].make for i in again}}
+    makers: dict[Hashable, Callable[[], object]] = {
+        "generator": generator,
+        **{i: candidates[i].repeated for i in again},
+    }
     timings = in_turn(makers, repeats=repeats, count=count, progress=say)
     for i in again:
         rows[i] = replace(rows[i], timing=timings[i])

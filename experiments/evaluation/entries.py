@@ -158,12 +158,13 @@ class SolverRow:
 
     Attributes:
         setting: what was set, in plain values.
-        timing: per sample; None where it failed.
+        timing: per sample, without what is spent once; None where it failed.
         reaches: whether it is at least as good as the generator, as the section says; None where that was not asked,
             because it costs more than one that is.
         values: figures of merit by name, for the table (for example "auc", "median ratio").
         failed: the reason why there are no figures; None where there are.
         worse: the tests in which it is worse than the generator, as a list in words.
+        start_seconds: spent once before the first sample: the spin-up of trajectories along which samples are taken.
     """
 
     setting: Mapping[str, Plain]
@@ -172,6 +173,7 @@ class SolverRow:
     values: Mapping[str, float]
     failed: str | None = None
     worse: str = ""
+    start_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

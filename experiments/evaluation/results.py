@@ -150,19 +150,27 @@ class Cost:
     @property
     def cheapest(self) -> SolverRow:
         """The cheapest setting that is as good as the generator; the reference where no cheaper one is."""
-        good = [row for row in self.search if row.reaches and row.timing is not None]
-        return min([*good, self.reference], key=lambda row: _seconds(row))
+        return min([*self._good(), self.reference], key=lambda row: _seconds(row))
+
+    def _good(self) -> list[SolverRow]:
+        return [row for row in self.search if row.reaches and row.timing is not None]
 
     @property
     def advantage(self) -> float:
-        """Seconds of the cheapest solver over those of the generator; above 1 the generator is cheaper."""
+        """Seconds of the cheapest solver over those of the generator, for a sample among many; above 1 the generator is
+        cheaper."""
         return quotient(_seconds(self.cheapest), self.generator.seconds)
 
     @property
     def break_even(self) -> int | None:
-        """Samples from which data, training and sampling cost no more than the solver; None: never."""
-        gain = _seconds(self.cheapest) - self.generator.seconds
-        samples = quotient(self.data_seconds + self.training_seconds, gain)
+        """Samples from which data, training and sampling cost no more than any solver as good; None: never."""
+        found = [self._even(row) for row in [*self._good(), self.cheapest]]
+        return None if None in found else max(one for one in found if one is not None)
+
+    def _even(self, row: SolverRow) -> int | None:
+        """Samples from which the generator costs no more than one solver."""
+        gain = _seconds(row) - self.generator.seconds
+        samples = quotient(self.data_seconds + self.training_seconds - row.start_seconds, gain)
         return max(1, math.ceil(samples)) if gain > 0 and math.isfinite(samples) else None
 
 

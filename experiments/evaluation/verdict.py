@@ -269,9 +269,11 @@ def cost_sentences(cost: Cost) -> list[str]:
         solver = f"{'the cheapest solver that is as good' if searched else 'the reference'} ({setting(cost.cheapest)})"
         factor = cost.advantage
         says = f"{factor:.3g} times cheaper" if factor >= 1 else f"{1 / max(factor, 1e-12):.3g} times dearer"
+        start = cost.cheapest.start_seconds
+        once = f", after {duration(start)} that are spent once" if start > 0 else ""
         sentences = [
-            f"A sample costs {spread(cost.generator)}; from {solver} it costs {spread(theirs)}: the generator is {says}"
-            f"{'' if searched else ' (nothing cheaper was searched)'}."
+            f"A sample costs {spread(cost.generator)}; from {solver} it costs {spread(theirs)}{once}: the generator is "
+            f"{says}{'' if searched else ' (nothing cheaper was searched)'}."
         ]
     by_score = cost.cheapest_by("crps")
     if by_score is not None and by_score is not cost.cheapest and by_score.timing is not None:

@@ -22,6 +22,8 @@ def cost_section(cost: Cost, page: Page) -> str:
     if cost.cheapest is not cost.reference:
         label = f"cheapest solver as good ({html.escape(setting(cost.cheapest))})"
         rows.append([label, timing(cost.cheapest.timing)])
+        if cost.cheapest.start_seconds > 0:
+            rows.append(["its spin-up, once", seconds(cost.cheapest.start_seconds)])
     rows += [
         ["making the training fields, once", seconds(cost.data_seconds)],
         ["training, once", seconds(cost.training_seconds)],
@@ -62,16 +64,18 @@ def _search(cost: Cost) -> str:
     shared = {key for key in named if len(cost.search) > 1 and len({row.setting.get(key) for row in cost.search}) == 1}
     keys = [key for key in named if key not in shared]
     merits = list(dict.fromkeys(key for row in cost.search for key in row.values))
+    started = any(row.start_seconds > 0 for row in cost.search)
     rows = [
         [
             *(_plain(row.setting[key]) if key in row.setting else "–" for key in keys),
             timing(row.timing),
+            *([seconds(row.start_seconds) if row.timing is not None else "–"] if started else []),
             *(number(row.values[key]) if key in row.values else "–" for key in merits),
             _as_good(row),
         ]
         for row in cost.search
     ]
-    head = [*map(name, keys), "per sample", *map(name, merits), "as good"]
+    head = [*map(name, keys), "per sample", *(["once"] if started else []), *map(name, merits), "as good"]
     marked = [row is cost.cheapest for row in cost.search]
     listing = table(head, rows, marked, text=[len(head) - 1])
     common = setting(SolverRow({key: cost.search[0].setting[key] for key in named if key in shared}, None, None, {}))

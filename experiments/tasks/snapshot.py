@@ -258,6 +258,11 @@ class Snapshot(SolverTask):
         def asked(n: int) -> np.ndarray:
             return varying.draw(n, settings.seed)
 
+        def candidate(one: SolverSetting, n: int) -> Candidate:
+            further = solvers.further(one)
+            again = None if further is None else partial(further, n)
+            return Candidate(asdict(one), partial(solvers.fields, one, n), again)
+
         offered = (self.settings or along_trajectories)(config) if settings.search else ()
         return CostInputs(
             draw=lambda n: joined(trained.draw(key, n, varying.condition(asked(n))).fields, asked(n)),
@@ -265,7 +270,7 @@ class Snapshot(SolverTask):
             if config.solver_layer.tau > 0
             else None,
             reference=lambda n: refine(initial_fields(system, n, start_key, varying.names, asked(n)), spin_up),
-            candidates=lambda n: [Candidate(asdict(one), partial(solvers.fields, one, n)) for one in offered],
+            candidates=lambda n: [candidate(one, n) for one in offered],
             data_seconds=seconds["data"],
             training_seconds=seconds["training"],
             repeats=settings.repeats,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +71,18 @@ class Solvers:
         Where parameters vary, a trajectory along which fields are taken goes on under the next ones that are asked for
         after each field, those of one trajectory being near to one another.
         """
+        return self._made(setting, n, spun_up=False)
+
+    def further(self, setting: SolverSetting) -> Callable[[int], np.ndarray] | None:
+        """Return what makes as many fields again along the trajectories of a setting; None without a stride.
+
+        It does the work that further fields cost, a stride and a finish for each. Its trajectories are not spun up,
+        which changes nothing in the time.
+        """
+        return partial(self._made, setting, spun_up=True) if setting.stride else None
+
+    def _made(self, setting: SolverSetting, n: int, *, spun_up: bool) -> np.ndarray:
+        """Return ``n`` fields; where trajectories are taken as spun up already, after a stride for each."""
         from physics import ETDRK2, ETDRK4
 
         config, system = self.config, self.system(self.config)
@@ -85,11 +97,12 @@ class Solvers:
         order = walks(asked, members)
         begin = on_grid(self._begin(setting.start, members, asked[order[:, 0]]), system.grid, coarse.grid)
         advance = _shared_refiner(ByValue(coarse), dt, solver, min(members, CHUNK), names)
-        taken = [advance(begin, setting.spin_up) if setting.spin_up > 0 else begin]
-        while len(taken) * members < n:
+        taken = [begin if spun_up or setting.spin_up <= 0 else advance(begin, setting.spin_up)]
+        first = int(spun_up)
+        while (len(taken) - first) * members < n:
             fields, _ = parted(taken[-1], len(names))
-            taken.append(advance(joined(fields, asked[order[:, len(taken)]]), stride))
-        fields = on_grid(np.concatenate(taken)[:n], coarse.grid, system.grid)
+            taken.append(advance(joined(fields, asked[order[:, len(taken) % visits]]), stride))
+        fields = on_grid(np.concatenate(taken[first:])[:n], coarse.grid, system.grid)
         if setting.finish > 0:
             fields = _shared_refiner(ByValue(system), self.dataset.dt, None, CHUNK, names)(fields, setting.finish)
         return fields

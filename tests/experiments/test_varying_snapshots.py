@@ -1,5 +1,6 @@
 """Snapshots of a system whose parameters vary: each field with its own, in training, comparison and sampling."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
@@ -87,12 +88,19 @@ def test_along_a_trajectory_every_field_has_the_parameters_that_are_asked_for_ne
     monkeypatch.setattr("experiments.tasks.solvers.TRAJECTORIES", 4)
     dataset = made_up(smoke, smoke.fields, smoke.asked)
     solvers = Solvers(smoke.experiment.task.system, smoke.config, dataset, smoke.varying)
-    made, logarithms = parted(solvers.fields(SolverSetting("initial", None, DT, 4, 0.0, 4 * DT), 8), 2)
+    setting = SolverSetting("initial", None, DT, 4, 0.0, 4 * DT)
+    made, logarithms = parted(solvers.fields(setting, 8), 2)
     asked = smoke.varying.draw(8, smoke.config.compare.seed + 1)
     assert {tuple(row) for row in logarithms.tolist()} == {tuple(row) for row in asked.tolist()}
     # The second field of the first trajectory is the first one, advanced under the second one's parameters.
     values = with_parameters(smoke.system, dict(zip(NAMES, np.exp(logarithms[4]))))
     np.testing.assert_allclose(made[4], advance(values, made[0], DT, 4), atol=2e-5)
+    # Further ones cost a stride each, from where the first ones are.
+    again = parted(solvers.further(setting)(8), 2)[0]
+    assert len(again) == 8
+    np.testing.assert_array_equal(again[:4], made[4:])
+    assert not np.allclose(again[4:], again[:4])
+    assert solvers.further(replace(setting, stride=None)) is None
 
 
 def test_parameters_fill_their_ranges_and_those_given_are_kept(smoke):

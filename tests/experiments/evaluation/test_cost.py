@@ -101,6 +101,21 @@ def test_candidates_are_judged_from_the_cheapest_up_and_failed_ones_stay_with_th
     assert len(set(said)) == 3
 
 
+def test_what_is_spent_once_is_kept_apart_from_what_a_sample_costs(takes):
+    calls = []
+    candidates = [
+        # 30 for a start, after which four samples take 2; and four samples that take 4 without any start.
+        Candidate({"stride": 1.0}, takes("start", [32.0], calls), takes("further", [9.0, 2.0], calls)),
+        Candidate({"stride": None}, takes("each", [50.0, 4.0], calls)),
+    ]
+    (strides, each), _ = search(
+        candidates, lambda samples: Assessment(True, {}), takes("generator", [1.0], calls), count=4, repeats=3
+    )
+    assert strides == SolverRow({"stride": 1.0}, Timing(0.5, 0.5, 0.5, 3), True, {}, start_seconds=30.0)
+    assert each.start_seconds == 0.0 and each.reaches is None
+    assert calls.count("start") == 2 and calls[-2:] == ["generator", "further"]
+
+
 def test_every_candidate_is_judged_where_none_is_as_good(takes):
     candidates = [Candidate({"dt": dt}, takes(str(dt), [1.0], [])) for dt in (0.1, 0.2, 0.4)]
     rows, generator = search(candidates, lambda samples: Assessment(False, {"auc": 1.0}), lambda: 0, count=4, repeats=2)
@@ -115,9 +130,9 @@ def test_faults_of_the_program_are_not_failures_of_a_candidate():
         search([Candidate({}, broken)], lambda samples: Assessment(True, {}), lambda: np.ones(3), count=3, repeats=1)
 
 
-def row(seconds, reaches=True):
+def row(seconds, reaches=True, start=0.0):
     each = None if seconds is None else Timing(seconds, seconds, seconds, 1)
-    return SolverRow({"seconds": seconds}, each, reaches, {})
+    return SolverRow({"seconds": seconds}, each, reaches, {}, start_seconds=start)
 
 
 def cost(generator, reference, rows=(), data=0.0, training=0.0):
@@ -149,6 +164,16 @@ def test_break_even_is_the_first_number_of_samples_from_which_the_generator_cost
     n, slack = found.break_even, 1e-9 * (data + training + 1)
     assert n >= 1 and behind(n) <= slack * n
     assert n == 1 or behind(n - 1) >= -slack * n
+
+
+def test_the_generator_pays_where_it_costs_no_more_than_any_solver_as_good_with_what_that_one_spends_once():
+    slow, long_start = row(3.0), row(2.0, start=50.0)
+    assert cost(1.0, 9.0, [slow], data=100.0).break_even == 50
+    # The start of the cheaper one is on its account too.
+    assert cost(1.0, 9.0, [long_start], data=100.0).break_even == 50
+    assert cost(1.0, 9.0, [slow, long_start], data=120.0).break_even == 70
+    assert cost(1.0, 9.0, [slow, row(2.0, start=200.0)], data=120.0).break_even == 60
+    assert cost(1.0, 9.0, [slow, row(1.0, start=1e6)], data=120.0).break_even is None
 
 
 def test_settings_that_are_named_beside_the_generator_are_timed_in_turn_with_it():
