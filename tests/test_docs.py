@@ -60,6 +60,36 @@ def test_the_page_of_physics_terms_states_the_figures_of_its_study(monkeypatch):
 
     page = physics_terms.PAGE.read_text()
     assert physics_terms.with_figures(page, physics_terms.known()) == page
+    # What the page concludes, seed by seed.
+    for name, kept in physics_terms.known()["systems"].items():
+        arms = {arm: list(runs.values()) for arm, runs in kept["arms"].items()}
+        bare = arms.pop(physics_terms.NONE)
+        assert len(bare) >= 3 and all(len(runs) == len(bare) for runs in arms.values())
+
+        def changes(arm, key, arms=arms, bare=bare):
+            return [run[key] / other[key] - 1 for run, other in zip(arms[arm], bare)]
+
+        alone = "initial field, then the solver"
+        assert max(changes(alone, "crps")) < -0.08 and max(changes(alone, "outside")) < -0.5
+        assert all(0.99 < run[key] < 1.04 for run in arms.pop(alone) for key in ("crps", "outside"))
+        assert min(min(changes(arm, "crps")) for arm in arms) > -0.0025
+        solving = [arm for arm in arms if arm.startswith(("defect", "resolve", "multi_step"))]
+        elsewhere = [arm for arm in arms if arm.endswith("outside the range")]
+        if name == "advection":
+            assert max(changes("defect, balanced 0.3", "defect")) < -0.5
+            assert (
+                -0.0025
+                < min(changes("defect, balanced 0.3", "crps"))
+                < max(changes("defect, balanced 0.3", "crps"))
+                < 0.0175
+            )
+            found = [one for arm in elsewhere for one in changes(arm, "outside")]
+            assert -0.185 < min(found) < max(found) < -0.085
+            assert all(run["spread"] < other["spread"] < 1 for arm in arms for run, other in zip(arms[arm], bare))
+        else:
+            found = [one for arm in solving for one in changes(arm, "crps")]
+            assert 0.095 < min(found) < max(found) < 0.415
+            assert min(one for arm in elsewhere for key in ("crps", "outside") for one in changes(arm, key)) > 0.05
     # And it would be found if it did not.
     row = {"crps": 1.234, "outside": 2.0, "spread": 0.8, "defect": 0.1}
     arms = {

@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import numpy as np
 from experiments.advising.pilot import STAGES, Made, Pilot
 from experiments.advising.pilot_data import PilotData
 from experiments.evaluation.advice import ENOUGH, Correlation, GeneratorPrice, SolverPrice, SolverTimes
-from experiments.tasks.solvers import TRAJECTORIES, Solvers, SolverSetting, along_trajectories
+from experiments.tasks.solvers import Solvers, SolverSetting, along_trajectories
 
 if TYPE_CHECKING:
     from experiments.advising.clock import Clock
@@ -74,8 +73,8 @@ class Prices:
     def measured(self, made: Made) -> tuple[tuple[SolverPrice, ...], GeneratorPrice, float]:
         """Time solver settings, the generator and updates of its training.
 
-        The comparison's own number of fields is made by a setting where the time suffices, so that the spin-up of the
-        trajectories counts as there; otherwise the steps of a stride are counted at the measured time of a step.
+        The comparison's own number of fields is made by a setting where the time suffices, going on along trajectories
+        whose spin-up is spent once; otherwise the steps of a stride are counted at the measured time of a step.
 
         Args:
             made: fields of the pilot.
@@ -124,17 +123,17 @@ class Prices:
             correlation = self._correlation(setting)
             if taken[correlation] == _SETTINGS:
                 continue
-            spin_up = self._work(replace(setting, stride=setting.spin_up)) * TRAJECTORIES
-            needed = (_REPEATS + 1) * seconds * (self._work(setting) * self._count + spin_up)
-            affordable = needed <= left
-            make = partial(solvers.fields, setting, self._count if affordable else _FEW)
+            further = solvers.further(setting)
+            assert further is not None, "settings along trajectories have a stride"
+            needed = (_REPEATS + 1) * seconds * self._work(setting) * self._count
             # A setting that fails is no rival, and the comparison's table says why.
             with suppress(ValueError, ArithmeticError):
-                if not np.isfinite(make()).all():
+                if not np.isfinite(solvers.fields(setting, _FEW)).all():
                     continue
                 taken[correlation] += 1
-                if affordable:
-                    makers[way] = make
+                if needed <= left:
+                    makers[way] = partial(further, self._count)
+                    makers[way]()
                     left -= needed
                 else:
                     counted.append(SolverPrice(way, seconds * self._work(setting), correlation, False))
