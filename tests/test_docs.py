@@ -368,6 +368,47 @@ def test_the_posteriors_on_the_page_of_where_it_pays_are_those_of_their_file(exp
         assert value in page, value
 
 
+def test_the_pilots_of_snapshots_on_the_page_are_those_of_their_files():
+    page = (DOCS / "where_it_pays.md").read_text()
+    results_of, judged = ROOT / "benchmarks" / "results", {True: [], False: []}
+    for preset in ("demo", "convolutional"):
+        advice = json.loads((results_of / f"advice-kuramoto_sivashinsky-{preset}.json").read_text())
+        study = json.loads((results_of / f"kuramoto_sivashinsky-{preset}-sealed.json").read_text())
+        costs = [results_file.from_plain(run["comparison"], "x", "").need(results.Cost) for run in study["runs"]]
+        sample, apart = advice["generator"]["sample"]["seconds"], advice["times"]["stride"]
+        over = {
+            kind: min(one["seconds"] for one in advice["solvers"] if one["correlation"] == kind) / sample
+            for kind in ("little", "some")
+        }
+        rows = page.partition(f"| `{preset}` | a sample |")[2]
+        assert rows.startswith(
+            f" {1e6 * sample:.3g} µs | {span([1e6 * one.generator.seconds for one in costs], '.3g')} µs |"
+        )
+        little, some = (
+            re.search(rf"generator, {kind} fields \| (\S+) \| (.*?) \|", rows).groups()
+            for kind in ("hardly correlated", "correlated")
+        )
+        sealed = span([one.advantage for one in costs], ".2f")
+        assert float(little[0]) == pytest.approx(over["little"], abs=0.05) and f"{over['some']:.2f}" == some[0]
+        assert sealed == (some if preset == "demo" else little)[1]
+        evens = [one.break_even for one in costs if one.break_even is not None]
+        if preset == "demo":
+            assert (
+                f"| {advice['pays_from']['rival'] / 1e6:.0f} million fields" in rows
+                and len(evens) == 1 < len(costs) == 3
+            )
+            assert f"| {evens[0] / 1e6:.0f} million at one seed, never at two |" in rows
+        else:
+            assert advice["pays_from"]["rival"] is None and not evens
+        for cost in costs:
+            for row in cost.search:
+                if row.reaches is not None and row.setting["stride"] is not None:
+                    judged[row.setting["stride"] >= apart / 2].append(row.reaches)
+    text = " ".join(page.split())
+    assert all(judged[True]) and f"all {len(judged[True])} settings of the first kind" in text
+    assert f"and {sum(judged[False])} of the {len(judged[False])} of the second kind" in text
+
+
 @pytest.mark.parametrize("experiment", ["burgers_inverse", "kuramoto_sivashinsky_window"])
 def test_the_pilots_of_posteriors_on_the_page_are_those_of_their_files(experiment):
     results_of = ROOT / "benchmarks" / "results"
