@@ -68,6 +68,8 @@ WRITTEN_IN = {
     "plan_adjoint": "physics.solving.adjoint_plan",
     "advance": "physics.solving.evolution",
     "solve": "physics.solving.evolution",
+    "ShardedGrid": "physics.sharded_grid",
+    "sharded": "physics.sharding",
     "SteadySystem": "physics.steady",
     "solve_steady": "physics.steady",
     "count_iterations": "physics.steady",
@@ -189,6 +191,8 @@ if TYPE_CHECKING:
     from physics.residuals import integral_residual as integral_residual
     from physics.residuals import residual as residual
     from physics.resolution import UnresolvedFieldWarning as UnresolvedFieldWarning
+    from physics.sharded_grid import ShardedGrid as ShardedGrid
+    from physics.sharding import sharded as sharded
     from physics.solving.adjoint_plan import AdjointPlan as AdjointPlan
     from physics.solving.adjoint_plan import plan_adjoint as plan_adjoint
     from physics.solving.evolution import advance as advance

@@ -6,6 +6,7 @@ Values are only looked at where they are concrete; traced ones (inside ``jit``, 
 from typing import Any, Literal, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Num, PyTree
@@ -130,6 +131,11 @@ def check_time(t0: Scalar) -> None:
         raise ValueError(f"t0 must be one finite time, that of the first field, not {t0}: 0.0 is the default.")
 
 
+@jax.jit
+def _all_finite(field: Any) -> Any:
+    return jnp.all(jnp.isfinite(field))
+
+
 def check_field(what: str, field: ArrayLike, shape: tuple[int, ...], channels: tuple[str, ...]) -> None:
     """Raise ``ValueError`` unless ``field`` has the system's shape and, where concrete, finite values."""
     if np.shape(field) != shape:
@@ -137,7 +143,11 @@ def check_field(what: str, field: ArrayLike, shape: tuple[int, ...], channels: t
             f"{what} has shape {np.shape(field)}, but this system's fields have shape {shape} "
             f"(grid, then channels {channels}): reshape it, and use jax.vmap for batches."
         )
-    if is_concrete(field) and not np.all(np.isfinite(np.asarray(field))):
+    if not is_concrete(field):
+        return
+    # A field that is spread over devices is not brought together.
+    spread = isinstance(field, jax.Array) and not field.is_fully_replicated
+    if not (np.asarray(_all_finite(field)) if spread else np.all(np.isfinite(np.asarray(field)))):
         raise ValueError(f"{what} holds NaN or infinite values: give a finite field.")
 
 

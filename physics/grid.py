@@ -12,9 +12,9 @@ The last periodic axis is the one that the real-input transform halves: it holds
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -62,6 +62,9 @@ class Grid:
     shape: tuple[int, ...]
     extent: tuple[float, ...]
     boundary: str | tuple[str, ...] = "periodic"
+
+    # Whether the arrays of waves are NumPy's, in float64; those of `physics.sharded_grid.ShardedGrid` are not.
+    on_host: ClassVar[bool] = True
 
     def __post_init__(self):
         sizes, extents = tuple(self.shape), tuple(self.extent)
@@ -129,7 +132,7 @@ class Grid:
 
     def refined(self, factor: int) -> "Grid":
         """The same box with ``factor`` times the points on every axis."""
-        return Grid(tuple(size * factor for size in self.shape), self.extent, self.boundary)
+        return replace(self, shape=tuple(size * factor for size in self.shape))
 
     @property
     def _halved_axis(self) -> int | None:
@@ -161,8 +164,7 @@ class Grid:
     def wavenumbers(self) -> tuple[np.ndarray, ...]:
         """k = 2 pi n / L (periodic) or pi n / L per axis, broadcastable; for even powers, where Nyquist's sign is no
         matter."""
-        waves = [2 * np.pi if kind == "periodic" else np.pi for kind in self.boundary]
-        return tuple(wave * n / length for wave, n, length in zip(waves, self.mode_numbers, self.extent))
+        return self._wavenumber_lines()
 
     @_constant
     def odd_wavenumbers(self) -> tuple[np.ndarray, ...]:
@@ -172,9 +174,16 @@ class Grid:
         it would break the symmetry that makes the field real. Off periodic axes, where an odd derivative turns
         sines into cosines and no multiplier exists, the numbers are NaN.
         """
+        return self._odd_wavenumber_lines()
+
+    def _wavenumber_lines(self) -> tuple[np.ndarray, ...]:
+        waves = [2 * np.pi if kind == "periodic" else np.pi for kind in self.boundary]
+        return tuple(wave * n / length for wave, n, length in zip(waves, self.mode_numbers, self.extent))
+
+    def _odd_wavenumber_lines(self) -> tuple[np.ndarray, ...]:
         return tuple(
             np.where((size % 2 == 0) & (np.abs(n) == size // 2), 0.0, k) if kind == "periodic" else np.nan * k
-            for size, n, k, kind in zip(self.shape, self.mode_numbers, self.wavenumbers, self.boundary)
+            for size, n, k, kind in zip(self.shape, self.mode_numbers, self._wavenumber_lines(), self.boundary)
         )
 
     @_constant
@@ -198,9 +207,18 @@ class Grid:
         What is kept is symmetric under n -> -n and never holds Nyquist.
         """
         kept = np.ones(self.spectral_shape, bool)
-        for size, n, kind in zip(self.shape, self.mode_numbers, self.boundary):
-            kept = kept & ((degree + 1) * np.abs(n) < (size if kind == "periodic" else 2 * size))
+        for line in self._kept_lines(degree):
+            kept = kept & line
         return kept
+
+    def _kept_lines(self, degree: int) -> list[np.ndarray]:
+        """`kept_waves` of every axis by itself, broadcastable."""
+        limits = [size if kind == "periodic" else 2 * size for size, kind in zip(self.shape, self.boundary)]
+        return [(degree + 1) * np.abs(n) < limit for n, limit in zip(self.mode_numbers, limits)]
+
+    def leading_waves(self, degree: int) -> int:
+        """How many of the first waves of the last axis hold all that `kept_waves` keeps, if that axis is periodic."""
+        return int(self._kept_lines(degree)[-1].sum())
 
     @_constant
     def parseval_weights(self) -> np.ndarray:

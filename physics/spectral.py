@@ -16,9 +16,11 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Complex, Float, Inexact
 
 from physics.grid import Grid
+from physics.sharded_grid import ShardedGrid
 
 # Up to this size a product with the matrix of a sine or cosine transform beats the fast transform.
 _LARGEST_MATRIX = 256
@@ -36,6 +38,8 @@ def to_physical(u_hat: Inexact[Array, " c *spectrum"], grid: Grid) -> Float[Arra
 
 def transform(u: Float[Array, " c *shape"], grid: Grid) -> Inexact[Array, " c *spectrum"]:
     """`to_spectral` for fields with channels first, as nonlinear terms use it between two transforms."""
+    if isinstance(grid, ShardedGrid):
+        return _transform_on_mesh(u, grid)
     for axis, kind in enumerate(grid.boundary):
         if kind != "periodic":
             u = _series(u, axis - grid.ndim, kind)
@@ -44,6 +48,8 @@ def transform(u: Float[Array, " c *shape"], grid: Grid) -> Inexact[Array, " c *s
 
 def inverse_transform(u_hat: Inexact[Array, " c *spectrum"], grid: Grid) -> Float[Array, " c *shape"]:
     """`to_physical` for fields with channels first."""
+    if isinstance(grid, ShardedGrid):
+        return _inverse_transform_on_mesh(u_hat, grid)
     if grid.periodic_axes:
         sizes = [grid.shape[axis] for axis in grid.periodic_axes]
         u_hat = jnp.fft.irfftn(u_hat, s=sizes, axes=_periodic(grid))
@@ -51,6 +57,45 @@ def inverse_transform(u_hat: Inexact[Array, " c *spectrum"], grid: Grid) -> Floa
         if kind != "periodic":
             u_hat = _inverse_series(u_hat, axis - grid.ndim, kind)
     return u_hat
+
+
+def _transform_on_mesh(u: Array, grid: ShardedGrid) -> Array:
+    """All axes but the first where they lie, then the first one, between the two by an exchange of the cut axis."""
+    across = _across(grid)
+    missing = grid.spectral_shape[1] - across.spectral_shape[0]
+
+    def on_device(u: Array) -> Array:
+        slabs = transform(u.reshape(-1, *across.shape), across)
+        slabs = slabs.reshape(*u.shape[:2], *across.spectral_shape)
+        slabs = jnp.pad(slabs, [(0, missing if axis == 2 else 0) for axis in range(slabs.ndim)])
+        lines = jax.lax.all_to_all(slabs, grid.over, 2, 1, tiled=True)
+        return jnp.fft.fft(lines, axis=1) if across.periodic_axes else jnp.fft.rfft(lines, axis=1)
+
+    return _on_every_device(on_device, grid, into="waves")(u)
+
+
+def _inverse_transform_on_mesh(u_hat: Array, grid: ShardedGrid) -> Array:
+    across = _across(grid)
+
+    def on_device(lines: Array) -> Array:
+        halved = not across.periodic_axes
+        lines = jnp.fft.irfft(lines, grid.shape[0], axis=1) if halved else jnp.fft.ifft(lines, axis=1)
+        slabs = jax.lax.all_to_all(lines, grid.over, 1, 2, tiled=True)[:, :, : across.spectral_shape[0]]
+        u = inverse_transform(slabs.reshape(-1, *across.spectral_shape), across)
+        return u.reshape(*slabs.shape[:2], *across.shape)
+
+    return _on_every_device(on_device, grid, into="points")(u_hat)
+
+
+def _across(grid: Grid) -> Grid:
+    """The axes that a device holds whole."""
+    return Grid(grid.shape[1:], grid.extent[1:], grid.boundary[1:])
+
+
+def _on_every_device(function: Callable[[Array], Array], grid: ShardedGrid, into: str) -> Callable[[Array], Array]:
+    points, waves = PartitionSpec(None, grid.over), PartitionSpec(None, None, grid.over)
+    before, after = (points, waves) if into == "waves" else (waves, points)
+    return jax.shard_map(function, mesh=grid.device_mesh, in_specs=before, out_specs=after)
 
 
 def _periodic(grid: Grid) -> tuple[int, ...]:
@@ -110,6 +155,10 @@ def inverse_transform_pair(
     The waves that the spectra leave out are conj(a) + i conj(b) at minus the wavenumber. The spectra must be those of
     real fields; of their last axis they may hold only the first few waves, the others are zero.
     """
+    if isinstance(grid, ShardedGrid):
+        # The mirrored waves lie on other devices.
+        a, b = inverse_transform(jnp.stack([a_hat, b_hat]), grid)
+        return a, b
     size, known = grid.shape[-1], a_hat.shape[-1]
     mirrored = (jnp.conj(a_hat) + 1j * jnp.conj(b_hat))[..., min(known - 1, (size - 1) // 2) : 0 : -1]
     for axis in range(-grid.ndim, -1):
@@ -187,7 +236,8 @@ def inverse_laplacian(u: Float[Array | np.ndarray, "*shape c"], grid: Grid) -> F
     """The zero-mean solution f of laplacian(f) = u - mean(u)."""
     u_hat = to_spectral(u, grid)
     k2 = grid.wavenumber_squared
-    inverse = np.divide(-1.0, k2, out=np.zeros(k2.shape), where=k2 > 0)
+    mean = k2 == 0
+    inverse = (mean - 1.0) / (k2 + mean)
     return to_physical(u_hat * jnp.asarray(inverse, u_hat.real.dtype), grid)
 
 

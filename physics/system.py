@@ -200,8 +200,8 @@ class SemilinearSystem(System):
         return to_physical(apply_symbol(symbol, u_hat) + self.nonlinear(t, u_hat, args), self.grid)
 
     def symbol(self) -> Array | np.ndarray:
-        """`linear_symbol` in float64 NumPy where every parameter is concrete, traced otherwise."""
-        if not is_concrete(self):
+        """`linear_symbol` in float64 NumPy where every parameter is concrete, traced otherwise and on a mesh."""
+        if not (self.grid.on_host and is_concrete(self)):
             return self.linear_symbol()
         on_host = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), self)
         return np.asarray(on_host.linear_symbol())

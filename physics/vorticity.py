@@ -21,13 +21,14 @@ from physics.grid import Grid
 from physics.spectral import inverse_transform_pair, times, times_i, to_physical, to_spectral, transform
 
 
-def inverse_wavenumber_squared(grid: Grid) -> np.ndarray:
+def inverse_wavenumber_squared(grid: Grid) -> Array | np.ndarray:
     """1/|k|^2 on ``grid.spectral_shape``, 0 for the mean."""
     k2 = grid.wavenumber_squared
-    return np.divide(1.0, k2, out=np.zeros(k2.shape), where=k2 > 0)
+    mean = k2 == 0
+    return (1.0 - mean) / (k2 + mean)
 
 
-def velocity_multipliers(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def velocity_multipliers(grid: Grid) -> tuple[Array | np.ndarray, Array | np.ndarray]:
     """ky/|k|^2 and -kx/|k|^2: times i and the spectrum of w they are the spectra of u and v."""
     kx, ky = grid.odd_wavenumbers
     inverse = inverse_wavenumber_squared(grid)
@@ -37,7 +38,8 @@ def velocity_multipliers(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
 def velocity(w: Float[Array | np.ndarray, "nx ny 1"], grid: Grid) -> Float[Array, "nx ny 2"]:
     """The divergence-free velocity (u, v) of a vorticity field."""
     w_hat = to_spectral(w, grid)
-    return to_physical(jnp.asarray(1j * np.stack(velocity_multipliers(grid)), w_hat.dtype) * w_hat, grid)
+    to_u, to_v = (jnp.asarray(to, w_hat.real.dtype) for to in velocity_multipliers(grid))
+    return to_physical(jnp.stack([times_i(to_u, w_hat[0]), times_i(to_v, w_hat[0])]), grid)
 
 
 def dealiased_velocity(
@@ -45,7 +47,7 @@ def dealiased_velocity(
 ) -> tuple[Float[Array, "nx ny"], Float[Array, "nx ny"]]:
     """u and v on the points, of the waves of w that the 2/3 rule keeps: two transforms done as one."""
     keep = grid.dealias_mask
-    kept_y = int(keep[0].sum())
+    kept_y = grid.leading_waves(2)
     w = w_hat[:, :kept_y]
     to_u, to_v = (jnp.asarray((to * keep)[:, :kept_y], w.real.dtype) for to in velocity_multipliers(grid))
     return inverse_transform_pair(times_i(to_u, w), times_i(to_v, w), grid)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from physics.arguments import Scalar, check_step
+from physics.arguments import Scalar, check_step, is_concrete
 from physics.integrators.exponential import SemilinearTerm, is_exponential, semilinear
+from physics.sharded_grid import ShardedGrid
 from physics.solving.meshes import away_from_meshes
 from physics.system import System
 
@@ -44,13 +45,19 @@ def adaptive_steps(
         raise ValueError(f"adjoint {adjoint!r} does not fit adaptive steps: give a number of checkpoints.")
     if is_exponential(solver):
         semilinear(system, solver)
+    if isinstance(system.grid, ShardedGrid):
+        system.grid.check_solver(exponential=False)
     if instants[-1] == 0:
         return u0[None]
     first = float(system.recommended_dt if dt is None else dt)
     check_step(first)
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
+    too_few = (
+        f"max_steps is {max_steps}, too few adaptive steps to reach time {t0 + instants[-1]:g}: give more of them "
+        "or a larger tolerance, or an earlier time if the equation itself blows up."
+    )
     try:
-        return away_from_meshes(_run_adaptive)(
+        fields = away_from_meshes(_run_adaptive)(
             system,
             solver,
             u0,
@@ -65,10 +72,11 @@ def adaptive_steps(
     except eqx.EquinoxRuntimeError as error:
         if _TOO_FEW_STEPS not in str(error):
             raise
-        raise ValueError(
-            f"max_steps is {max_steps}, too few adaptive steps to reach time {t0 + instants[-1]:g}: give more of them "
-            "or a larger tolerance, or an earlier time if the equation itself blows up."
-        ) from None
+        raise ValueError(too_few) from None
+    # Where nothing was raised, times that were not reached hold infinite values.
+    if isinstance(system.grid, ShardedGrid) and is_concrete(fields) and bool(jnp.all(jnp.isinf(fields[-1]))):
+        raise ValueError(too_few)
+    return fields
 
 
 @eqx.filter_jit
@@ -96,8 +104,15 @@ def _run_adaptive(
         stepsize_controller=controller if dense else diffrax.ClipStepSizeController(controller, step_ts=ts),
         adjoint=adjoint,
         max_steps=max_steps,
+        # An error is raised on one device, while the others wait for it in an exchange.
+        throw=system.grid.on_host,
     )
-    return solution.ys
+    fields = solution.ys
+    assert fields is not None
+    if isinstance(system.grid, ShardedGrid):
+        # Without this, the compiler gives every device the whole of what a solve stores.
+        fields = system.grid.place(fields, leading=1)
+    return fields
 
 
 # Steps after which the typical step of a field is known well enough: the first ones only find it.

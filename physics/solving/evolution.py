@@ -41,6 +41,7 @@ from physics.arguments import (
 from physics.integrators.exponential import Memory, SemilinearTerm, is_exponential, semilinear
 from physics.noise import NoisePath, check_noise, check_solver_of_noise, kicks, stochastic_terms
 from physics.resolution import unresolved_share, warn_if_unresolved
+from physics.sharded_grid import ShardedGrid
 from physics.solving.adaptive import adaptive_steps, controller_of
 from physics.solving.meshes import away_from_meshes
 from physics.spectral import to_physical, to_spectral
@@ -85,8 +86,7 @@ def advance(
     positive, unknown adjoints (checked where values are concrete), noise or a solver that do not fit the
     system, and where a concrete field does not stay finite.
     """
-    u0 = _floating(u0)
-    check_field("u0", u0, system.field_shape, system.channels)
+    u0 = _initial(system, u0)
     check_step(dt)
     check_time(t0)
     check_adjoint(adjoint)
@@ -131,7 +131,7 @@ def solve(
       mean square of ``u0``.
     - ``stepsize_controller``: the same in full, e.g. ``diffrax.PIDController(rtol=1e-5, atol=1e-6)``.
     - ``max_steps``: the most adaptive steps; running out of them is a ``ValueError``, under ``jax.jit`` diffrax's own
-      error, and inside ``pmap`` and ``shard_map`` infinite values at the times not reached.
+      error, and inside ``pmap``, ``shard_map`` and on the grid of a mesh infinite values at the times not reached.
     - ``dense``: whether steps go their own way, fixed or adaptive, and the fields at ``times`` are interpolated
       between them: by exponential integrators with `physics.integrators.dense_output`, to the order of the method,
       at most the fourth.
@@ -146,9 +146,8 @@ def solve(
     step, a tolerance that is not positive, and ``max_steps`` that do not suffice. A solution that blows up is
     non-finite or raises, as in `advance`.
     """
-    u0 = _floating(u0)
-    check_field("u0", u0, system.field_shape, system.channels)
-    if system.refinable and system.grid.ndim and is_concrete((u0, system.boundary_lift())):
+    u0 = _initial(system, u0)
+    if system.refinable and system.grid.ndim and system.grid.on_host and is_concrete((u0, system.boundary_lift())):
         warn_if_unresolved("u0", unresolved_share(u0, system))
     instants, t0 = checked_times(times, t0)
     instants, dt = instants - t0, with_constants(dt)
@@ -205,6 +204,16 @@ def _check_stayed_finite(fields: Array, t0: Any, instants: Any, dt: Any) -> None
         f"dt is {dt:g}, but {when}: the step is too long for the solver or the equation blows up; halve dt to "
         f"{dt / 2:g}, or take another solver or float64."
     )
+
+
+def _initial(system: System, u0: Any) -> Array:
+    """The checked initial field in floating-point numbers, on the devices of the system's grid."""
+    if isinstance(system.grid, ShardedGrid):
+        check_field("u0", u0, system.field_shape, system.channels)
+        return _floating(system.grid.place(u0))
+    u0 = _floating(u0)
+    check_field("u0", u0, system.field_shape, system.channels)
+    return u0
 
 
 def _floating(u: Any) -> Array:
@@ -275,8 +284,10 @@ def _fixed_steps(
     check_noise(system, noise)
     check_solver_of_noise(system, solver, is_exponential(solver))
     coefficients = None
-    if is_exponential(solver):
-        coefficients = solver.coefficients(semilinear(system, solver), dt, u0.dtype)
+    if isinstance(system.grid, ShardedGrid):
+        system.grid.check_solver(is_exponential(solver))
+    if is_exponential(solver) and semilinear(system, solver).grid.on_host:
+        coefficients = solver.coefficients(system, dt, u0.dtype)
     # Parameters enter the compiled solve as arrays, so another value does not compile it again.
     system = jax.tree.map(lambda leaf: jnp.asarray(leaf, u0.dtype), system)
     # Exponential solvers hold no loop that compares shardings; the stages of a stochastic solver are one.
@@ -347,6 +358,9 @@ def _run_fixed(
     noise: NoisePath | None,
 ) -> Array:
     """Fields after each of the given numbers of further steps; the first number may be 0."""
+    if coefficients is None and is_exponential(solver):
+        # Computed here, every device has its part of them and no host has the whole.
+        coefficients = solver.coefficients(system, dt, u0.dtype)
     carry, one_step, observe = _stepper(system, solver, coefficients, u0, t0, dt, noise)
     saved = [u0[None]] if counts[0] == 0 else []
     counts = counts[1:] if counts[0] == 0 else counts

@@ -80,7 +80,7 @@ class CosmicWeb(System):
         delta = inverse_transform(delta_hat, self.grid)
         return 0.75 * self.clustering * jnp.mean(delta * phi)
 
-    def _green(self) -> np.ndarray:
+    def _green(self) -> Array | np.ndarray:
         """-1/|k|^2, over the squared transform of a particle's shape."""
         shape = [np.sinc(n / size) for n, size in zip(self.grid.mode_numbers, self.grid.shape)]
         return -inverse_wavenumber_squared(self.grid) / (shape[0] * shape[1]) ** 8
