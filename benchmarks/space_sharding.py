@@ -12,6 +12,7 @@ Three tables of docs/scaling.md, and benchmarks/results/space_sharding.json behi
 Some ten minutes:
 
     python benchmarks/space_sharding.py
+    python benchmarks/space_sharding.py --times       # the third table alone
     python benchmarks/space_sharding.py --page        # fill the page alone
 """
 
@@ -128,20 +129,22 @@ def timed() -> list[dict[str, Any]]:
     for kind, points in TIMED:
         whole = system_of(kind, points)
         cut = sharded(whole)
-        times, fields = {}, {}
+        solves, fields = {}, {}
+        times: dict[str, list[float]] = {"cut": [], "whole": []}
         for name, system in (("cut", cut), ("whole", whole)):
             u0 = jax.device_put(start(system))
-            solve = jax.jit(lambda u, system=system: advance(system, u, 1e-3, STEPS_TIMED))
-            fields[name] = np.asarray(solve(u0))
-            seconds = []
-            for _ in range(REPEATS):
+            compiled = jax.jit(lambda u, system=system: advance(system, u, 1e-3, STEPS_TIMED))
+            solves[name] = lambda u0=u0, compiled=compiled: compiled(u0).block_until_ready()
+            fields[name] = np.asarray(solves[name]())
+        for _ in range(REPEATS):
+            for name, solve in solves.items():
                 begun = time.perf_counter()
-                solve(u0).block_until_ready()
-                seconds.append((time.perf_counter() - begun) / STEPS_TIMED)
-            times[name] = [statistics.median(seconds), min(seconds), max(seconds)]
+                solve()
+                times[name].append((time.perf_counter() - begun) / STEPS_TIMED)
+        medians = {name: [statistics.median(of), min(of), max(of)] for name, of in times.items()}
         difference = np.abs(fields["cut"] - fields["whole"]).max() / np.abs(fields["whole"]).max()
         row = {"kind": kind, "points": points, "devices": jax.device_count(), "difference": float(difference)}
-        rows.append({**row, "seconds": times["cut"], "seconds_without_mesh": times["whole"]})
+        rows.append({**row, "seconds": medians["cut"], "seconds_without_mesh": medians["whole"]})
     return rows
 
 
@@ -245,8 +248,8 @@ def planned_lines(found: dict[str, Any]) -> list[str]:
     spans = {devices: f"{100 * min(of):.1f}% to {100 * max(of):.1f}%" for devices, of in shares.items()}
     gathers = sum(row[program]["all_gathers"] for row in found["planned"] for program in ("solve", "gradient"))
     return [
-        f"A device of {gib(limit)} is asked. With 4 devices each needs {spans[4]} of what one device needs, with {last} "
-        f"devices {spans[last]}. All-gathers in these programs: {gathers}.",
+        f"The limit of a device is {gib(limit)}. Each of 4 devices needs {spans[4]} of what one device alone needs, "
+        f"each of {last} devices {spans[last]}. All-gathers in these programs: {gathers}.",
         "",
         *lines,
     ]
@@ -268,7 +271,8 @@ def timed_lines(found: dict[str, Any]) -> list[str]:
     lines = ["| field | devices | ms a step | without a mesh | largest difference |", "|---" * 5 + "|"]
     for row in found["timed"]:
         times = [
-            f"{1e3 * m:.3g} ({1e3 * a:.3g}-{1e3 * b:.3g})" for m, a, b in (row["seconds"], row["seconds_without_mesh"])
+            f"{1e3 * m:,.1f} ({1e3 * a:,.1f}-{1e3 * b:,.1f})"
+            for m, a, b in (row["seconds"], row["seconds_without_mesh"])
         ]
         cells = [field(row["kind"], row["points"]), str(row["devices"]), *times, f"{row['difference']:.1e}"]
         lines.append("| " + " | ".join(cells) + " |")
@@ -292,19 +296,23 @@ def known() -> dict[str, Any]:
     return json.loads(RESULTS.read_text())
 
 
-def measure() -> dict[str, Any]:
-    """Measure everything."""
+def measure(earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """Measure everything, or the times alone beside what was measured before."""
     machine = {
         "cores": len(os.sched_getaffinity(0)),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("jax", "jaxlib")},
     }
-    found = {"machine": machine, "limit": LIMIT, "process_limit": PROCESS_LIMIT, "planned": [], "timed": []}
-    for devices in DEVICES:
-        found["planned"] += answer(call(devices, "--planned"))
-        print(f"planned on {devices}", file=sys.stderr)
-    found["refused"] = refused()
+    if earlier is None:
+        found = {"limit": LIMIT, "process_limit": PROCESS_LIMIT, "planned": []}
+        for devices in DEVICES:
+            found["planned"] += answer(call(devices, "--planned"))
+            print(f"planned on {devices}", file=sys.stderr)
+        found["refused"] = refused()
+    else:
+        found = earlier
+    found |= {"machine": machine, "timed": []}
     for devices in DEVICES[:3]:
         found["timed"] += answer(call(devices, "--timed"))
         print(f"timed on {devices}", file=sys.stderr)
@@ -315,6 +323,7 @@ def main() -> None:
     """Measure, write the results, fill the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--page", action="store_true", help="fill the page alone")
+    parser.add_argument("--times", action="store_true", help="measure the times alone again")
     parser.add_argument("--planned", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--timed", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--own", nargs=5, help=argparse.SUPPRESS)
@@ -328,7 +337,8 @@ def main() -> None:
         print(json.dumps(planned() if arguments.planned else timed()))
         return
     if not arguments.page:
-        RESULTS.write_text(json.dumps(measure(), indent=1) + "\n")
+        earlier = known() if arguments.times else None
+        RESULTS.write_text(json.dumps(measure(earlier), indent=1) + "\n")
     page = filled(PAGE.read_text(), known())
     PAGE.write_text(page)
     for block in BLOCK.finditer(page):

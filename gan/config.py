@@ -46,7 +46,7 @@ SCHEMES = tuple(schemes.TABLE)
 COMPETITIVE = tuple(name for name, scheme in schemes.TABLE.items() if scheme.solved)
 TRANSFORMS = ("adam", "sgd")
 SCHEDULES = ("cosine", "constant")
-PARALLEL = ("pmap", "shard_map", "jit")
+PARALLEL = ("pmap", "shard_map", "jit", "space")
 COMPUTE = ("float32", "bfloat16")
 PRECISIONS = ("default", "high", "highest")
 
@@ -443,7 +443,9 @@ class TrainingConfig:
     steps: int = setting(4000, "generator updates", "updates", minimum=1, maximum=MOST_UPDATES)
     batch: int = setting(64, "samples in each update, over all devices", "samples", minimum=1, maximum=MOST_SAMPLES)
     seed: int = setting(0, "seed of parameters, latents and the order of the data", minimum=0, maximum=2**32 - 1)
-    parallel: str = setting("pmap", "how the step is spread over devices", choices=PARALLEL)
+    parallel: str = setting(
+        "pmap", "how the step is spread over devices; space: every field is cut, not the batch", choices=PARALLEL
+    )
     devices: int = setting(0, "devices to use (0: all that are visible)", "devices", minimum=0, maximum=2**16)
     cpu_devices: int = setting(
         1,

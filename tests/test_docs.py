@@ -473,3 +473,26 @@ def test_the_page_of_scaling_states_the_figures_of_its_records(monkeypatch, tmp_
     assert table.count("| `gaussians` |") == 3 and "600 ms" in table and "213" in table
     assert "−100 ms" in changed and changed.count("TPU v5p-256 (128 chips) |") == 2
     assert changed.partition("figures: assumptions")[2] == text.partition("figures: assumptions")[2]
+
+
+def test_the_page_of_scaling_states_the_figures_of_fields_on_several_devices(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import space_sharding
+
+    page, found = space_sharding.PAGE.read_text(), space_sharding.known()
+    assert space_sharding.filled(page, found) == page
+    # And it would be found if it did not: every block changes with its results.
+    found["planned"][0]["solve"]["bytes"] = 17 * space_sharding.GIB
+    found["refused"][0]["fits"] = not found["refused"][0]["fits"]
+    found["timed"][0]["seconds"] = [1.234, 1.2, 1.3]
+    changed = space_sharding.filled(page, found)
+    assert "| 17 GiB (refused) |" in changed and "1,234.0" in changed
+    blocks = [[match[3] for match in space_sharding.BLOCK.finditer(text)] for text in (page, changed)]
+    assert len(blocks[0]) == 3 and all(before != after for before, after in zip(*blocks, strict=True))
+
+
+def test_the_solve_on_several_devices_that_the_page_shows_runs():
+    names = {}
+    exec(compile(block("scaling.md", "Fields that one device cannot hold"), "docs/scaling.md", "exec"), names)
+    assert names["fields"].shape == (2, 32, 32, 32, 3)
+    assert names["fields"].sharding.spec[1] == "space"

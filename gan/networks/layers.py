@@ -18,6 +18,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from gan.networks.space import cut
+
 Field = Float[Array, "batch *grid channels"]
 
 PADDINGS = {"circular": "wrap", "zero": "constant", "reflect": "reflect", "edge": "edge"}
@@ -137,13 +139,13 @@ class Convolution(nnx.Module):
         kernel = self.kernel[...]
         ndim = len(self.rules)
         if self.half == 0:
-            return product(x, kernel.reshape(kernel.shape[-2:]), self.bias[...], self.last)
+            return cut(product(x, kernel.reshape(kernel.shape[-2:]), self.bias[...], self.last))
         letters = "XYZ"[:ndim]
         layout = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
         padded = pad(rounded(x, kernel), self.half, self.rules)
         y = jax.lax.conv_general_dilated(padded, kernel, (1,) * ndim, "SAME", dimension_numbers=layout)
         inner = (slice(None), *(slice(self.half, -self.half),) * ndim)
-        return y[inner] + self.bias[...].astype(y.dtype)
+        return cut(y[inner] + self.bias[...].astype(y.dtype))
 
 
 def upsample(x: Field, rules: tuple[str, ...]) -> Float[Array, "batch *finer channels"]:
@@ -156,7 +158,7 @@ def upsample(x: Field, rules: tuple[str, ...]) -> Float[Array, "batch *finer cha
         before = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
         after = jax.lax.slice_in_dim(padded, 2, size + 2, axis=axis)
         pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
-        x = pair.reshape(x.shape[:axis] + (2 * size,) + x.shape[axis + 1 :])
+        x = cut(pair.reshape(x.shape[:axis] + (2 * size,) + x.shape[axis + 1 :]))
     return x
 
 
@@ -178,7 +180,7 @@ def downsample(x: Field, rules: tuple[str, ...]) -> Float[Array, "batch *coarser
         first = jax.lax.slice_in_dim(outer[1], 0, half, axis=axis)
         second = jax.lax.slice_in_dim(outer[0], 1, half + 1, axis=axis)
         after = jax.lax.slice_in_dim(outer[1], 1, half + 1, axis=axis)
-        x = 0.125 * (before + 3.0 * first + 3.0 * second + after)
+        x = cut(0.125 * (before + 3.0 * first + 3.0 * second + after))
     return x
 
 

@@ -79,7 +79,7 @@ class Trainer:
                 f"set tau to 0."
             )
         check_penalties(self.recipe, problem.penalties)
-        self.spread = Spread(self.recipe)
+        self.spread = Spread(self.recipe, problem.spec.grid)
         self.devices = self.spread.devices
         conditions = {name: normalizer.fit(value) for name, value in (problem.condition or {}).items()}
         self.networks, players = build(
@@ -91,7 +91,7 @@ class Trainer:
             evaluations=evaluations_of(self.recipe),
             seed=training.seed,
         )
-        axis_name = AXIS if training.parallel != "jit" else None
+        axis_name = AXIS if training.parallel in ("pmap", "shard_map") else None
         optimizer = optimizer_of(self.recipe)
         self.state = first_state(with_probability(players, game), optimizer, training.seed)
 
@@ -146,9 +146,9 @@ class Trainer:
 
     def next_batch(self, cursor: tuple[int, int]) -> tuple[Any, Any]:
         """Return this process's data of one call: axes (its devices, steps, critic steps, share of the batch)."""
-        count, critic = len(self.devices), self.recipe.game.critic_steps
+        count, critic = self.spread.shares, self.recipe.game.critic_steps
         share, steps = self.recipe.training.batch // count, self.recipe.training.steps_per_call
-        fields, condition = self.batches.take(cursor, (steps, critic, count, share), (2, self.spread.own))
+        fields, condition = self.batches.take(cursor, (steps, critic, count, share), (2, self.spread.own_shares))
         return np.moveaxis(fields, 2, 0), {k: np.moveaxis(v, 2, 0) for k, v in condition.items()}
 
     def trained(self, state: TrainingState, validation: float | None = None) -> Trained:

@@ -1,7 +1,7 @@
 """The training step, written once per device, and the state that it moves on.
 
 The same function runs under ``pmap`` (one host, the default), ``jit(shard_map)`` (across processes),
-``vmap`` (the oracle of the tests) and plain ``jit`` (one device, without an axis).
+``vmap`` (the oracle of the tests) and plain ``jit`` (one device, or fields cut over several; without an axis).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gan.adversarial import solver_layer_time
 from gan.config import Recipe
 from gan.game import Batch, Game, Player, Players
 from gan.networks.players import average_state
+from gan.networks.space import fields_cut_over
 from gan.training.devices import AXIS
 
 
@@ -140,8 +141,8 @@ def repeated(step: Callable[..., Any], count: int) -> Callable[..., Any]:
 def parallel(step: Callable[..., Any], how: str, devices: Sequence[jax.Device]) -> Callable[..., Any]:
     """Spread a step over devices: (state, fields, conditions) with a first axis of devices on the data alone.
 
-    The state is replicated and donated. ``how`` is "pmap", "shard_map" or "jit"; the last takes a step
-    without an axis, one device, and data with a device axis of length one.
+    The state is replicated and donated. ``how`` is "pmap", "shard_map", "space" or "jit"; the last two take a step
+    without an axis, and data with a device axis of length one. "space" cuts fields, "jit" runs on one device.
     """
     if how == "pmap":
         return jax.pmap(
@@ -160,6 +161,13 @@ def parallel(step: Callable[..., Any], how: str, devices: Sequence[jax.Device]) 
         return jax.jit(single, donate_argnums=(0,))
     mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec
+    if how == "space":
+
+        def together(state: PyTree, real: Any, condition: Any) -> Any:
+            with fields_cut_over(mesh):
+                return single(state, real, condition)
+
+        return jax.jit(together, donate_argnums=(0,), out_shardings=jax.sharding.NamedSharding(mesh, spec()))
     # The check would turn the transpose of a replicated value into a sum and make gradients too large.
     mapped = jax.shard_map(
         single, mesh=mesh, in_specs=(spec(), spec(AXIS), spec(AXIS)), out_specs=spec(), check_vma=False
