@@ -489,10 +489,3 @@ def test_the_page_of_scaling_states_the_figures_of_fields_on_several_devices(mon
     assert "| 17 GiB (refused) |" in changed and "1,234.0" in changed
     blocks = [[match[3] for match in space_sharding.BLOCK.finditer(text)] for text in (page, changed)]
     assert len(blocks[0]) == 3 and all(before != after for before, after in zip(*blocks, strict=True))
-
-
-def test_the_solve_on_several_devices_that_the_page_shows_runs():
-    names = {}
-    exec(compile(block("scaling.md", "Fields that one device cannot hold"), "docs/scaling.md", "exec"), names)
-    assert names["fields"].shape == (2, 32, 32, 32, 3)
-    assert names["fields"].sharding.spec[1] == "space"
