@@ -53,6 +53,11 @@ class DataConfig:
         0, "seed of the data alone, so that runs with other --seed share them", minimum=0, maximum=LARGEST_SEED
     )
 
+    store: str | None = setting(
+        None,
+        "zarr store in which they are made and kept, a folder or a URL such as gs://BUCKET/data; none: the cache alone",
+    )
+
     def __post_init__(self) -> None:
         check(self)
         _check_axes(self.points, self.extent)

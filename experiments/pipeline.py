@@ -85,7 +85,7 @@ def _run(
     from gan import train
 
     dataset = make_data(experiment, config, folder, progress)
-    # The other processes of the training find them then.
+    # The other processes of the training read then what the folder says of them.
     processes.share()
     problem = experiment.learnt().problem(config, dataset)
     describe_networks(config, problem, folder, progress)
@@ -114,12 +114,13 @@ def accompany(
     resume: bool = False,
     stop: StopRequest | None = None,
 ) -> None:
-    """Train with the first process, which makes the data, keeps the records and compares; arguments as of `run`."""
+    """Make data and train with the first process, which keeps the records and compares; arguments as of `run`."""
     from gan import train
 
-    processes.share()
     task = experiment.learnt()
-    problem = task.problem(config, _same(folder, task.data(config, silent)))
+    dataset = task.data(config, silent)
+    processes.share()
+    problem = task.problem(config, _same(folder, dataset))
     train(problem, config, folder.path, resume=resume, stop=stop)
     processes.leave()
 

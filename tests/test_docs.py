@@ -124,6 +124,22 @@ def test_the_page_of_training_states_the_figures_of_the_study_of_data_and_size(m
     assert f"| {data_and_size.STREAMED} | 128 | 1,234 | 1,000 | **0.420**" in told and "within the training" in told
 
 
+def test_the_page_of_clusters_states_the_figures_of_the_readers_of_data(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import data_reading
+
+    page, found = data_reading.PAGE.read_text(), json.loads(data_reading.RESULTS.read_text())
+    assert data_reading.with_figures(page, found) == page
+    # And it would be found if it did not.
+    for case in found["cases"].values():
+        case["readers"][data_reading.MAP]["warm"] = [0.001234]
+    assert "| memory map | " in page and "1.23 (1.23-1.23)" in data_reading.with_figures(page, found) != page
+    # What the page concludes of warm reading.
+    for case in json.loads(data_reading.RESULTS.read_text())["cases"].values():
+        warm = {name: statistics.median(times["warm"]) for name, times in case["readers"].items()}
+        assert min(warm, key=lambda name: warm[name]) == data_reading.MAP
+
+
 def test_the_page_of_flow_matching_states_the_figures_of_its_study(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import flow_evaluations

@@ -140,7 +140,8 @@ def run_together(asked: Asked, experiment: Experiment, command: str, say: Callab
         pipeline.check(experiment, asked.config)
         folder.mkdir(parents=True, exist_ok=True)
         say("making or finding the data")
-        experiment.learnt().data(asked.config, silent)
+    # Those that a solver makes are made by all processes together.
+    experiment.learnt().data(asked.config, silent)
     together.share()
     # Neither the data nor the way here are part of a start.
     started = time.time()

@@ -21,7 +21,7 @@ from experiments.reporting import Report
 from experiments.tasks.observations import Observed, condition, observe, sensor_points
 from experiments.tasks.physics_terms import LEAST_TIMES, TERMS, PhysicsTerms, weighted
 from experiments.tasks.snapshot import AXES
-from experiments.tasks.solver_task import SolverTask, dataset_spec
+from experiments.tasks.solver_task import SolverTask, solved_trajectories
 from experiments.tasks.task import NONE, check_draws
 from gan.settings import setting
 
@@ -202,12 +202,12 @@ class Forecast(SolverTask):
 
     def data(self, config: ExperimentConfig, report: Report) -> SolverData:
         """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
-        from physics import LogUniform, VaryingParameters, generate
+        from physics import LogUniform, VaryingParameters
 
         own = self.own_settings(config)
         system = self.system(config, own.parameter[0])
         sampler = VaryingParameters(system, {self.parameter: LogUniform(*own.parameter)}, initial=self.prior(config))
-        return generate(sampler, dataset_spec(config.data, system, keep_initial=True), progress=report)
+        return solved_trajectories(config, sampler, report, keep_initial=True)
 
     def problem(self, config: ExperimentConfig, dataset: SolverData) -> Problem:
         """The networks make trajectories or initial fields, given observations as a field and log parameter."""

@@ -28,7 +28,7 @@ from experiments.tasks.posterior_task import (
     function_observed,
 )
 from experiments.tasks.snapshot import AXES
-from experiments.tasks.solver_task import SolverData, SolverTask, dataset_spec
+from experiments.tasks.solver_task import SolverData, SolverTask, solved_trajectories
 from experiments.tasks.whitening import Unknowns, Whitening
 from gan.settings import setting
 
@@ -136,13 +136,13 @@ class Posterior(PosteriorTask[SolverData], SolverTask):
 
     def data(self, config: ExperimentConfig, report: Report) -> SolverData:
         """Make or find the trajectories, each with its own parameter; their initial fields are kept."""
-        from physics import LogUniform, VaryingParameters, generate
+        from physics import LogUniform, VaryingParameters
 
         system = self.system_of(config)
         initial = self.whitening(config).prior(system.grid)
         ranges = {self.parameter: LogUniform(*self.own_settings(config).parameter)} if self.parameter else {}
         sampler = VaryingParameters(system, ranges, initial=initial)
-        return generate(sampler, dataset_spec(config.data, system, keep_initial=True), progress=report)
+        return solved_trajectories(config, sampler, report, keep_initial=True)
 
     def unknowns(self, config: ExperimentConfig, dataset: SolverData, split: str) -> np.ndarray:
         """Return the true unknowns (n, d) of a split."""

@@ -21,7 +21,7 @@ from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.advance import condition_name, evolution, initial_fields, refiner, solver_layer
 from experiments.tasks.equation import comparison_sizes, equation, homogeneous
-from experiments.tasks.solver_task import SolverTask, dataset_spec
+from experiments.tasks.solver_task import SolverTask, solved_trajectories
 from experiments.tasks.solvers import Solvers, SolverSetting, along_trajectories
 from experiments.tasks.task import NONE, check_draws
 from experiments.tasks.varying import Varying
@@ -128,10 +128,7 @@ class Snapshot(SolverTask):
 
     def data(self, config: ExperimentConfig, report: Report) -> SolverData:
         """Make or find the trajectories, each with its own parameters where these vary."""
-        from physics import generate
-
-        system = self.system(config)
-        return generate(self.parameters(config).sampler(system), dataset_spec(config.data, system), progress=report)
+        return solved_trajectories(config, self.parameters(config).sampler(self.system(config)), report)
 
     def problem(self, config: ExperimentConfig, dataset: SolverData) -> Problem:
         """Every kept field is a training sample; shifts and reflections are the system's own."""

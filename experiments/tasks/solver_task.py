@@ -15,7 +15,8 @@ from experiments.reporting import Report
 from experiments.tasks.task import Task
 
 if TYPE_CHECKING:
-    from physics.data.dataset import DatasetSpec
+    from physics.data.dataset import Dataset, DatasetSpec
+    from physics.data.samplers import Sampler
     from physics.grid import Grid
     from physics.system import System
 
@@ -148,6 +149,7 @@ class SolverTask(Task[SolverData]):
     def check(self, config: ExperimentConfig) -> None:
         """Refuse sizes that would fail only once the data are made or the training is done."""
         dataset_spec(config.data)
+        check_store(config.data)
         taken = config.training.batch * config.game.critic_steps
         have = config.data.trajectories[0] * self.samples_per_trajectory(config)
         if have < taken:
@@ -164,6 +166,40 @@ class SolverTask(Task[SolverData]):
         *_, tests = config.data.trajectories
         fresh = self.data(replace(own, data=replace(own.data, trajectories=(_CERTIFIED, 1, tests))), report)
         return own, FreshTest(dataset, fresh)
+
+
+def solved_trajectories(
+    config: ExperimentConfig, sampler: Sampler, report: Report, *, keep_initial: bool = False
+) -> Dataset:
+    """Make or find the trajectories of the section ``data``, together with the other processes of the training.
+
+    Args:
+        config: of the run.
+        sampler: draws the system, and the initial field and parameters of a trajectory.
+        report: called with (done, total, what).
+        keep_initial: whether the initial fields are kept.
+    """
+    from gan.training import processes
+    from physics import generate
+
+    spec = dataset_spec(config.data, sampler.system, keep_initial=keep_initial)
+    return generate(sampler, spec, store=config.data.store, crew=processes.together(), progress=report)
+
+
+def check_store(data: DataConfig) -> None:
+    """Refuse a store that cannot be one, before anything is made.
+
+    Raises:
+        UserError: no such kind of place.
+    """
+    if data.store is not None:
+        from physics.data.zarr_store import ZarrStore
+        from physics.data.zarr_trajectories import StoreError
+
+        try:
+            ZarrStore(data.store)
+        except StoreError as error:
+            raise UserError(f"--data.store {data.store}: {error}.") from None
 
 
 def dataset_spec(data: DataConfig, system: System | None = None, *, keep_initial: bool = False) -> DatasetSpec:

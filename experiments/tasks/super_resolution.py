@@ -21,7 +21,7 @@ from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.advance import refiner
 from experiments.tasks.snapshot import AXES
-from experiments.tasks.solver_task import SolverTask, dataset_spec
+from experiments.tasks.solver_task import SolverTask, solved_trajectories
 from experiments.tasks.task import NONE
 from gan.settings import setting
 
@@ -130,10 +130,9 @@ class SuperResolution(SolverTask):
 
     def data(self, config: ExperimentConfig, report: Report) -> SolverData:
         """Make or find the trajectories of the fine solver."""
-        from physics import FixedSystem, generate
+        from physics import FixedSystem
 
-        system = self.system(config)
-        return generate(FixedSystem(system), dataset_spec(config.data, system), progress=report)
+        return solved_trajectories(config, FixedSystem(self.system(config)), report)
 
     def coarse_fields(self, config: ExperimentConfig, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """Return what is given of each pair of fields, interpolated to the fine grid, (n, *grid, c).

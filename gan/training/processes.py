@@ -261,6 +261,11 @@ def joined() -> bool:
     return _together is not None
 
 
+def together() -> Together | None:
+    """The connections to the other processes of the training; None where there are none, or no longer."""
+    return _together
+
+
 def is_first() -> bool:
     """Whether this process writes what is written once: records, reports, messages."""
     return _together is None or _together.process == 0

@@ -126,6 +126,24 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 @contextmanager
+def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold a lock file, whose folder is made; ``waiting`` is called about twice a second while another process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, thread_local=False)
+    while True:
+        try:
+            lock.acquire(timeout=0.5)
+            break
+        except Timeout:
+            if waiting is not None:
+                waiting()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def disk_full_in_one_sentence(directory: Path, what: str) -> Iterator[None]:
     """Turn a full disk or an exhausted quota inside the block into a :class:`DiskFullError`."""
     try:
@@ -224,21 +242,10 @@ class Cache:
 
         A second process waits here and calls ``waiting`` about twice a second.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.directory / f"{key}.lock", thread_local=False)
-        while True:
-            try:
-                lock.acquire(timeout=0.5)
-                break
-            except Timeout:
-                if waiting is not None:
-                    waiting()
-        try:
+        with held(self.directory / f"{key}.lock", waiting):
             partial = self.partial(key)
             partial.mkdir(exist_ok=True)
             yield partial
-        finally:
-            lock.release()
 
     def publish(self, key: str) -> tuple[Path, Lease]:
         """Make the finished partial folder the complete entry, by one rename; keep the cache to its limit.

@@ -10,7 +10,7 @@ trajectory first runs ahead for a time of its own, uniform over a few decorrelat
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -116,10 +116,10 @@ def chunk_size(sampler: Sampler, spec: DatasetSpec) -> int:
     return max(1, min(busy, stored, _LONGEST_CHUNK, largest))
 
 
-def chunks_of(spec: DatasetSpec, size: int) -> Iterator[Chunk]:
-    """Cut every split into chunks of a size, the last of a split possibly shorter."""
+def chunks_of(trajectories: Sequence[int], size: int) -> Iterator[Chunk]:
+    """Cut splits of so many trajectories into chunks of a size, the last of a split possibly shorter."""
     number = 0
-    for split, trajectories in enumerate(spec.trajectories):
-        for start in range(0, trajectories, size):
-            yield Chunk(number, split, start, min(size, trajectories - start))
+    for split, count in enumerate(trajectories):
+        for start in range(0, count, size):
+            yield Chunk(number, split, start, min(size, count - start))
             number += 1

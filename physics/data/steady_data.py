@@ -26,8 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from physics.data.block_checksums import block_checksums, is_unchanged
-from physics.data.cache import DESCRIPTION, Cache, DamagedEntryError, Lease, content_key, write_atomically
+from physics.data.block_checksums import is_unchanged
+from physics.data.cache import DESCRIPTION, Cache, DamagedEntryError, Lease, content_key
 from physics.data.certificate import refuse
 from physics.data.description import describe, versions
 from physics.data.pilot import Progress
@@ -143,10 +143,9 @@ def generate_steady(
             files = TrajectoryFiles(directory, versions())
             _make(files, sampler, count, seed, limits, report)
         described = {"name": name, "certificate": files.notes["certificate"], **identity, "versions": versions()}
-        described["checksums"] = {array: block_checksums(directory / f"{array}.npy") for array in _ARRAYS}
+        described["checksums"] = {array: files.described(array)["checksums"] for array in _ARRAYS}
         described["seconds"] = time.perf_counter() - started
-        write_atomically(directory / DESCRIPTION, json.dumps(described, indent=1))
-        files.finish()
+        files.finish(json.dumps(described, indent=1))
 
     waiting = partial(report, 0, 1, "waiting for another process")
     return Cache(cache_dir).obtain(content_key(identity), name, _read, make, waiting)

@@ -2,6 +2,7 @@
 
 All files get their full size first, so that a full disk shows before hours are spent. A chunk counts as done
 once its mark is written, after its data; a run that is killed between the two writes the same bytes again.
+Several processes may write chunks of their own.
 """
 
 import errno
@@ -15,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from physics.data.cache import write_atomically
+from physics.data.block_checksums import block_checksums
+from physics.data.cache import DESCRIPTION, write_atomically
 
 _PROGRESS = "progress.json"
 _MARKS = "chunks.done"
@@ -32,12 +34,27 @@ class TrajectoryFiles:
         self.directory = directory
         self._arrays: dict[str, np.memmap] = {}
         self.notes: dict[str, Any] = {}
-        if self._read_notes().get("circumstances") == circumstances:
-            self.notes = self._read_notes()
+        if (found := self._read_notes()).get("circumstances") == circumstances:
+            self.notes = found
         else:
             for file in directory.iterdir():
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
             self.note(circumstances=circumstances)
+
+    @classmethod
+    def begun(cls, directory: Path, circumstances: dict[str, Any], session: str) -> "TrajectoryFiles | None":
+        """The files that another process has begun under the same circumstances, where this one sees them.
+
+        Arguments:
+            directory: of the files, perhaps on a disk that the other process does not have.
+            circumstances: of this process.
+            session: what the other process has noted under this name.
+        """
+        files = cls.__new__(cls)
+        files.directory, files._arrays = directory, {}
+        files.notes = files._read_notes()
+        known = (files.notes.get("circumstances"), files.notes.get("session"))
+        return files if known == (circumstances, session) else None
 
     def note(self, **facts: object) -> None:
         """Remember JSON facts across interruptions."""
@@ -99,8 +116,14 @@ class TrajectoryFiles:
         finally:
             os.close(descriptor)
 
-    def finish(self) -> None:
-        """Remove what only an unfinished data set needs."""
+    def described(self, name: str) -> dict[str, Any]:
+        """What the description says of a file beside shape and type: its size and its checksums."""
+        path = self.directory / f"{name}.npy"
+        return {"bytes": path.stat().st_size, "checksums": block_checksums(path)}
+
+    def finish(self, description: str) -> None:
+        """Write the description, and remove what only an unfinished data set needs."""
+        write_atomically(self.directory / DESCRIPTION, description)
         self._arrays.clear()
         for name in (_PROGRESS, _MARKS):
             (self.directory / name).unlink(missing_ok=True)
