@@ -8,7 +8,7 @@ is made, so that damage is noticed then.
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,9 +20,9 @@ from physics.data.dataset import SPLITS
 from physics.data.pilot import Progress
 from physics.data.planning import Chunk, chunks_of
 from physics.data.trajectory_files import TrajectoryFiles
-from physics.data.zarr_trajectories import StoreError, ZarrTrajectories, context
+from physics.data.zarr_trajectories import StoreError, ZarrTrajectories, cannot_be, context
 
-_WRITTEN_BYTES = 2**26
+_WRITTEN_BYTES = 2**24
 """Bytes of a copy between two calls that wait for the disk; twice as many are held in memory."""
 
 
@@ -93,8 +93,7 @@ class ZarrStore:
         """
         if self._complete(key):
             return
-        lock = nullcontext() if self.folder is None else held(self.folder / f"{key}.lock", waiting)
-        with lock:
+        with self._held(key, waiting):
             if self._complete(key):
                 return
             found = self.trajectories(key, circumstances()["chunk"])
@@ -108,6 +107,18 @@ class ZarrStore:
             except ValueError:
                 found.discard()
                 raise
+
+    @contextmanager
+    def _held(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
+        if self.folder is None:
+            yield
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_be("written", self.place, str(error.strerror)) from error
+        with held(self.folder / f"{key}.lock", waiting):
+            yield
 
     def _complete(self, key: str) -> bool:
         opened = self._described(key)

@@ -34,6 +34,12 @@ class StoreError(ValueError):
     """A zarr store that cannot be opened, read or written; the message is one sentence with the remedy."""
 
 
+def cannot_be(doing: str, place: str, reason: str) -> StoreError:
+    """The error of a store that cannot be "read" or "written"."""
+    remedy = "choose a place that exists and that you may write to, and check the network and your credentials"
+    return StoreError(f"the store {place} cannot be {doing} ({reason}): {remedy}")
+
+
 @cache
 def context() -> Any:
     """What all accesses of this process share; nothing is cached, since everything is read once."""
@@ -64,8 +70,7 @@ def told(place: str, doing: str) -> Iterator[None]:
         if any(text in reason for text in _FULL):
             remedy = "free some space there or choose another store; the part already made is continued from"
             raise DiskFullError(errno.ENOSPC, f"the disk of the store {place} is full: {remedy}") from error
-        remedy = "choose a place that exists and that you may write to, and check the network and your credentials"
-        raise StoreError(f"the store {place} cannot be {doing} ({reason}): {remedy}") from error
+        raise cannot_be(doing, place, reason) from error
 
 
 class ZarrTrajectories:

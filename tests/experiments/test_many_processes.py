@@ -1,5 +1,6 @@
 """The command line in several processes: what it refuses, and a run that they make and end together."""
 
+import json
 import os
 import re
 import signal
@@ -43,13 +44,36 @@ def test_a_study_has_no_processes(tmp_path, capsys):
     assert "dirac is a study without a training" in capsys.readouterr().err
 
 
-def start(words, count, folder):
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("foo://bucket", "--data.store foo://bucket: the store 'foo://bucket' cannot be opened"),
+        ("gs://", "--data.store gs://: the store 'gs://' names no place: write a folder, or a URL such as gs://BUCKET"),
+    ],
+)
+def test_a_place_that_is_no_store_is_refused_before_anything_is_made(tmp_path, capsys, place, expected):
+    words = ["run", "kuramoto_sivashinsky", "--preset", "smoke", "--runs-dir", str(tmp_path), "--data.store", place]
+    assert cli.main(words) == 2
+    assert expected in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_cannot_be_written_is_told_in_one_sentence(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SOLVERGAN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "file").write_text("")
+    words = ["run", "kuramoto_sivashinsky", "--preset", "smoke", "--runs-dir", str(tmp_path / "runs")]
+    assert cli.main([*words, "--data.store", str(tmp_path / "file" / "store")]) == 2
+    said = capsys.readouterr().err
+    assert f"the store {tmp_path / 'file' / 'store'} cannot be written (Not a directory): choose a place" in said
+
+
+def start(words, count, folder, variables=None):
     """Start the same command in several processes; returns them with the files of their output."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     flags = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ["XLA_FLAGS"])
-    environment = {**os.environ, "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=1"}
+    environment = {**os.environ, "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count=1", **(variables or {})}
     made = []
     for own in range(count):
         options = ["--coordinator", f"127.0.0.1:{port}", "--num-processes", str(count), "--process-id", str(own)]
@@ -93,3 +117,21 @@ def test_a_run_of_two_processes_ends_when_one_is_told_to_and_is_finished_by_two(
         for one, _ in made:
             one.kill()
             one.wait()
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_data_of_a_run_together_in_a_store_and_train_on_copies(tmp_path):
+    words = ["run", "kuramoto_sivashinsky", "--preset", "smoke", "--runs-dir", str(tmp_path / "runs")]
+    words += ["--data.store", str(tmp_path / "store"), "--compare.search", "false"]
+    made = start(words, 2, tmp_path, {"SOLVERGAN_CACHE": str(tmp_path / "cache")})
+    try:
+        assert [one.wait(600) for one, _ in made] == [0, 0], [log.read_text() for _, log in made]
+    finally:
+        for one, _ in made:
+            one.kill()
+            one.wait()
+    (described,) = (tmp_path / "store").glob("*/dataset.json")
+    assert json.loads(described.read_text())["devices"] == 2
+    (copy,) = (tmp_path / "cache").glob("*/dataset.json")
+    assert copy.parent.name == described.parent.name
+    assert len(list(tmp_path.glob("runs/*/*/report.html"))) == 1
