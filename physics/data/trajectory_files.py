@@ -89,7 +89,7 @@ class TrajectoryFiles:
         # Not through a memory map: on a full disk that is a signal, not an exception.
         with (self.directory / f"{name}.npy").open("r+b") as file:
             file.seek(array.offset + start * row)
-            file.write(np.ascontiguousarray(values, array.dtype).reshape(-1).view(np.uint8))
+            file.write(np.ascontiguousarray(values, array.dtype).reshape(-1).view(np.uint8).data)
             file.flush()
             os.fsync(file.fileno())
 

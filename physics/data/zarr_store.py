@@ -20,7 +20,7 @@ from physics.data.dataset import SPLITS
 from physics.data.pilot import Progress
 from physics.data.planning import Chunk, chunks_of
 from physics.data.trajectory_files import TrajectoryFiles
-from physics.data.zarr_trajectories import StoreError, ZarrTrajectories, cannot_be, context
+from physics.data.zarr_trajectories import StoreError, ZarrTrajectories, cannot_be, context, told
 
 _WRITTEN_BYTES = 2**24
 """Bytes of a copy between two calls that wait for the disk; twice as many are held in memory."""
@@ -49,7 +49,20 @@ class ZarrStore:
         elif not rest.strip("/"):
             raise StoreError(f"the store {place!r} names no place: write a folder, or a URL such as gs://BUCKET/data")
         else:
-            self._open("")
+            self._read_url()
+
+    def _read_url(self) -> None:
+        """Refuse a URL that is none; the store itself is not asked."""
+        import tensorstore
+
+        try:
+            tensorstore.KvStore.Spec(self.place)
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise StoreError(
+                f"the store {self.place!r} cannot be opened ({reason}): write a folder, or a URL such as "
+                "gs://BUCKET/data or s3://BUCKET/data"
+            ) from error
 
     def _open(self, key: str) -> Any:
         import tensorstore
@@ -57,14 +70,8 @@ class ZarrStore:
         root: Any = f"{self.place.rstrip('/')}/"
         if self.folder is not None:
             root = {"driver": "file", "path": root}
-        try:
+        with told(self.place, "read"):
             return tensorstore.KvStore.open(root, context=context()).result() / key
-        except ValueError as error:
-            reason = " ".join(str(error).split())
-            raise StoreError(
-                f"the store {self.place!r} cannot be opened ({reason}): write a folder, or a URL such as "
-                "gs://BUCKET/data or s3://BUCKET/data"
-            ) from error
 
     def trajectories(self, key: str, shard: int) -> ZarrTrajectories:
         """The data set of a key, complete or not, which is made with so many trajectories in a chunk."""
