@@ -88,7 +88,9 @@ def test_published_advice_agrees_with_the_published_comparisons(preset, kind):
     costs = published(preset)
     assert one.kind == kind
     paying = [cost["generator"]["seconds"] < cheapest(cost) for cost in costs]
-    assert set(paying) == {kind == "may pay"}
+    # The pilot leaves open whether correlated fields do, which are then cheaper; they did at every seed.
+    assert one.closer is not None and one.closer.seconds < one.generator.sample.seconds
+    assert paying.count(True) == (1 if kind == "may pay" else 0)
     # Within a factor of two of the median of three seeds on the same kind of machine.
     sample = sorted(cost["generator"]["seconds"] for cost in costs)[1]
     assert 0.5 < one.generator.sample.seconds / sample < 2
@@ -99,7 +101,13 @@ def test_the_share_of_the_decorrelation_time_that_counts_as_apart_is_that_of_the
     judged = [row for row in rows if row["setting"]["stride"] and row["reaches"] is not None]
     apart = [row["reaches"] for row in judged if row["setting"]["stride"] >= advice.ENOUGH * 38.8]
     close = [row["reaches"] for row in judged if row["setting"]["stride"] < advice.ENOUGH * 38.8]
-    assert (sum(apart), len(apart), sum(close), len(close)) == (7, 7, 7, 21)
+    assert (sum(apart), len(apart), sum(close), len(close)) == (3, 3, 6, 21)
+    strides = [
+        [row["setting"]["stride"] for row in cost["search"] if row["reaches"] and row["setting"]["stride"]]
+        for preset in ("demo", "convolutional")
+        for cost in published(preset)
+    ]
+    assert [min(one) < advice.ENOUGH * 38.8 for one in strides] == [True] * 6
 
 
 def published(preset):
