@@ -67,7 +67,7 @@ def forecasts_section(forecasts: Forecasts, page: Page) -> str:
     """Ensembles beside what came true, and the ranks of the truth."""
     wide = gallery(plots.planes(page.figures, page.comparison), "one")
     shown = plots.forecasts(page.figures, page.comparison) + plots.rank_histogram(page.figures)
-    return f"<section><h2>Forecasts</h2>{wide}{gallery(shown)}</section>" if wide or shown else ""
+    return f"<section><h2>Ensembles</h2>{wide}{gallery(shown)}</section>" if wide or shown else ""
 
 
 def training_section(metrics: Sequence[JsonObject]) -> str:

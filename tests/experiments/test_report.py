@@ -48,7 +48,7 @@ TITLES = {
     results.Refinement: "Refinement", results.Cost: "Cost", results.Worth: "Worth in solver fields",
     results.Planning: "A planned study",
     results.Baselines: "Baselines", results.Regions: "Outside the range of training", results.Orbits: "Orbits",
-    results.FieldPictures: "Fields", results.Statistics: "Statistics", results.Forecasts: "Forecasts",
+    results.FieldPictures: "Fields", results.Statistics: "Statistics", results.Forecasts: "Ensembles",
     results.ModeShares: "Modes", results.ImportanceWeights: "Importance weights",
     results.AgainstTruth: "Against the truth",
 }  # fmt: skip
