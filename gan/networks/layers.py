@@ -72,7 +72,7 @@ def unfold_time(x: Float[Array, "batch *grid folded"], times: int) -> Float[Arra
     return jnp.moveaxis(x.reshape((*x.shape[:-1], times, -1)), -2, 1)
 
 
-def rounded(x: Float[Array, "*shape"], kernel: Float[Array, "*taps"]) -> Float[Array, "*shape"]:
+def rounded(x: Float[Array, "*shape"], kernel: Float[Array | np.ndarray, "*taps"]) -> Float[Array, "*shape"]:
     """Return the input of a layer in the precision of its kernel, where that was rounded to bfloat16.
 
     A layer computes in bfloat16 where :func:`gan.networks.players.build` was asked for it, and hands its result on in
@@ -99,7 +99,10 @@ class Dense(nnx.Module):
 
 
 def product(
-    x: Float[Array, "*batch inputs"], kernel: Float[Array, "inputs outputs"], bias: Float[Array, " outputs"], last: bool
+    x: Float[Array, "*batch inputs"],
+    kernel: Float[Array | np.ndarray, "inputs outputs"],
+    bias: Float[Array | np.ndarray, " outputs"],
+    last: bool,
 ) -> Float[Array, "*batch outputs"]:
     """Return ``x @ kernel + bias`` in the precision of the kernel; the last layer's in that of the bias."""
     x = rounded(x, kernel)
