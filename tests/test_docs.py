@@ -356,6 +356,7 @@ def span(values, form):
     [
         ("burgers_inverse", "### Posteriors from magnitudes"),
         ("kuramoto_sivashinsky_window", "### A chaotic window"),
+        ("darcy", "### A permeability"),
     ],
 )
 def test_the_posteriors_on_the_page_of_where_it_pays_are_those_of_their_file(experiment, heading):
