@@ -115,6 +115,7 @@ WRITTEN_IN = {
     "Uniform": "physics.data.samplers",
     "VaryingParameters": "physics.data.samplers",
     "DiskFullError": "physics.data.cache",
+    "UnwritableCacheError": "physics.data.cache",
     "amplitude_change": "physics.statistics",
     "autocorrelation": "physics.statistics",
     "budget_closure": "physics.statistics",
@@ -140,6 +141,7 @@ __all__ = sorted(WRITTEN_IN)
 # The same names for type checkers and editors; tests/test_packaging.py compares the two.
 if TYPE_CHECKING:
     from physics.data.cache import DiskFullError as DiskFullError
+    from physics.data.cache import UnwritableCacheError as UnwritableCacheError
     from physics.data.certificate import CertificateRefusedError as CertificateRefusedError
     from physics.data.certificate import Limits as Limits
     from physics.data.dataset import Dataset as Dataset

@@ -11,6 +11,9 @@ nothing in it is ever rewritten. In the cache directory lie
     cache.lock       held for an instant while entries are opened, published or evicted
 
 Past its size limit the cache drops the entries that were used longest ago, never one in use.
+
+A cache that this process may not write to, such as one that a group shares, is read all the same: complete entries
+are opened without a lock. Nothing keeps another machine from removing such an entry meanwhile.
 """
 
 import errno
@@ -33,6 +36,7 @@ from physics.user_warning import warn_user
 DEFAULT_LIMIT = 20 * 10**9
 DESCRIPTION = "dataset.json"
 _LOCK = "cache.lock"
+_UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 Entry = TypeVar("Entry")
 
 
@@ -40,11 +44,19 @@ class DamagedEntryError(ValueError):
     """A folder that does not hold what its description says, or in another format."""
 
 
-class DiskFullError(OSError):
-    """The disk that holds the cache is full; the message is one sentence with the remedy."""
+class CacheDiskError(OSError):
+    """The disk that holds the cache hinders; the message is one sentence with the remedy."""
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+class DiskFullError(CacheDiskError):
+    """The disk that holds the cache is full."""
+
+
+class UnwritableCacheError(CacheDiskError):
+    """What is wanted is not in the cache, and cannot be made there."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +73,19 @@ class CacheEntry:
 
 
 class Lease:
-    """Keeps an entry from being evicted until it is released or its process ends."""
+    """Keeps an entry from being evicted until it is released or its process ends; without a path it keeps nothing."""
 
-    def __init__(self, path: Path):
-        self._lock = FileLock(path, thread_local=False)
-        self._lock.acquire(timeout=0)
-        self._finalizer = weakref.finalize(self, _release_and_unlink, self._lock, path)
+    def __init__(self, path: Path | None):
+        self._finalizer: weakref.finalize[..., Lease] | None = None
+        if path is not None:
+            lock = FileLock(path, thread_local=False)
+            lock.acquire(timeout=0)
+            self._finalizer = weakref.finalize(self, _release_and_unlink, lock, path)
 
     def release(self) -> None:
         """Give the entry free; doing it twice is harmless."""
-        self._finalizer()
+        if self._finalizer is not None:
+            self._finalizer()
 
 
 def _release_and_unlink(lock: FileLock, path: Path) -> None:
@@ -144,13 +159,19 @@ def held(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None
 
 
 @contextmanager
-def disk_full_in_one_sentence(directory: Path, what: str) -> Iterator[None]:
-    """Turn a full disk or an exhausted quota inside the block into a :class:`DiskFullError`."""
+def disk_errors_in_one_sentence(directory: Path, what: str) -> Iterator[None]:
+    """Turn errors of the disk inside the block into a :class:`CacheDiskError`."""
     try:
         yield
     except OSError as error:
-        if isinstance(error, DiskFullError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, CacheDiskError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, *_UNWRITABLE):
             raise
+        if error.errno in _UNWRITABLE:
+            message = (
+                f"the cache {directory} does not hold {what}, which has to be made, and may not be written to: set "
+                "SOLVERGAN_CACHE to a directory of your own"
+            )
+            raise UnwritableCacheError(error.errno, message) from error
         message = (
             f"the disk of {directory} is full while writing {what}: free some space there or set "
             "SOLVERGAN_CACHE to a directory on another disk; the part already made is continued from"
@@ -199,10 +220,11 @@ class Cache:
         Raises:
             ValueError: by ``make``.
             DiskFullError: the disk is full; what is made so far is continued from.
+            UnwritableCacheError: there is no whole entry, and none can be made.
         """
         if (found := self._read(key, read)) is not None:
             return found
-        with disk_full_in_one_sentence(self.directory, what), self.making(key, waiting) as partial:
+        with disk_errors_in_one_sentence(self.directory, what), self.making(key, waiting) as partial:
             if (found := self._read(key, read)) is not None:
                 return found
             if not (partial / DESCRIPTION).is_file():
@@ -229,12 +251,17 @@ class Cache:
         path = self.entry(key)
         if not (path / DESCRIPTION).is_file():
             return None
-        with self._locked():
-            if not (path / DESCRIPTION).is_file():
-                return None
-            with suppress(OSError):
-                os.utime(path)
-            return path, Lease(self.directory / f"{key}.use-{uuid.uuid4().hex}")
+        try:
+            with self._locked():
+                if not (path / DESCRIPTION).is_file():
+                    return None
+                with suppress(OSError):
+                    os.utime(path)
+                return path, Lease(self.directory / f"{key}.use-{uuid.uuid4().hex}")
+        except OSError as error:
+            if error.errno not in _UNWRITABLE:
+                raise
+            return path, Lease(None)
 
     @contextmanager
     def making(self, key: str, waiting: Callable[[], None] | None = None) -> Iterator[Path]:

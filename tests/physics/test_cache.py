@@ -15,11 +15,12 @@ import pytest
 from physics.data.cache import (
     Cache,
     DiskFullError,
+    UnwritableCacheError,
     canonical_json,
     content_key,
     default_directory,
     default_limit,
-    disk_full_in_one_sentence,
+    disk_errors_in_one_sentence,
     usage,
     write_atomically,
 )
@@ -166,12 +167,50 @@ def test_a_second_maker_waits_for_the_first(tmp_path):
 
 
 def test_a_full_disk_is_told_in_one_sentence(tmp_path):
-    with pytest.raises(DiskFullError) as caught, disk_full_in_one_sentence(tmp_path, "the data set 'thing'"):
+    with pytest.raises(DiskFullError) as caught, disk_errors_in_one_sentence(tmp_path, "the data set 'thing'"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(caught.value).startswith(f"the disk of {tmp_path} is full while writing the data set 'thing'")
     assert caught.value.errno == errno.ENOSPC and "\n" not in str(caught.value)
-    with pytest.raises(PermissionError), disk_full_in_one_sentence(tmp_path, "x"):
-        raise PermissionError(errno.EACCES, "no")
+    with pytest.raises(IsADirectoryError), disk_errors_in_one_sentence(tmp_path, "x"):
+        raise IsADirectoryError(errno.EISDIR, "no")
+
+
+@pytest.fixture(params=["a disk that is read-only", "no right to lock"])
+def read_only(request, tmp_path, monkeypatch):
+    """A cache with the complete entry "a" that must not be written to."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = request.param == "a disk that is read-only"
+    if mounted and subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("no right to mount a disk")
+    cache = Cache(place)
+    with cache.making("a") as partial:
+        (partial / "dataset.json").write_text("{}")
+        cache.publish("a")[1].release()
+    if mounted:
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    else:
+
+        def forbidden(path, **_):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr("physics.data.cache.FileLock", forbidden)
+    yield cache
+    if mounted:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_cache_that_may_not_be_written_to_is_read_and_asked_for_no_more(read_only):
+    def read(path, lease):
+        lease.release()
+        return (path / "dataset.json").read_text()
+
+    assert read_only.obtain("a", "the data set 'a'", read, make=pytest.fail) == "{}"
+    with pytest.raises(UnwritableCacheError) as caught:
+        read_only.obtain("b", "the data set 'b'", read, make=pytest.fail)
+    said = str(caught.value)
+    assert said.startswith(f"the cache {read_only.directory} does not hold the data set 'b'")
+    assert "SOLVERGAN_CACHE" in said and "\n" not in said
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
