@@ -9,7 +9,7 @@ deviation of the truths, channel by channel and time by time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import numpy as np
@@ -39,6 +39,14 @@ SCORES = {
         "",
     ),
 }
+LOG_SPECTRAL = "log_spectral_distance"
+FLOOR = 1e-8
+"""Share of the whole true energy that no wave is taken to fall short of; below it single precision has noise alone."""
+SPECTRAL = (
+    "root mean square, over shells of waves, of ten times the decimal logarithm of the members' mean energy over the "
+    "mean true energy (Harris et al. 2022, J. Adv. Model. Earth Syst. 14, e2022MS003120)",
+    "dB",
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,26 @@ class Ensembles:
     timed: bool = True
 
 
+@dataclass(frozen=True)
+class Derived:
+    """What else of the fields is scored.
+
+    Attributes:
+        quantities: by the name of its CRPS, the definition and ``(n, time, *grid, c) -> (n, values)``; the CRPS is
+            divided by the standard deviation of the true values.
+        spectrum: energies of waves ``(n, time, *grid, c) -> (n, shells)``, for the log spectral distance; None without.
+    """
+
+    quantities: Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = field(default_factory=dict)
+    spectrum: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def scores(self) -> dict[str, tuple[str, str]]:
+        """Definition and unit of every score."""
+        found = {name: (definition, STANDARD) for name, (definition, _) in self.quantities.items()}
+        return found if self.spectrum is None else {**found, LOG_SPECTRAL: SPECTRAL}
+
+
 class TruthScores:
     """Scores of ensembles for the cases of some truths.
 
@@ -63,12 +91,20 @@ class TruthScores:
         truths: what happened.
         seed: of the resamplings of cases, and of the ranks of equal values.
         resamples: of the cases, for the intervals.
+        derived: what else of the fields is scored.
 
     Raises:
         ValueError: fewer than two cases, or truths that are not finite.
     """
 
-    def __init__(self, truths: Float[np.ndarray, "cases time *grid c"], *, seed: int, resamples: int) -> None:
+    def __init__(
+        self,
+        truths: Float[np.ndarray, "cases time *grid c"],
+        *,
+        seed: int,
+        resamples: int,
+        derived: Derived = Derived(),
+    ) -> None:
         if len(truths) < 2 or not np.isfinite(truths).all():
             raise ValueError("at least 2 truths of finite values are needed.")
         axes = (0, *range(2, truths.ndim - 1))
@@ -78,6 +114,9 @@ class TruthScores:
         self._keys = jax.random.split(jax.random.key(seed), len(truths))
         rng = np.random.default_rng((seed, 13))
         self._chosen = rng.integers(len(truths), size=(resamples, len(truths)))
+        self._derived = derived
+        self._quantities = {name: of(truths) for name, (_, of) in derived.quantities.items()}
+        self._spectra = None if derived.spectrum is None else derived.spectrum(truths)
 
     def parts(self, ensembles: Float[np.ndarray, "cases members time *grid c"]) -> dict[str, np.ndarray]:
         """Return what the scores of any choice of cases are made of, case by case.
@@ -89,18 +128,27 @@ class TruthScores:
             raise ValueError(f"ensembles of shape {ensembles.shape} do not fit truths of shape {self._shape}.")
         if not np.isfinite(ensembles).all():
             raise ValueError("the ensembles hold values that are not finite.")
-        rows = (ensembles / self._scale[:, None]).reshape(*ensembles.shape[:2], -1)
-        members = rows.shape[1]
-        pairs = pairwise_distances(rows, np.concatenate([rows, self._truth[:, None]], axis=1))
+        cases, members = ensembles.shape[:2]
+        rows = (ensembles / self._scale[:, None]).reshape(cases, members, -1)
         found = dict(jax.device_get(calibration_parts(np.moveaxis(rows, 1, 0), self._truth, self._keys)))
-        for name, matrix in zip(("crps", "energy_score"), (np.asarray(one, np.float64) for one in pairs)):
-            own, truth = matrix[:, :, :members], matrix[:, :, members]
-            found[name] = np.asarray(fair_score(truth.mean(axis=1), own.sum(axis=(1, 2)), members))
+        found["crps"], found["energy_score"] = _fair_scores(rows, self._truth)
+        each = ensembles.reshape(-1, *ensembles.shape[2:])
+        for name, (_, of) in self._derived.quantities.items():
+            true = self._quantities[name]
+            scale = true.std() or 1.0
+            found[name], _ = _fair_scores((of(each) / scale).reshape(cases, members, -1), true / scale)
+        if self._derived.spectrum is not None:
+            assert self._spectra is not None
+            found["spectrum"] = self._derived.spectrum(each).reshape(cases, members, -1).mean(axis=1)
+            found["true_spectrum"] = self._spectra
         return found
 
     def _values(self, parts: Mapping[str, np.ndarray]) -> dict[str, float]:
-        found = {name: float(parts[name].mean()) for name in ("crps", "energy_score")}
+        proper = ("crps", "energy_score", *self._derived.quantities)
+        found = {name: float(parts[name].mean()) for name in proper}
         found["error"] = float(np.sqrt(parts["error"].mean()))
+        if "spectrum" in parts:
+            found[LOG_SPECTRAL] = log_spectral_distance(parts["spectrum"], parts["true_spectrum"])
         return found | calibration(parts)
 
     def row(
@@ -124,6 +172,37 @@ class TruthScores:
         return TruthRow(meaning, values, intervals, beyond, timing)
 
 
+def _fair_scores(
+    rows: Float[np.ndarray, "cases members values"], truth: Float[np.ndarray, "cases values"]
+) -> tuple[Float[np.ndarray, " cases"], Float[np.ndarray, " cases"]]:
+    """Return the fair CRPS, a mean over the values, and the fair energy score of every case."""
+    members = rows.shape[1]
+    pairs = pairwise_distances(rows, np.concatenate([rows, truth[:, None]], axis=1))
+    found = []
+    for matrix in (np.asarray(one, np.float64) for one in pairs):
+        own, to_truth = matrix[:, :, :members], matrix[:, :, members]
+        found.append(np.asarray(fair_score(to_truth.mean(axis=1), own.sum(axis=(1, 2)), members)))
+    return found[0], found[1]
+
+
+def log_spectral_distance(
+    energies: Float[np.ndarray, "cases shells"], true_energies: Float[np.ndarray, "cases shells"]
+) -> float:
+    """Return by how much mean energies of waves differ, in decibels (Harris et al. 2022, see `SPECTRAL`).
+
+    Energies below `FLOOR` of the whole true energy count as that much; shells where both are below do not count.
+
+    Example:
+        >>> round(log_spectral_distance(np.array([[10.0, 1.0]]), np.array([[1.0, 1.0]])), 3)  # 10 dB and 0 dB
+        7.071
+    """
+    made, true = energies.mean(axis=0), true_energies.mean(axis=0)
+    least = FLOOR * true.sum()
+    counted = (made > least) | (true > least)
+    ratio = np.maximum(made[counted], least) / np.maximum(true[counted], least)
+    return float(np.sqrt(np.mean((10 * np.log10(ratio)) ** 2)))
+
+
 def compare_with_truth(
     truths: Float[np.ndarray, "cases time *grid c"],
     generator: Ensembles,
@@ -134,6 +213,7 @@ def compare_with_truth(
     seed: int,
     resamples: int,
     progress: Report,
+    derived: Derived = Derived(),
 ) -> AgainstTruth:
     """Score the generator's ensembles and others' against the truths.
 
@@ -145,6 +225,7 @@ def compare_with_truth(
         members: of every ensemble.
         seed, resamples: as for `TruthScores`.
         progress: called with (done, total, what).
+        derived: what else of the fields is scored.
 
     Returns:
         The section. Ensembles that are not finite have the reason instead of scores.
@@ -152,7 +233,7 @@ def compare_with_truth(
     Raises:
         ValueError: as `TruthScores`; the generator's samples are not finite.
     """
-    scores = TruthScores(truths, seed=seed, resamples=resamples)
+    scores = TruthScores(truths, seed=seed, resamples=resamples, derived=derived)
     count = len(truths) * members
 
     def drawn(name: str, one: Ensembles) -> tuple[np.ndarray, Timing | None]:
@@ -172,4 +253,5 @@ def compare_with_truth(
             rows[name] = scores.row(one.meaning, scores.parts(made), own, spent)
         else:
             rows[name] = TruthRow(one.meaning, {}, {}, None, spent, "it makes samples that are not finite")
-    return AgainstTruth(why, len(truths), members, dict(SCORES), scores.row(generator.meaning, own, None, timing), rows)
+    defined = SCORES | derived.scores
+    return AgainstTruth(why, len(truths), members, defined, scores.row(generator.meaning, own, None, timing), rows)

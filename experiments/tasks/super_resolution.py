@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -20,6 +19,7 @@ from experiments.errors import UserError
 from experiments.export import Fields
 from experiments.reporting import Report
 from experiments.tasks.advance import refiner
+from experiments.tasks.resampling import averaged, resampled
 from experiments.tasks.snapshot import AXES
 from experiments.tasks.solver_task import SolverTask, solved_trajectories
 from experiments.tasks.task import NONE
@@ -36,14 +36,10 @@ if TYPE_CHECKING:
     from gan.networks.players import SampleSpec
     from gan.training.problem import Problem
     from gan.training.trained import Trained
-    from physics.grid import Grid
     from physics.system import System
 
 SOLVER, AVERAGES = SOURCES = ("solver", "averages")
 """Where coarse fields come from."""
-WHY = "Many fine fields fit a coarse one, with probabilities that nobody knows: there is no reference."
-"""Why ensembles are held against the truth alone, for the report."""
-_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -174,11 +170,11 @@ class SuperResolution(SolverTask):
             validation=held - seen,
             validation_condition={"coarse": seen},
             extent=self.system(config).grid.extent,
-            symmetries=self._symmetries(config),
+            symmetries=self.symmetries(config),
         )
 
-    def _symmetries(self, config: ExperimentConfig) -> SymmetriesLike | None:
-        """Return the symmetries of a pair of fields.
+    def symmetries(self, config: ExperimentConfig) -> SymmetriesLike | None:
+        """Return the symmetries of a pair of given and true field.
 
         A coarse solver without aliasing has those of its equation. Means over cells change with the place of the cells.
         """
@@ -194,89 +190,9 @@ class SuperResolution(SolverTask):
         baselines: Mapping[str, Fitted] = NONE,
     ) -> tuple[Comparison, dict[str, np.ndarray]]:
         """Ensembles against the truth, beside interpolation, differences of other fields, and the fine solver."""
-        import jax
+        from experiments.tasks.super_resolution_comparison import against_truth
 
-        from experiments.evaluation.results import Comparison, FieldPictures
-        from experiments.evaluation.truth_only import Ensembles, compare_with_truth
-        from experiments.evaluation.verdict import verdict
-
-        settings, system = config.compare, self.system(config)
-        members, count, key = settings.members, settings.cases, jax.random.key(settings.seed)
-        rng = np.random.default_rng((settings.seed, 5))
-        given, truths = (one[:count] for one in self.pairs(config, np.asarray(dataset.test)))
-        before = np.asarray(dataset.test[:, :-1]).reshape(-1, *system.field_shape)[:count]
-        stored, fine = self.pairs(config, np.asarray(dataset.train[:1024]))
-        differences = fine - stored
-
-        def learned(sample: Callable[..., np.ndarray]) -> np.ndarray:
-            made = sample(key, count * members, {"coarse": np.repeat(given, members, axis=0)})
-            return (given[:, None] + made.reshape(count, members, *given.shape[1:]))[:, :, None]
-
-        def alone(sample: Callable[..., np.ndarray], cases: int) -> np.ndarray:
-            """One sample for each of the first cases."""
-            return given[:cases] + sample(key, cases, {"coarse": given[:cases]})
-
-        def alike(fields: np.ndarray) -> np.ndarray:
-            return np.repeat(fields[:, None, None], members, axis=1)
-
-        def other_differences() -> np.ndarray:
-            chosen = rng.integers(len(differences), size=(count, members))
-            return (given[:, None] + differences[chosen])[:, :, None]
-
-        def analogues() -> np.ndarray:
-            flat, known = (one.reshape(len(one), -1) for one in (given, stored))
-            distance = (flat**2).sum(axis=1)[:, None] + (known**2).sum(axis=1)[None] - 2 * flat @ known.T
-            chosen = np.argsort(distance, axis=1)[:, :members]
-            return (given[:, None] + differences[chosen])[:, :, None]
-
-        refine = refiner(system, dataset.dt)
-        coarse = self.coarse_system(config)
-        run = refiner(coarse, self.own_settings(config).coarse_dt)
-
-        def finished(share: float) -> np.ndarray:
-            """The coarse solver first, the fine solver for the last share of the time."""
-            start, whole = resampled(before, system.grid, coarse.grid), config.data.stride
-            if share < 1:
-                start = run(start, (1 - share) * whole)
-            return alike(refine(resampled(start, coarse.grid, system.grid), share * whole))
-
-        others = {
-            "interpolation": Ensembles("the given field, interpolated; all members are alike", lambda: alike(given)),
-            "other_differences": Ensembles(
-                "the given field with the difference of a training field drawn at random", other_differences
-            ),
-            "analogues": Ensembles(
-                "the given field with the differences of the training fields whose given fields are nearest", analogues
-            ),
-            **{
-                f"fine_solver_{share:g}": Ensembles(
-                    f"the coarse solver, then the fine one for the last {share:.0%} of the time; one solve serves all",
-                    partial(finished, share),
-                )
-                for share in (0.25, 0.5, 1.0)
-            },
-            **{name: Ensembles(one.meaning, partial(learned, one.sample)) for name, one in baselines.items()},
-        }
-        scored = compare_with_truth(
-            truths[:, None],
-            Ensembles("the generator", partial(learned, trained.sample)),
-            others,
-            why=WHY,
-            members=members,
-            seed=settings.seed,
-            resamples=settings.resamples,
-            progress=report,
-        )
-        sections = (scored, FieldPictures())
-        shown = min(_SHOWN, count)
-        figures = {
-            "samples/generator": alone(trained.sample, shown),
-            "samples/solver": truths[:shown],
-            "samples/given": given[:shown],
-            **{f"coordinates/{i}": np.asarray(x) for i, x in enumerate(system.grid.coordinates())},
-        }
-        title = f"{system.name}: fine fields from coarse ones, against the truth"
-        return Comparison(title, verdict(sections), members, sections, channels=tuple(system.channels)), figures
+        return against_truth(self, config, dataset, trained, report, baselines)
 
     def sampler(self, config: ExperimentConfig, dataset: SolverData, trained: Trained) -> Callable[..., Fields]:
         """Draw fine fields for given coarse ones, or for those of the test data.
@@ -314,43 +230,3 @@ class SuperResolution(SolverTask):
             return resampled(many, coarse.grid, system.grid)
 
         return draw
-
-
-def averaged(fields: np.ndarray, factor: int) -> np.ndarray:
-    """Return the means of periodic fields (n, *grid, c) over cells of ``factor`` points along each axis.
-
-    The cells are centred on every ``factor``-th point, and the means are those of the trigonometric interpolant.
-
-    Example:
-        >>> x = 2 * np.pi * np.arange(8) / 8
-        >>> np.allclose(averaged(np.cos(x).reshape(1, 8, 1), 4).ravel(), np.sinc(0.25) * np.array([1, -1]))
-        True
-    """
-    for axis in range(1, fields.ndim - 1):
-        points = fields.shape[axis]
-        waves = np.arange(points // 2 + 1)
-        shape = [-1 if one == axis else 1 for one in range(fields.ndim)]
-        # The mean of a wave over a cell centred on a point is its value there times the sinc of its width.
-        factors = np.sinc(waves * factor / points).reshape(shape)
-        fields = np.fft.irfft(np.fft.rfft(fields, axis=axis) * factors, points, axis=axis)
-        fields = np.take(fields, np.arange(0, points, factor), axis=axis)
-    return np.asarray(fields, np.float32)
-
-
-def resampled(fields: np.ndarray, grid: Grid, onto: Grid, chunk: int = 256) -> np.ndarray:
-    """Return the same trigonometric polynomials on another grid; many fields at once, in chunks of one size."""
-    program, parts = _resampler(grid, onto), []
-    for start in range(0, len(fields), chunk):
-        index = np.minimum(np.arange(start, start + chunk), len(fields) - 1)
-        parts.append(np.asarray(program(np.asarray(fields[index], np.float32)))[: len(fields) - start])
-    return np.concatenate(parts)
-
-
-@lru_cache(maxsize=8)
-def _resampler(grid: Grid, onto: Grid) -> Callable[[np.ndarray], Array]:
-    """Keep the compiled program between calls, which are timed."""
-    import jax
-
-    from physics import resample
-
-    return jax.jit(jax.vmap(partial(resample, grid=grid, onto=onto)))

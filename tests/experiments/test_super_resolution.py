@@ -12,7 +12,9 @@ from experiments import catalog
 from experiments.config import CompareConfig, DataConfig, ExperimentConfig, SolverLayerConfig
 from experiments.errors import UserError
 from experiments.evaluation.results import AgainstTruth
-from experiments.tasks.super_resolution import SuperResolution, SuperResolutionConfig, averaged, resampled
+from experiments.tasks.resampling import averaged, resampled
+from experiments.tasks.super_resolution import SuperResolution, SuperResolutionConfig
+from experiments.tasks.super_resolution_comparison import nearest, stored_fields
 from gan.augmentation import transform_batch, transform_pairs
 from gan.config import GameConfig, TrainingConfig
 from physics import Grid, KuramotoSivashinsky, solve
@@ -126,7 +128,7 @@ def test_a_generator_that_knows_the_truth_is_ahead_of_all_and_one_that_adds_noth
 
     best, figures = compared(dataset, knowing)
     names = {"interpolation", "other_differences", "analogues", "fine_solver_0.25", "fine_solver_0.5", "fine_solver_1"}
-    assert set(best.rows) == names
+    assert set(best.rows) == names | {"fine_solver_ensemble"}
     assert best.generator.values["crps"] < 0.005
     assert {"interpolation", "other_differences", "analogues"} <= set(best.behind)
     assert {"samples/given", "samples/generator", "samples/solver"} <= figures.keys()
@@ -135,6 +137,26 @@ def test_a_generator_that_knows_the_truth_is_ahead_of_all_and_one_that_adds_noth
     # The longer the fine solver has, the nearer it comes.
     errors = [idle.rows[f"fine_solver_{share:g}"].values["error"] for share in (0.25, 0.5, 1.0)]
     assert errors[0] > errors[2] and errors[2] < idle.rows["interpolation"].values["error"]
+    # Its members differ by what is unknown at the start, which is worth more than one solve.
+    many, one = (idle.rows[name].values for name in ("fine_solver_ensemble", "fine_solver_1"))
+    assert many["crps"] < one["crps"] and one["spread_skill"] == 0 < many["spread_skill"]
+    # What interpolation leaves out is missing in the spectrum and in the gradients.
+    blurred = idle.rows["interpolation"].values
+    assert blurred["log_spectral_distance"] > 5 * one["log_spectral_distance"]
+    assert blurred["gradient_crps"] > one["gradient_crps"]
+
+
+def test_fields_of_other_cases_are_also_moved_by_symmetries(dataset):
+    bank = stored_fields(TASK, CONFIG, dataset.train[:8])
+    before, given, after = bank.before, bank.given, bank.after
+    assert len(before) == len(given) == len(after) == 4 * 16
+    np.testing.assert_array_equal(after[:16], TASK.pairs(CONFIG, dataset.train[:8])[1])
+    # A moved field has the spectrum of its original, and is another field.
+    power = np.abs(np.fft.rfft(after[..., 0], axis=1)).reshape(4, 16, -1)
+    np.testing.assert_allclose(power[1:], np.broadcast_to(power[0], power[1:].shape), atol=1e-2)
+    assert np.abs(after[16:32] - after[:16]).max() > 1.0
+    # The three move together.
+    np.testing.assert_allclose(TASK.coarse_fields(CONFIG, before[16:], after[16:]), given[16:], atol=0.05)
 
 
 def test_a_users_own_coarse_field_is_interpolated_and_what_does_not_fit_is_refused(dataset, key):
@@ -170,3 +192,10 @@ def test_a_coarse_solver_that_blows_up_is_one_sentence(dataset):
     wild = 1e3 * dataset.test
     with pytest.raises(UserError, match=r"does not stay finite with --system\.coarse_dt 1"):
         TASK.pairs(config, wild)
+
+
+def test_the_nearest_fields_are_those_of_the_least_distance_in_units_of_each_channel():
+    known = np.array([[[0.0, 0.0]], [[1.0, 0.0]], [[0.0, 100.0]], [[1.0, 100.0]]])
+    # The second channel is a hundred times as large, and counts as much.
+    wanted = np.array([[[0.2, 90.0]], [[0.9, 60.0]]])
+    np.testing.assert_array_equal(nearest(known, wanted, 2), [[2, 3], [3, 1]])

@@ -7,7 +7,14 @@ import pytest
 
 from experiments.evaluation.results import AgainstTruth, Comparison
 from experiments.evaluation.results_file import from_plain, to_plain
-from experiments.evaluation.truth_only import Ensembles, TruthScores, compare_with_truth
+from experiments.evaluation.truth_only import (
+    LOG_SPECTRAL,
+    Derived,
+    Ensembles,
+    TruthScores,
+    compare_with_truth,
+    log_spectral_distance,
+)
 from experiments.evaluation.verdict import verdict
 
 CASES, MEMBERS = 60, 32
@@ -99,3 +106,37 @@ def test_what_cannot_be_scored_is_refused(known, wrong):
     )
     with pytest.raises(ValueError, match="do not fit" if wrong == "other cases" else "not finite"):
         scores.parts(made)
+
+
+def test_derived_quantities_have_the_crps_of_their_own_values(known):
+    truths, ensembles = known
+    members = ensembles(0.5**0.5)
+    derived = Derived({"sum_crps": ("of the sum over points", lambda fields: fields.sum(axis=2)[..., 0])})
+    scores = TruthScores(truths, seed=0, resamples=20, derived=derived)
+    summed = TruthScores(truths.sum(axis=2, keepdims=True), seed=0, resamples=20)
+    found = scores.row("", scores.parts(members)).values
+    own = summed.row("", summed.parts(members.sum(axis=3, keepdims=True))).values
+    # One scale serves both times there, each time has its own here; they differ by the noise of 60 cases.
+    assert found["sum_crps"] == pytest.approx(own["crps"], rel=0.05)
+    assert found["sum_crps"] != pytest.approx(found["crps"], rel=0.01)
+
+
+def test_the_log_spectral_distance_of_fields_of_twice_the_size_is_six_decibels(known):
+    truths, _ = known
+
+    def energies(fields):
+        return np.abs(np.fft.rfft(fields[:, 0, :, 0], axis=1)) ** 2
+
+    scores = TruthScores(truths, seed=0, resamples=20, derived=Derived(spectrum=energies))
+    twice = np.repeat(2 * truths[:, None], 3, axis=1)
+    assert scores.row("", scores.parts(twice)).values[LOG_SPECTRAL] == pytest.approx(20 * np.log10(2), rel=1e-5)
+    same = np.repeat(truths[:, None], 3, axis=1)
+    assert scores.row("", scores.parts(same)).values[LOG_SPECTRAL] == pytest.approx(0, abs=1e-4)
+
+
+def test_waves_without_energy_on_either_side_do_not_count_and_missing_ones_count_up_to_the_floor():
+    true = np.array([[1.0, 1e-3, 1e-20]])
+    assert log_spectral_distance(np.array([[1.0, 1e-3, 0.0]]), true) == 0
+    # 50 decibels lie between a thousandth and the floor.
+    blurred = log_spectral_distance(np.array([[1.0, 0.0, 0.0]]), true)
+    assert blurred == pytest.approx(10 * np.log10(1e-3 / (1e-8 * true.sum())) / np.sqrt(2))
