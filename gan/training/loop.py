@@ -91,7 +91,9 @@ class Trainer:
             evaluations=evaluations_of(self.recipe),
             seed=training.seed,
         )
-        axis_name = AXIS if training.parallel in ("pmap", "shard_map") else None
+        # One device has nothing to reduce, and a CPU takes up to a tenth of a small step for it.
+        several = len(self.devices) > 1 and training.parallel in ("pmap", "shard_map")
+        axis_name = AXIS if several else None
         optimizer = optimizer_of(self.recipe)
         self.state = first_state(with_probability(players, game), optimizer, training.seed)
 
