@@ -34,7 +34,7 @@ from experiments.evaluation.results import (
 )
 from experiments.evaluation.verdict import setting
 from experiments.files import write_text
-from experiments.wording import duration, listed, words
+from experiments.wording import approximate, duration, listed, words
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "benchmarks" / "results"
@@ -207,19 +207,51 @@ def pays(runs: Sequence[Published]) -> str:
     """Whether the generator pays against the cheapest solver that is as good."""
     if not (found := sections(runs, Cost)):
         return "" if sections(runs, AgainstTruth) else "no solver to beat"
-    rival = "the cheapest solver" if found[0].search else "the reference"
-    ratios = [1 / one.advantage for one in found]
-    costs = f"{span(ratios, ',.0f' if min(ratios) >= 10 else '.2g')} times the cost of {rival}"
+    factor = times([one.advantage for one in found])
+    costs = f"{factor} than {'the cheapest solver that is as good' if found[0].search else 'the reference'}"
+    if (unmatched := sum(not one.matched for one in found)) > 0:
+        where, which = "", "the reference's own"
+        if unmatched < len(found):
+            where, which = f" at {unmatched} of {len(found)} seeds", "the cheapest that is, or the reference's own"
+        costs = f"no sampler tried is as good{where}, {factor} than {which}"
     # Where a cheaper setting has the generator's score without being as near to the posterior, both are said.
     by_score = [(one.cheapest_by("crps"), one.generator) for one in found]
     if all(row is not None and row.timing is not None for row, _ in by_score):
-        shares = [own.seconds / row.timing.seconds for row, own in by_score if row is not None and row.timing]
-        costs = f"{costs} ({span(shares, '.2g')} times that of the cheapest by its CRPS alone)"
-    samples = [one.break_even for one in found if one.break_even is not None]
-    if not samples:
-        return f"**loses**, {costs}"
-    seeds = "" if len(samples) == len(found) else f" at {len(samples)} of {len(found)} seeds"
-    return f"**pays**{seeds} from {span(samples, ',d')} samples on, {costs}"
+        factors = [row.timing.seconds / own.seconds for row, own in by_score if row is not None and row.timing]
+        costs = f"{costs}, {times(factors)} than the cheapest with its CRPS"
+    ties = sum(one.tied for one in found)
+    samples = [one.break_even for one in found if one.break_even is not None and not one.tied]
+
+    def at(seeds: int) -> str:
+        return "" if seeds == len(found) else f" at {seeds} of {len(found)} seeds"
+
+    said = []
+    if samples:
+        ends = dict.fromkeys(map(approximate, (min(samples), max(samples))))
+        said.append(f"**pays**{at(len(samples))} from {' to '.join(ends)} samples on")
+    if ties:
+        said.append(f"**ties** within the scatter of the times{at(ties)}")
+    if (losses := len(found) - len(samples) - ties) > 0:
+        said.append(f"**loses**{at(losses)}")
+    return f"{', '.join(said)}: {costs}"
+
+
+def times(advantages: Sequence[float]) -> str:
+    """How many times cheaper or dearer a generator is.
+
+    Example:
+        >>> times([2.0, 4.0]), times([0.5, 0.1]), times([0.8, 2.0])
+        ('2 to 4 times cheaper', '2 to 10 times dearer', '1.2 times dearer to 2 times cheaper')
+    """
+
+    def digits(values: Sequence[float]) -> str:
+        return span(values, ",.0f" if min(values) >= 10 else ".2g")
+
+    if min(advantages) >= 1:
+        return f"{digits(advantages)} times cheaper"
+    if max(advantages) < 1:
+        return f"{digits([1 / one for one in advantages])} times dearer"
+    return f"{1 / min(advantages):.2g} times dearer to {max(advantages):.2g} times cheaper"
 
 
 def verdict(runs: Sequence[Published]) -> str:
@@ -251,8 +283,7 @@ def details(folder: Path) -> list[str]:
         lines += [f"| | {' | '.join(f'seed {run.seed}' for run in runs)} |", "|---" * (1 + len(runs)) + "|"]
         for figure in dict.fromkeys(name for one in table for name in one):
             lines.append(f"| {figure} | {' | '.join(one.get(figure, '') for one in table)} |")
-        lines += ["", "<details><summary>The verdict of every seed</summary>", ""]
-        lines += [*(f"- Seed {run.seed}. {run.comparison.verdict}" for run in runs), "", "</details>", ""]
+        lines.append("")
     return lines[:-1]
 
 
@@ -283,7 +314,7 @@ def cells(run: Published) -> dict[str, str]:
         kept = sum(one.inside for one in distances.entries.values())
         found |= {"median distance over its floor": f"{statistics.median(ratios):.2f}"}
         found |= {"largest distance over its floor": f"{max(ratios):.2f}"}
-        found["distances inside the null band"] = f"{kept} of {len(ratios)}"
+        found["distances that do not distinguish the samples"] = f"{kept} of {len(ratios)}"
     if scores := comparison.get(Scores):
         for name in ("crps", "modes_found", "high_quality", "total_variation", "diversity"):
             if (one := scores.entries.get(name)) is not None:
@@ -305,9 +336,10 @@ def cells(run: Published) -> dict[str, str]:
         found["time of a sample"] = duration(cost.generator.seconds)
         if theirs.timing is not None:
             found["time of a sample from the cheapest solver"] = (
-                f"{duration(theirs.timing.seconds)} ({setting(theirs)})"
+                f"{duration(theirs.timing.seconds)} ({setting(theirs)}{'' if cost.matched else '; not as good'})"
             )
-        found["break-even"] = "never" if cost.break_even is None else f"{cost.break_even:,} samples"
+        even = "never" if cost.break_even is None else f"{approximate(cost.break_even)} samples"
+        found["break-even"] = "a tie within the scatter of the times" if cost.tied else even
     found["time of the training"] = duration(run.training_seconds)
     return found
 

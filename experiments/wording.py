@@ -42,6 +42,17 @@ def in_unit(seconds: float | int) -> tuple[float, str]:
     return seconds / 1e-9, "ns"
 
 
+def approximate(number: int) -> str:
+    """Write an estimated number of things with two digits, and separators of thousands.
+
+    Example:
+        >>> approximate(469_134_705)
+        '470,000,000'
+    """
+    digits = max(len(str(abs(number))) - 2, 0)
+    return f"{round(number, -digits):,}"
+
+
 def duration(seconds: float) -> str:
     """Write a time in the unit that suits it, with three digits."""
     value, unit = in_unit(seconds)

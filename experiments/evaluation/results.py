@@ -149,8 +149,27 @@ class Cost:
 
     @property
     def cheapest(self) -> SolverRow:
-        """The cheapest setting that is as good as the generator; the reference where no cheaper one is."""
+        """The cheapest setting that is as good as the generator; the reference where no cheaper one is.
+
+        A reference that draws from a posterior by a sampler may itself not be as good: see `matched`.
+        """
         return min([*self._good(), self.reference], key=lambda row: _seconds(row))
+
+    @property
+    def matched(self) -> bool:
+        """Whether `cheapest` is as good as the generator: otherwise nothing that was tried is."""
+        return self.cheapest.reaches is True
+
+    @property
+    def tied(self) -> bool:
+        """Whether the time of a sample, by the generator or by the cheapest solver, is among the other's repeats.
+
+        Times that differ by more than `ALIKE` are no tie, however much the repeats scatter.
+        """
+        theirs, own = self.cheapest.timing, self.generator
+        if theirs is None or not 1 / ALIKE < self.advantage < ALIKE:
+            return False
+        return own.low <= theirs.seconds <= own.high or theirs.low <= own.seconds <= theirs.high
 
     def _good(self) -> list[SolverRow]:
         return [row for row in self.search if row.reaches and row.timing is not None]
@@ -176,6 +195,8 @@ class Cost:
 
 NEAR = 1.05
 """Scores that differ by less count as the same."""
+ALIKE = 1.25
+"""Times that differ by a larger factor are not alike."""
 
 
 def cheapest_by(score: str, own: float, rows: Iterable[SolverRow]) -> SolverRow | None:

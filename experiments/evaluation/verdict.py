@@ -23,7 +23,7 @@ from experiments.evaluation.results import (
     Tests,
     Worth,
 )
-from experiments.wording import capital, duration, is_finite, listed, words
+from experiments.wording import approximate, capital, duration, is_finite, listed, words
 
 S = TypeVar("S")
 
@@ -267,13 +267,17 @@ def cost_sentences(cost: Cost) -> list[str]:
     if theirs is not None:
         searched = len(cost.search) > 1
         solver = f"{'the cheapest solver that is as good' if searched else 'the reference'} ({setting(cost.cheapest)})"
+        if not cost.matched:
+            solver = f"the reference's own sampler ({setting(cost.cheapest)})"
         factor = cost.advantage
         says = f"{factor:.3g} times cheaper" if factor >= 1 else f"{1 / max(factor, 1e-12):.3g} times dearer"
         start = cost.cheapest.start_seconds
         once = f", after {duration(start)} that are spent once" if start > 0 else ""
+        beside = ", which is within the scatter of the times" if cost.tied else ""
         sentences = [
+            *([] if cost.matched else ["Nothing that was tried is as good as the generator by every distance."]),
             f"A sample costs {spread(cost.generator)}; from {solver} it costs {spread(theirs)}{once}: the generator is "
-            f"{says}{'' if searched else ' (nothing cheaper was searched)'}."
+            f"{says}{beside}{'' if searched else ' (nothing cheaper was searched)'}.",
         ]
     by_score = cost.cheapest_by("crps")
     if by_score is not None and by_score is not cost.cheapest and by_score.timing is not None:
@@ -286,7 +290,10 @@ def cost_sentences(cost: Cost) -> list[str]:
     even = cost.break_even
     if even is None:
         return [*sentences, f"With {fixed} of data and training on top, it never pays off."]
-    return [*sentences, f"With {fixed} of data and training counted, it pays off from {even:,} samples on."]
+    return [
+        *sentences,
+        f"With {fixed} of data and training counted, it pays off from about {approximate(even)} samples on.",
+    ]
 
 
 def setting(row: SolverRow) -> str:

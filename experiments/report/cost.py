@@ -10,7 +10,7 @@ from experiments.evaluation.results import Baselines, Cost, Worth
 from experiments.evaluation.verdict import setting, worth_sentences
 from experiments.report.page import Page
 from experiments.report.pieces import folded, gallery, given, name, number, seconds, table, timing
-from experiments.wording import is_finite, words
+from experiments.wording import approximate, is_finite, words
 
 
 def cost_section(cost: Cost, page: Page) -> str:
@@ -28,12 +28,17 @@ def cost_section(cost: Cost, page: Page) -> str:
         ["making the training fields, once", seconds(cost.data_seconds)],
         ["training, once", seconds(cost.training_seconds)],
     ]
-    against = (
-        f"Against the strongest of {len(cost.search)} solver settings. A setting counts as good as the generator where "
-        f"{html.escape(cost.criterion.rstrip('.'))}."
-        if len(cost.search) > 1
-        else f"Against the reference ({html.escape(setting(cost.reference))}): nothing cheaper was searched."
-    )
+    against = f"Against the reference ({html.escape(setting(cost.reference))}): nothing cheaper was searched."
+    if len(cost.search) > 1:
+        strongest = (
+            f"the strongest of {len(cost.search)} solver settings"
+            if cost.matched
+            else f"the reference's own sampler, because <b>none of {len(cost.search)} settings is as good</b>"
+        )
+        against = (
+            f"Against {strongest}. A setting counts as good as the generator where "
+            f"{html.escape(cost.criterion.rstrip('.'))}."
+        )
     baselines = page.comparison.get(Baselines)
     own = baselines.generator.values if baselines is not None else {}
     return (
@@ -48,11 +53,12 @@ def _outcome(cost: Cost) -> str:
     if cost.break_even is None:
         even = "Data and training counted, it <b>never pays off</b>, however many samples are drawn."
     else:
-        even = f"Data and training counted, it pays off from <b>{number(cost.break_even)}</b> samples on."
+        even = f"Data and training counted, it pays off from about <b>{approximate(cost.break_even)}</b> samples on."
     if cost.cheapest.timing is None or not is_finite(cost.advantage) or cost.advantage <= 0:
         return even
     factor, word = (cost.advantage, "cheaper") if cost.advantage >= 1 else (1 / cost.advantage, "dearer")
-    return f"A sample of the generator is <b>{number(factor)}</b> times {word} than one of that solver. {even}"
+    tie = ", which is within the scatter of the times" if cost.tied else ""
+    return f"A sample of the generator is <b>{number(factor)}</b> times {word} than one of that solver{tie}. {even}"
 
 
 def _search(cost: Cost) -> str:

@@ -13,7 +13,7 @@ from experiments.evaluation.results import AgainstTruth, Comparison, Cost, Dista
 from experiments.files import JsonObject
 from experiments.report.pieces import number, p_value, seconds
 from experiments.runs import RunFolder
-from experiments.wording import is_finite, words
+from experiments.wording import approximate, is_finite, words
 
 
 def head_section(folder: RunFolder, comparison: Comparison | None, metrics: Sequence[JsonObject], title: str) -> str:
@@ -65,7 +65,7 @@ def facts(comparison: Comparison) -> list[Fact]:
         median = statistics.median(one.ratio for one in entries)
         inside = f"{sum(one.inside for one in entries)} of {len(entries)}"
         found.append(Fact("median_ratio", median, number(median), "median ratio to the floor"))
-        found.append(Fact("distances_inside", inside, inside, "distances inside the null band"))
+        found.append(Fact("distances_inside", inside, inside, "distances that do not distinguish the samples"))
     if comparison.n:
         alone = comparison.get(AgainstTruth) is not None
         label = "members for each case" if alone else "samples in each set of a distance"
@@ -76,7 +76,9 @@ def facts(comparison: Comparison) -> list[Fact]:
         found += [
             Fact("sample_seconds", each, seconds(each), f"per sample{layer}"),
             Fact("training_seconds", training, seconds(training), "training"),
-            Fact("break_even", least, "never" if least is None else number(least), "samples from which it pays off"),
+            Fact(
+                "break_even", least, "never" if least is None else approximate(least), "samples from which it pays off"
+            ),
         ]
     return found
 

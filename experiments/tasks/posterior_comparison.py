@@ -120,14 +120,16 @@ def against_long_runs(
         progress=report,
         evaluations=trained.evaluations,
         members_shown=MEMBERS_SHOWN,
-        reference_name=(
-            f"a long tempered run (two runs agree to a potential scale reduction of "
-            f"{np.median(runs.agreement):.3f}, at most {runs.agreement.max():.3f})"
-        ),
+        reference_name="long tempered runs",
+        exact=False,
     )
     sections = (*sections, *weighed)
     title = f"{posed.name}: posteriors against long tempered runs"
-    return Comparison(title, verdict(sections), members, sections, channels=posed.channels), figures
+    agreement = (
+        f"Two long tempered runs agree to a potential scale reduction of {np.median(runs.agreement):.3f} (median of "
+        f"{count} cases, at most {runs.agreement.max():.3f})."
+    )
+    return Comparison(title, f"{agreement} {verdict(sections)}", members, sections, channels=posed.channels), figures
 
 
 def against_truth(

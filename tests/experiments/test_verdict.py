@@ -125,7 +125,36 @@ def test_every_start_is_named_with_its_time_or_never(plausible):
 def test_the_cost_is_said_against_the_cheapest_setting_with_the_spread_of_both(plausible):
     said = verdict([plausible.cost()])
     assert "210 µs (200 µs to 240 µs)" in said and "(points 32, dt 0.1) it costs 1 ms (900 µs to 1.1 ms)" in said
-    assert "4.76 times cheaper" in said and "pays off from 454,431 samples on" in said
+    assert "4.76 times cheaper" in said and "pays off from about 450,000 samples on" in said
+
+
+@pytest.mark.parametrize(
+    ("theirs", "tied"),
+    [
+        ((230e-6, 225e-6, 260e-6), True),  # within the repeats of the generator
+        ((230e-6, 190e-6, 240e-6), True),
+        ((250e-6, 241e-6, 260e-6), False),
+        ((400e-6, 190e-6, 600e-6), False),  # the scatter hides nothing of a factor of two
+    ],
+)
+def test_times_within_the_scatter_of_one_another_are_a_tie(plausible, theirs, tied):
+    cost = plausible.cost()
+    row = entries.SolverRow({"points": 32}, entries.Timing(*theirs, 5), True, {})
+    cost = dataclasses.replace(
+        cost, search=(row, row), reference=dataclasses.replace(cost.reference, timing=entries.Timing(1.0, 1.0, 1.0, 1))
+    )
+    assert cost.tied is tied and ("within the scatter of the times" in verdict([cost])) is tied
+
+
+def test_where_nothing_is_as_good_the_verdict_says_so(plausible):
+    cost = plausible.cost()
+    worse = dataclasses.replace(cost.reference, reaches=False)
+    cost = dataclasses.replace(
+        cost, search=tuple(dataclasses.replace(row, reaches=False) for row in cost.search), reference=worse
+    )
+    assert not cost.matched and cost.cheapest is worse
+    said = verdict([cost])
+    assert "Nothing that was tried is as good" in said and "from the reference's own sampler" in said
 
 
 def test_a_generator_that_is_dearer_never_pays_off_and_the_verdict_says_so(plausible):
