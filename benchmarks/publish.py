@@ -34,7 +34,7 @@ from experiments.evaluation.results import (
 )
 from experiments.evaluation.verdict import setting
 from experiments.files import write_text
-from experiments.wording import approximate, duration, listed, words
+from experiments.wording import approximate, capital, duration, listed, words
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "benchmarks" / "results"
@@ -262,11 +262,13 @@ def verdict(runs: Sequence[Published]) -> str:
 def experiments_table(folder: Path) -> list[str]:
     """The table of experiments, one line each."""
     lines = ["| experiment | what is generated | seeds | measured | verdict |", "|---|---|---|---|---|"]
+    missing = []
     for row in ROWS:
-        runs = published(row, folder)
-        found = f"{len(runs)} | {quality(runs)} | {verdict(runs)}" if runs else f"0 | {MISSING} | –"
-        lines.append(f"| {row.title} | {row.about} | {found} |")
-    return lines
+        if runs := published(row, folder):
+            lines.append(f"| {row.title} | {row.about} | {len(runs)} | {quality(runs)} | {verdict(runs)} |")
+        else:
+            missing.append(row.title)
+    return lines if not missing else [*lines, "", f"{capital(MISSING)}: {'; '.join(missing)}."]
 
 
 def details(folder: Path) -> list[str]:
@@ -276,7 +278,7 @@ def details(folder: Path) -> list[str]:
         lines += [f"### {row.title[0].upper()}{row.title[1:]}", "", f"{row.about[0].upper()}{row.about[1:]}.", ""]
         runs, name = published(row, folder), f"{row.experiment}-{row.preset}-sealed.json"
         if not runs:
-            lines += [f"{MISSING[0].upper()}{MISSING[1:]}.", ""]
+            lines += [f"{capital(MISSING)}.", ""]
             continue
         lines += [f"[Result file](../benchmarks/results/{name}), {provenance(folder / name)}", ""]
         table = [cells(run) for run in runs]
@@ -319,7 +321,8 @@ def cells(run: Published) -> dict[str, str]:
         for name in ("crps", "modes_found", "high_quality", "total_variation", "diversity"):
             if (one := scores.entries.get(name)) is not None:
                 target = "" if one.target is None else f" (target {one.target:.4g})"
-                found[words(name)] = f"{one.value:.4g}{target}"
+                ends = "" if one.interval is None else f" [{one.interval[0]:.3g}, {one.interval[1]:.3g}]"
+                found[words(name)] = f"{one.value:.4g}{ends}{target}"
     if baselines := comparison.get(Baselines):
         for name, row in baselines.rows.items():
             for merit in ("crps", "auc"):

@@ -306,7 +306,9 @@ def _add_processes(parser: argparse.ArgumentParser) -> None:
 def _add_start(parser: argparse.ArgumentParser) -> None:
     """Add what every command takes that begins runs."""
     parser.add_argument(
-        "--preset", metavar="PRESET", help="smoke (seconds), demo (minutes, the default) or full (a GPU)"
+        "--preset",
+        metavar="PRESET",
+        help="smoke (a minute or two), demo (the default, minutes to an hour) or full (a GPU)",
     )
     parser.add_argument("--seed", metavar="N", help="seed of players, latents and batches (training.seed)")
     parser.add_argument("--runs-dir", metavar="DIR", default="runs", help="where run folders go (default: runs)")

@@ -52,7 +52,7 @@ WITH_CODE = [page for page in PAGES if blocks(page)]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Runs as the pages name them, ``runs/NAME/<stamp>``, trained by the smallest preset and not compared yet."""
+    """Runs as the pages name them, ``runs/NAME/STAMP``, trained by the smallest preset and not compared yet."""
     parent = tmp_path_factory.mktemp("trained")
     patch = pytest.MonkeyPatch()
     patch.setenv("SOLVERGAN_CACHE", str(parent / "cache"))
@@ -71,7 +71,7 @@ def trained(tmp_path_factory):
             folder = runs.create(parent / "runs", name, "smoke", config)
             dataset = pipeline.make_data(experiment, config, folder, silent)
             gan.train(experiment.learnt().problem(config, dataset), config, folder.path)
-            folder.path.rename(folder.path.with_name("<stamp>"))
+            folder.path.rename(folder.path.with_name("STAMP"))
     yield parent / "runs"
     patch.undo()
 
