@@ -99,6 +99,12 @@ _SUMMARIES = {
         line="fine vorticity and smoke above a coarse solver run, judged against the truth",
         cost="about 15 minutes on 2 cores, estimated",
     ),
+    "downscaling": Summary(
+        system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
+        task="super_resolution",
+        line="fine turbulence above a coarse solver run with errors of its own, judged against the truth",
+        cost="about 15 minutes on 2 cores, estimated",
+    ),
     "kolmogorov_flow": Summary(
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
         task="snapshot",
