@@ -1,6 +1,11 @@
 """What the loop of a training does between two lines of its record: it neither compiles nor reads from the devices."""
 
+import itertools
+import json
+import time
+
 import jax
+import numpy as np
 import pytest
 
 from gan.training.loop import Trainer
@@ -50,3 +55,21 @@ def test_between_lines_nothing_is_compiled_and_nothing_is_read_from_the_devices(
     # The step is compiled in the first call; the first line may compile what it needs by itself.
     assert compiled and calls[1:LOG] == [calls[1]] * (LOG - 1)
     assert len(set(calls[LOG:])) == 1
+
+
+def test_a_clock_that_is_set_back_changes_neither_the_training_nor_its_times(toy, tmp_path, monkeypatch):
+    def trained(folder):
+        training = {"steps": STEPS, "log_every": LOG, "checkpoint_every": 10}
+        made = Trainer(toy.problem(validation=None), toy.recipe(training=training), folder).run(False, None)
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        return made.sample(jax.random.key(0), 16), lines
+
+    samples, lines = trained(tmp_path / "usual")
+    # An hour earlier at every look.
+    now = itertools.count(time.time(), -3600)
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    later, found = trained(tmp_path / "back")
+    np.testing.assert_array_equal(later, samples)
+    seconds = [line["seconds"] for line in found]
+    assert seconds[0] >= 0 and seconds == sorted(seconds) and seconds[-1] < 3600
+    assert [line["step"] for line in found] == [line["step"] for line in lines]

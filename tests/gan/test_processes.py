@@ -120,10 +120,10 @@ processes.leave()
 
 @pytest.fixture
 def start(tmp_path):
-    """Start processes that train together: (folder, how, count, devices of each) -> processes and their output."""
+    """Start processes that train together: (folder, how, count, devices, seconds apart) -> processes, their output."""
     running = []
 
-    def begin(folder, mode, count, devices=1):
+    def begin(folder, mode, count, devices=1, apart=0.0):
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = str(found.getsockname()[1])
@@ -133,6 +133,7 @@ def start(tmp_path):
         toy = str(Path(__file__).with_name("toy.py"))
         made = []
         for own in range(count):
+            time.sleep(apart if own else 0.0)
             output = (tmp_path / f"{folder.name}-{len(running)}.log").open("w+")
             command = [sys.executable, "-c", WORKER, toy, str(folder), mode, port, str(count), str(own)]
             made.append((subprocess.Popen(command, env=environment, cwd=ROOT, stdout=output, stderr=output), output))
@@ -214,6 +215,27 @@ def test_a_killed_process_ends_the_others_and_the_training_goes_on_bit_for_bit(t
     for ours, theirs in zip(*map(jax.tree.leaves, states)):
         np.testing.assert_array_equal(ours, theirs)
     assert record(killed) == record(whole)
+
+
+@pytest.mark.slow
+def test_a_process_that_begins_late_and_then_answers_late_is_waited_for(start, tmp_path):
+    late, whole = tmp_path / "late", tmp_path / "whole"
+    made = start(late, "slow", 2, apart=5.0)
+    rows, deadline = late / "metrics.jsonl", time.monotonic() + 300
+    while not rows.exists() or rows.read_text().count("\n") < 5:
+        assert all(one.poll() is None for one, _ in made) and time.monotonic() < deadline
+        time.sleep(0.02)
+    made[1][0].send_signal(signal.SIGSTOP)
+    # The line that was on its way may still come; then nothing goes on without the process that is stopped.
+    time.sleep(3.0)
+    before = rows.read_text().count("\n")
+    time.sleep(5.0)
+    assert rows.read_text().count("\n") == before < 12
+    made[1][0].send_signal(signal.SIGCONT)
+    codes, texts = finished(made)
+    assert codes == [0, 0], texts
+    assert finished(start(whole, "start", 2))[0] == [0, 0]
+    assert record(late) == record(whole)
 
 
 @pytest.mark.slow
