@@ -236,10 +236,11 @@ def table(found: dict[str, Any]) -> str:
         said = f"{100 * row['share']:.0f}%; the process grew by {row['grown'] / 1e6:.0f} MB in the second half"
         what = f"{row['count']:,} samples to disk, share of time in the generator"
         lines.append(f"| {what} | kuramoto_sivashinsky-demo | {said} | {AIMS['samples']} |")
-    machine = found["machine"]
-    return "\n".join(
-        [f"{machine['cores']} cores, load {machine['load']:.1f} at the end; jax {machine['jax']}.", "", *lines]
+    where = "; ".join(
+        f"{part}: cores {one['cores']}, load {one['load']:.1f} at the end, jax {one['jax']}"
+        for part, one in found["machines"].items()
     )
+    return "\n".join([f"Measured on: {where}.", "", *lines])
 
 
 def known() -> dict[str, Any] | None:
@@ -267,7 +268,8 @@ def main() -> None:
             found[name] = PARTS[name](given.repeats)
             cores = len(os.sched_getaffinity(0))
             machine = {"platform": platform.platform(), "cores": cores, "load": os.getloadavg()[0]}
-            write_json(RESULTS, {**found, "machine": {**machine, "jax": jax.__version__}})
+            found.setdefault("machines", {})[name] = {**machine, "jax": jax.__version__}
+            write_json(RESULTS, found)
     write_text(PAGE, with_figures(PAGE.read_text(), known()))
 
 

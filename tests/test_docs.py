@@ -48,7 +48,7 @@ def test_the_page_of_scaling_states_the_overheads_of_their_file(monkeypatch):
         "processes": {"toy-demo": row},
         "data": {**row, "cores": {"1": 1.25, "2": 2.0}},
         "samples": {"count": 1000, "share": 0.853, "grown": 2e6},
-        "machine": {"cores": 2, "load": 0.5, "jax": "0"},
+        "machines": {"step": {"cores": 2, "load": 0.5, "jax": "0"}},
     }
     made = overheads.with_figures(page, found)
     assert "over bare `jit` | toy-demo | 1.011 (1.000 to 1.020) | at most 2% |" in made
