@@ -207,33 +207,36 @@ def pays(runs: Sequence[Published]) -> str:
     """Whether the generator pays against the cheapest solver that is as good."""
     if not (found := sections(runs, Cost)):
         return "" if sections(runs, AgainstTruth) else "no solver to beat"
-    factor = times([one.advantage for one in found])
-    costs = f"{factor} than {'the cheapest solver that is as good' if found[0].search else 'the reference'}"
-    if (unmatched := sum(not one.matched for one in found)) > 0:
-        where, which = "", "the reference's own"
-        if unmatched < len(found):
-            where, which = f" at {unmatched} of {len(found)} seeds", "the cheapest that is, or the reference's own"
-        costs = f"no sampler tried is as good{where}, {factor} than {which}"
+    said = []
+    if good := [one.advantage for one in found if one.matched]:
+        where = "" if len(good) == len(found) else f" (at {len(good)} of {len(found)} seeds)"
+        said.append(
+            f"{times(good)} than {'the cheapest solver as good' if found[0].search else 'the reference'}{where}"
+        )
     # Where a cheaper setting has the generator's score without being as near to the posterior, both are said.
     by_score = [(one.cheapest_by("crps"), one.generator) for one in found]
     if all(row is not None and row.timing is not None for row, _ in by_score):
         factors = [row.timing.seconds / own.seconds for row, own in by_score if row is not None and row.timing]
-        costs = f"{costs}, {times(factors)} than the cheapest with its CRPS"
+        said.insert(0, f"{times(factors)} than the cheapest solver with its CRPS")
+    if unmatched := sum(not one.matched for one in found):
+        where = "" if unmatched == len(found) else f" at {unmatched} of {len(found)} seeds"
+        said.append(f"no sampler tried is as good by every distance{where}")
+    costs = ", ".join(said)
     ties = sum(one.tied for one in found)
     samples = [one.break_even for one in found if one.break_even is not None and not one.tied]
 
     def at(seeds: int) -> str:
         return "" if seeds == len(found) else f" at {seeds} of {len(found)} seeds"
 
-    said = []
+    outcome = []
     if samples:
         ends = dict.fromkeys(map(approximate, (min(samples), max(samples))))
-        said.append(f"**pays**{at(len(samples))} from {' to '.join(ends)} samples on")
+        outcome.append(f"**pays**{at(len(samples))} from {' to '.join(ends)} samples on")
     if ties:
-        said.append(f"**ties** within the scatter of the times{at(ties)}")
+        outcome.append(f"**ties** within the scatter of the times{at(ties)}")
     if (losses := len(found) - len(samples) - ties) > 0:
-        said.append(f"**loses**{at(losses)}")
-    return f"{', '.join(said)}: {costs}"
+        outcome.append(f"**loses**{at(losses)}")
+    return f"{', '.join(outcome)}: {costs}"
 
 
 def times(advantages: Sequence[float]) -> str:
@@ -317,6 +320,8 @@ def cells(run: Published) -> dict[str, str]:
         found |= {"median distance over its floor": f"{statistics.median(ratios):.2f}"}
         found |= {"largest distance over its floor": f"{max(ratios):.2f}"}
         found["distances that do not distinguish the samples"] = f"{kept} of {len(ratios)}"
+        above = sum((one.ratio_interval or (0.0, 0.0))[0] > 1 for one in distances.entries.values())
+        found["distances whose interval lies above the floor"] = f"{above} of {len(ratios)}"
     if scores := comparison.get(Scores):
         for name in ("crps", "modes_found", "high_quality", "total_variation", "diversity"):
             if (one := scores.entries.get(name)) is not None:

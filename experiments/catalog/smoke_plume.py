@@ -42,7 +42,7 @@ DEMO = ExperimentConfig(
         points=(48, 72),
         extent=(4.0, 6.0),
         dt=0.02,
-        trajectories=(512, 16, 48),
+        trajectories=(512, 16, 128),
         snapshots=4,
         spin_up=5.0,
         stride=1.0,
@@ -67,7 +67,7 @@ SMOKE = replace(
 
 FULL = replace(
     DEMO,
-    data=replace(DEMO.data, points=(64, 96), dt=0.01, trajectories=(8192, 256, 256)),
+    data=replace(DEMO.data, points=(64, 96), dt=0.01, trajectories=(8192, 256, 512)),
     system=SuperResolutionConfig(factor=4, coarse_dt=0.04),
     network=NetworkConfig(width=64, levels=4, blocks=2, latent=64, constraint="zero_mean"),
     training=TrainingConfig(steps=50_000, batch=64, log_every=100, checkpoint_every=2500, diagnose_every=5000),

@@ -42,7 +42,7 @@ from experiments.evaluation.ensemble_statistics import (
     root,
 )
 from experiments.evaluation.entries import Distance, Interval, Score
-from experiments.evaluation.intervals import CENTRAL, central, over_cases
+from experiments.evaluation.intervals import central, over_cases
 from experiments.evaluation.results import Distances, Scores
 
 Ensembles = Float[np.ndarray, "cases members time *grid c"]
@@ -150,11 +150,14 @@ class PosteriorReference:
         self._keys = jax.random.split(jax.random.key(sizes.seed), len(truths))
         rng = np.random.default_rng((sizes.seed, 11))
         halves = [rng.permutation(pool)[: 2 * members].reshape(2, members) for _ in range(sizes.draws)]
-        self._picked = halves[0][0]
+        self._halves, self._picked = halves, halves[0][0]
+        # Halves of a pool vary less than ensembles drawn anew.
+        share = members / pool
+        self._widen = float(np.sqrt((1 + share) / (1 - share)))
         self._chosen = rng.integers(len(truths), size=(sizes.resamples, len(truths)))
-        self._draw_null(halves)
+        self._draw_null()
 
-    def _draw_null(self, halves: list[np.ndarray]) -> None:
+    def _draw_null(self) -> None:
         mean = {kind: one.mean(axis=0, dtype=np.float64) for kind, one in self._apart.items()}
         energies = self._energies.mean(axis=0, dtype=np.float64)
         null: dict[str, list[float]] = {name: [] for name in DISTANCES}
@@ -163,7 +166,7 @@ class PosteriorReference:
         means = {"crps": mean["crps"], "energy_score": mean["energy"]}
         everyone = np.arange(self.reference.shape[1])
         self._targets = _TARGETS | {name: self._fair(matrix, everyone) for name, matrix in means.items()}
-        for one, two in halves:
+        for one, two in self._halves:
             for kind, matrix in mean.items():
                 blocks = (matrix[np.ix_(a, b)].mean() for a, b in ((one, two), (one, one), (two, two)))
                 null[f"{kind}_divergence"].append(root(energy_distance(*blocks)))
@@ -175,9 +178,7 @@ class PosteriorReference:
         self._null = {name: np.array(drawn) for name, drawn in null.items()}
         self.floor = {name: float(np.median(drawn)) for name, drawn in self._null.items()}
         self.null95 = {name: float(np.quantile(drawn, 0.95)) for name, drawn in self._null.items()}
-        share = self.members / self.reference.shape[1]
-        widen = np.sqrt((1 + share) / (1 - share))
-        self._bands = {name: _widened(np.array(drawn), widen) for name, drawn in scores.items()}
+        self._bands = {name: _widened(np.array(drawn), self._widen) for name, drawn in scores.items()}
 
     @staticmethod
     def _fair(matrix: np.ndarray, group: np.ndarray) -> float:
@@ -236,10 +237,9 @@ class PosteriorReference:
             if name in values
         }
         for name, (definition, unit, own, reference) in (residuals or {}).items():
-            mine, theirs = (np.asarray(one, np.float64).mean(axis=1) for one in (own, reference))
-            low, high = np.quantile(theirs[self._chosen].mean(axis=1), CENTRAL)
+            mine, theirs = np.asarray(own, np.float64).mean(axis=1), np.asarray(reference, np.float64)
             interval = over_cases(mine[self._chosen].mean(axis=1), float(mine.mean()), cases)
-            band = (float(low), float(high))
+            band = _widened(np.array([theirs[:, one].mean() for one, _ in self._halves]), self._widen)
             entries[name] = Score(definition, unit, float(mine.mean()), float(theirs.mean()), band, interval)
         picked = self._parts(self._thinned(self._flat(self.reference[:, self._picked])))
         ranks = {

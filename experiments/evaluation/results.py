@@ -175,6 +175,17 @@ class Cost:
         return [row for row in self.search if row.reaches and row.timing is not None]
 
     @property
+    def rivals(self) -> tuple[SolverRow, ...]:
+        """Settings against which the generator has to pay: those as good, and the cheapest with its CRPS."""
+        by_score = self.cheapest_by("crps")
+        found = [
+            *self._good(),
+            *([self.reference] if self.reference.reaches else []),
+            *([by_score] if by_score else []),
+        ]
+        return tuple(found)
+
+    @property
     def advantage(self) -> float:
         """Seconds of the cheapest solver over those of the generator, for a sample among many; above 1 the generator is
         cheaper."""
@@ -182,9 +193,12 @@ class Cost:
 
     @property
     def break_even(self) -> int | None:
-        """Samples from which data, training and sampling cost no more than any solver as good; None: never."""
-        found = [self._even(row) for row in [*self._good(), self.cheapest]]
-        return None if None in found else max(one for one in found if one is not None)
+        """Samples from which data, training and sampling cost no more than any of the `rivals`; None: never, or none.
+
+        A reference that is not as good is no rival: that it costs more says nothing.
+        """
+        found = [self._even(row) for row in self.rivals]
+        return None if None in found or not found else max(one for one in found if one is not None)
 
     def _even(self, row: SolverRow) -> int | None:
         """Samples from which the generator costs no more than one solver."""

@@ -212,6 +212,7 @@ def compare_with_truth(
     members: int,
     seed: int,
     resamples: int,
+    repeats: int,
     progress: Report,
     derived: Derived = Derived(),
 ) -> AgainstTruth:
@@ -224,6 +225,7 @@ def compare_with_truth(
         why: there is no reference, in one sentence.
         members: of every ensemble.
         seed, resamples: as for `TruthScores`.
+        repeats: rounds in which all are timed in turn.
         progress: called with (done, total, what).
         derived: what else of the fields is scored.
 
@@ -234,24 +236,22 @@ def compare_with_truth(
         ValueError: as `TruthScores`; the generator's samples are not finite.
     """
     scores = TruthScores(truths, seed=seed, resamples=resamples, derived=derived)
-    count = len(truths) * members
-
-    def drawn(name: str, one: Ensembles) -> tuple[np.ndarray, Timing | None]:
-        made: list[np.ndarray] = []
+    progress(0, 1, "ensembles of the generator")
+    own = scores.parts(generator.make())
+    parts: dict[str, Mapping[str, np.ndarray] | None] = {}
+    for name, one in others.items():
         progress(0, 1, f"ensembles of {name.replace('_', ' ')}")
-        if not one.timed:
-            return one.make(), None
-        timing = in_turn({name: lambda: made.append(one.make())}, repeats=1, count=count)[name]
-        return made[-1], timing
-
-    ensembles, timing = drawn("the generator", generator)
-    own = scores.parts(ensembles)
+        made = one.make()
+        parts[name] = scores.parts(made) if np.isfinite(made).all() else None
+    makers: dict[str | None, Callable[[], np.ndarray]] = {None: generator.make} if generator.timed else {}
+    makers |= {name: one.make for name, one in others.items() if one.timed and parts[name] is not None}
+    times = in_turn(makers, repeats=repeats, count=len(truths) * members, progress=progress)
     rows: dict[str, TruthRow] = {}
     for name, one in others.items():
-        made, spent = drawn(name, one)
-        if np.isfinite(made).all():
-            rows[name] = scores.row(one.meaning, scores.parts(made), own, spent)
+        found = parts[name]
+        if found is None:
+            rows[name] = TruthRow(one.meaning, {}, {}, None, None, "it makes samples that are not finite")
         else:
-            rows[name] = TruthRow(one.meaning, {}, {}, None, spent, "it makes samples that are not finite")
-    defined = SCORES | derived.scores
-    return AgainstTruth(why, len(truths), members, defined, scores.row(generator.meaning, own, None, timing), rows)
+            rows[name] = scores.row(one.meaning, found, own, times.get(name))
+    first = scores.row(generator.meaning, own, None, times.get(None))
+    return AgainstTruth(why, len(truths), members, SCORES | derived.scores, first, rows)

@@ -217,10 +217,12 @@ def truth_sentences(scored: AgainstTruth) -> list[str]:
 
 def weights_sentences(weights: ImportanceWeights) -> list[str]:
     """How much of the samples is left when they are weighted to the posterior."""
+    folds = f"; the density is not known at {weights.folded:.1%} of the samples" if weights.folded else ""
     return [
         f"Weighted to the posterior, the generator's samples have an effective size of "
         f"{statistics.median(weights.effective):.0%} of their number (median of {len(weights.effective)} cases, lowest "
-        f"{min(weights.effective):.1%}), and with many draws the weighted answer is exact."
+        f"{min(weights.effective):.1%}). With many draws the weighted answer tends to the posterior where the "
+        f"generator reaches{folds}."
     ]
 
 
@@ -288,6 +290,8 @@ def cost_sentences(cost: Cost) -> list[str]:
         )
     fixed = duration(cost.data_seconds + cost.training_seconds)
     even = cost.break_even
+    if not cost.rivals:
+        return [*sentences, f"Data and training take {fixed}; from when on that pays is not known, without a rival."]
     if even is None:
         return [*sentences, f"With {fixed} of data and training on top, it never pays off."]
     return [

@@ -50,7 +50,9 @@ def cost_section(cost: Cost, page: Page) -> str:
 
 def _outcome(cost: Cost) -> str:
     """Who is cheaper, by how much, and from how many samples on it pays off."""
-    if cost.break_even is None:
+    if not cost.rivals:
+        even = "From when on it pays off is not known, because nothing that was tried is as good."
+    elif cost.break_even is None:
         even = "Data and training counted, it <b>never pays off</b>, however many samples are drawn."
     else:
         even = f"Data and training counted, it pays off from about <b>{approximate(cost.break_even)}</b> samples on."

@@ -198,6 +198,7 @@ def against_truth(
         members=members,
         seed=settings.seed,
         resamples=settings.resamples,
+        repeats=settings.repeats,
         progress=report,
     )
     sections = (scored, *sections)

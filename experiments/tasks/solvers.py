@@ -71,38 +71,57 @@ class Solvers:
         Where parameters vary, a trajectory along which fields are taken goes on under the next ones that are asked for
         after each field, those of one trajectory being near to one another.
         """
-        return self._made(setting, n, spun_up=False)
+        begin = self._begun(setting, n)
+        if setting.spin_up > 0:
+            begin = self._advance(setting, n)(begin, setting.spin_up)
+        return self._along(setting, n, begin, first=0)
 
     def further(self, setting: SolverSetting) -> Callable[[int], np.ndarray] | None:
         """Return what makes as many fields again along the trajectories of a setting; None without a stride.
 
         It does the work that further fields cost, a stride and a finish for each. Its trajectories are not spun up,
-        which changes nothing in the time.
+        which changes nothing in the time, and where they start is made once, at the first call.
         """
-        return partial(self._made, setting, spun_up=True) if setting.stride else None
+        if not setting.stride:
+            return None
+        begun = lru_cache(maxsize=1)(partial(self._begun, setting))
+        return lambda n: self._along(setting, n, begun(n), first=1)
 
-    def _made(self, setting: SolverSetting, n: int, *, spun_up: bool) -> np.ndarray:
-        """Return ``n`` fields; where trajectories are taken as spun up already, after a stride for each."""
+    def _coarse(self, setting: SolverSetting) -> System:
+        system = self.system(self.config)
+        return system if setting.points is None else self.system(self.config, setting.points)
+
+    def _members(self, setting: SolverSetting, n: int) -> int:
+        """Return the number of trajectories; without a stride every field has one of its own."""
+        return min(n, TRAJECTORIES) if setting.stride else n
+
+    def _asked(self, setting: SolverSetting, n: int) -> np.ndarray:
+        """Return the parameters of all fields, (visits, trajectories, k)."""
+        members = self._members(setting, n)
+        asked = self.varying.draw(-(-n // members) * members, self.config.compare.seed + 1)
+        return np.moveaxis(asked[walks(asked, members)], 1, 0)
+
+    def _advance(self, setting: SolverSetting, n: int) -> Callable[[np.ndarray, float], np.ndarray]:
         from physics import ETDRK2, ETDRK4
 
-        config, system = self.config, self.system(self.config)
-        coarse = system if setting.points is None else self.system(config, setting.points)
         solver = {None: None, 2: ETDRK2(), 4: ETDRK4()}[setting.order]
         dt = self.dataset.dt if setting.dt is None else setting.dt
-        # Without a stride every field has a trajectory of its own.
-        stride = setting.stride or 0.0
-        members = min(n, TRAJECTORIES) if stride else n
-        names, visits = self.varying.names, -(-n // members)
-        asked = self.varying.draw(visits * members, config.compare.seed + 1)
-        order = walks(asked, members)
-        begin = on_grid(self._begin(setting.start, members, asked[order[:, 0]]), system.grid, coarse.grid)
-        advance = _shared_refiner(ByValue(coarse), dt, solver, min(members, CHUNK), names)
-        taken = [begin if spun_up or setting.spin_up <= 0 else advance(begin, setting.spin_up)]
-        first = int(spun_up)
-        while (len(taken) - first) * members < n:
+        chunk = min(self._members(setting, n), CHUNK)
+        return _shared_refiner(ByValue(self._coarse(setting)), dt, solver, chunk, self.varying.names)
+
+    def _begun(self, setting: SolverSetting, n: int) -> np.ndarray:
+        """Return where the trajectories start, on their own grid."""
+        begin = self._begin(setting.start, self._members(setting, n), self._asked(setting, n)[0])
+        return on_grid(begin, self.system(self.config).grid, self._coarse(setting).grid)
+
+    def _along(self, setting: SolverSetting, n: int, begin: np.ndarray, first: int) -> np.ndarray:
+        """Return ``n`` fields along trajectories, from their visit number ``first`` on, with their finish."""
+        system, names = self.system(self.config), self.varying.names
+        advance, asked, taken = self._advance(setting, n), self._asked(setting, n), [begin]
+        while (len(taken) - first) * len(begin) < n:
             fields, _ = parted(taken[-1], len(names))
-            taken.append(advance(joined(fields, asked[order[:, len(taken) % visits]]), stride))
-        fields = on_grid(np.concatenate(taken[first:])[:n], coarse.grid, system.grid)
+            taken.append(advance(joined(fields, asked[len(taken) % len(asked)]), setting.stride or 0.0))
+        fields = on_grid(np.concatenate(taken[first:])[:n], self._coarse(setting).grid, system.grid)
         if setting.finish > 0:
             fields = _shared_refiner(ByValue(system), self.dataset.dt, None, CHUNK, names)(fields, setting.finish)
         return fields

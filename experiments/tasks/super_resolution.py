@@ -110,11 +110,10 @@ class SuperResolution(SolverTask):
                 f"--system.factor {own.factor} leaves no whole grid of at least 4 points of {others[0]} points: choose "
                 "another factor."
             )
-        have = config.data.trajectories[2] * self.samples_per_trajectory(config)
-        if have < config.compare.cases:
+        if (have := config.data.trajectories[2]) < config.compare.cases:
             raise UserError(
-                f"--compare.cases {config.compare.cases} needs as many test fields, but --data.trajectories and "
-                f"--data.snapshots make {have}: make more, or compare fewer cases."
+                f"--compare.cases {config.compare.cases} needs as many independent test trajectories, but "
+                f"--data.trajectories makes {have}: make more, or compare fewer cases."
             )
 
     def spec(self, config: ExperimentConfig) -> SampleSpec:

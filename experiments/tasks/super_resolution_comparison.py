@@ -184,8 +184,11 @@ def against_truth(
 
     settings, system = config.compare, task.system(config)
     members, count, key = settings.members, settings.cases, jax.random.key(settings.seed)
-    given, truths = (one[:count] for one in task.pairs(config, np.asarray(dataset.test)))
-    before = np.asarray(dataset.test[:, :-1]).reshape(-1, *system.field_shape)[:count]
+    test, steps = np.asarray(dataset.test[:count]), task.samples_per_trajectory(config)
+    # One pair of each trajectory, at all times alike: intervals over the cases take them for independent.
+    chosen = np.arange(count) * steps + np.arange(count) % steps
+    given, truths = (one[chosen] for one in task.pairs(config, test))
+    before = test[:, :-1].reshape(-1, *system.field_shape)[chosen]
     bank = stored_fields(task, config, np.asarray(dataset.train[:BANK]))
     cases = Cases(task, config, dataset.dt, before, given, members)
 
@@ -205,6 +208,7 @@ def against_truth(
         members=members,
         seed=settings.seed,
         resamples=settings.resamples,
+        repeats=settings.repeats,
         progress=report,
         derived=_derived(system.grid),
     )

@@ -34,7 +34,7 @@ CONFIG = ExperimentConfig(
     game=GameConfig(r1=0.1, ensemble_weight=1.0),
     solver_layer=SolverLayerConfig(tau=0.0),
     training=TrainingConfig(steps=10, batch=8),
-    compare=CompareConfig(cases=16, members=8, resamples=20),
+    compare=CompareConfig(cases=12, members=8, resamples=20),
 )
 TASK = SuperResolution(system)
 
@@ -119,7 +119,7 @@ def compared(dataset, sample):
 
 
 def test_a_generator_that_knows_the_truth_is_ahead_of_all_and_one_that_adds_nothing_is_the_interpolation(dataset):
-    given, truth = (one[:16] for one in TASK.pairs(CONFIG, dataset.test))
+    given, truth = TASK.pairs(CONFIG, dataset.test)
     rng = np.random.default_rng(1)
 
     def knowing(key, count, condition):
@@ -177,7 +177,7 @@ def test_a_users_own_coarse_field_is_interpolated_and_what_does_not_fit_is_refus
         ({"data.snapshots": "1"}, "leaves no time for a coarse run"),
         ({"system.factor": "5"}, "--system.factor 5 leaves no whole grid"),
         ({"system.factor": "16"}, "--system.factor 16 leaves no whole grid"),
-        ({"compare.cases": "4000"}, "--compare.cases 4000 needs as many test fields"),
+        ({"compare.cases": "4000"}, "--compare.cases 4000 needs as many independent test trajectories"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_in_one_sentence(changes, expected):

@@ -155,6 +155,16 @@ def test_where_nothing_is_as_good_the_verdict_says_so(plausible):
     assert not cost.matched and cost.cheapest is worse
     said = verdict([cost])
     assert "Nothing that was tried is as good" in said and "from the reference's own sampler" in said
+    # Against what is worse nothing pays.
+    assert cost.break_even is None and "not known, without a rival" in said
+
+
+def test_the_generator_has_to_pay_against_the_cheapest_with_its_crps_too(plausible):
+    cost = plausible.cost()
+    rows = tuple(dataclasses.replace(row, values={"crps": 0.1 * i}) for i, row in enumerate(cost.search))
+    alike = dataclasses.replace(cost, search=rows, values={"crps": 0.3})
+    assert alike.cheapest_by("crps").timing.seconds < alike.cheapest.timing.seconds
+    assert alike.break_even is None or alike.break_even > cost.break_even
 
 
 def test_a_generator_that_is_dearer_never_pays_off_and_the_verdict_says_so(plausible):

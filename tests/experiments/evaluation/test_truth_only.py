@@ -44,6 +44,7 @@ def compared(truths, generator, others) -> AgainstTruth:
         members=MEMBERS,
         seed=0,
         resamples=200,
+        repeats=1,
         progress=lambda *_: None,
     )
 
