@@ -102,6 +102,7 @@ RIVALS = (
     *map(tempered, (1, 2, 5, 10, 20, 40)),
     *map(_walk, (50, 200)),
     *map(_smoother, (1, 4, 8)),
+    _mixture(16),
     *(_nuts(warmup, thin) for warmup, thin in ((50, 1), (200, 4))),
 )
 """Samplers that might do as well as a generator."""
