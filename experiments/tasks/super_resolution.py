@@ -74,7 +74,6 @@ class SuperResolution(SolverTask):
         "compare.resolved",
         "compare.draws",
         "compare.level",
-        "compare.repeats",
         "compare.search",
     )
 
