@@ -72,6 +72,7 @@ ROWS = (
     Row("darcy", "demo", "permeability of a box, given 9 noisy pressures"),
     Row("lorenz96", "demo", "initial state of Lorenz-96, given magnitudes at a quarter of the sites at five times"),
     Row("smoke_plume", "demo", "fine smoke and vorticity, given a coarse solver run"),
+    Row("downscaling", "demo", "fine turbulence, given a coarse solver run"),
     Row("kolmogorov_flow", "demo", "forced two-dimensional turbulence, given viscosity and forcing"),
     Row("gaussians", "demo", "25 Gaussians in the plane"),
     Row("gaussians", "unbalanced", "100 Gaussians of weights 1, 2, ..., 100"),
