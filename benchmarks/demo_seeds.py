@@ -87,9 +87,14 @@ def _flat(sections: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]
 
 def small_comparison(experiment: str, preset: str) -> list[str]:
     """Return options that give a run the smallest comparison there is, since that with sealed data follows."""
-    presets = catalog.load(experiment).presets
-    usual, small = (to_mapping(presets[name])["compare"] for name in (preset, "smoke"))
-    changed = {name: value for name, value in {**small, "search": False}.items() if value != usual[name]}
+    known = catalog.load(experiment)
+    usual, small = (to_mapping(known.presets[name])["compare"] for name in (preset, "smoke"))
+    unread = known.learnt().unread_by(known.presets[preset])
+    changed = {
+        name: value
+        for name, value in {**small, "search": False}.items()
+        if value != usual[name] and f"compare.{name}" not in unread
+    }
     text = {
         name: ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).lower()
         for name, value in changed.items()
