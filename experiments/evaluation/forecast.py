@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.evaluation.baselines import Fitted, Sample, baseline_rows
 from experiments.evaluation.cost import Assessment, Candidate, in_turn, search
-from experiments.evaluation.entries import BaselineRow, SolverRow
+from experiments.evaluation.entries import BaselineRow, Distance, SolverRow
 from experiments.evaluation.posterior_reference import PosteriorReference, PosteriorSizes
 from experiments.evaluation.results import (
     Baselines,
@@ -199,6 +199,19 @@ def compare_forecast(
     return sections, ranks | _figures(inside, ensembles, times, extent, members_shown)
 
 
+def worse_in(found: Mapping[str, Distance], generator: Mapping[str, Distance]) -> list[str]:
+    """Return the distances in which ensembles are farther from the reference than the generator's, beyond chance.
+
+    A distance counts that distinguishes them and exceeds the upper end of the generator's 95% interval. Against the
+    value itself, other ensembles of the generator's own law would fail one distance in two.
+    """
+
+    def limit(own: Distance) -> float:
+        return own.value if own.interval is None else own.interval[1]
+
+    return [name for name, one in found.items() if not one.inside and one.value > limit(generator[name])]
+
+
 def _cost(
     candidates: Sequence[Candidate],
     reference_set: PosteriorReference,
@@ -214,14 +227,8 @@ def _cost(
     rival = reference_set.distances(generator)
     cases, members = generator.shape[:2]
 
-    def limit(name: str) -> float:
-        """The generator's distance and what chance adds to it: it would itself often fail against its own value."""
-        own = rival.entries[name]
-        return own.value if own.interval is None else own.interval[1]
-
     def judge(ensembles: np.ndarray) -> Assessment:
-        found = reference_set.distances(ensembles).entries
-        worse = [name for name, one in found.items() if not one.inside and one.value > limit(name)]
+        worse = worse_in(reference_set.distances(ensembles).entries, rival.entries)
         return Assessment(not worse, reference_set.figures_of_merit(ensembles), ", ".join(worse))
 
     merits = reference_set.figures_of_merit(generator)

@@ -9,7 +9,7 @@ import pytest
 from experiments.evaluation import results, results_file
 from experiments.evaluation.cost import Candidate
 from experiments.evaluation.ensemble_statistics import pairwise_distances
-from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast
+from experiments.evaluation.forecast import Cases, Rival, Spent, compare_forecast, worse_in
 from experiments.evaluation.posterior_reference import DISTANCES, PosteriorReference, PosteriorSizes
 from experiments.evaluation.scores import coverage, crps, energy_score, rank_flatness, spread_skill_ratio
 
@@ -146,8 +146,8 @@ def test_intervals_cover_what_fresh_cases_come_to(problem):
         assert np.mean(covered[name]) >= 0.75, name
 
 
-def everything(problem, **kind):
-    """The whole comparison of ensembles that are drawn as asked."""
+def everything(problem, *, exact=True, spreads=(1.0, 0.95), **kind):
+    """The whole comparison of ensembles that are drawn as asked, beside solvers of some spreads."""
 
     def cases(label):
         return Cases(
@@ -175,7 +175,7 @@ def everything(problem, **kind):
     def candidates(count):
         wide = drawn(3.0)(count)
         return [
-            *(Candidate({"spread": spread}, partial(drawn(spread), count)) for spread in (1.0, 0.95)),
+            *(Candidate({"spread": spread}, partial(drawn(spread), count)) for spread in spreads),
             # At hand, and therefore the cheapest.
             Candidate({"spread": 3.0}, lambda: wide),
         ]
@@ -196,6 +196,7 @@ def everything(problem, **kind):
         repeats=1,
         spent=Spent(3.0, 4.0),
         progress=lambda *_: None,
+        exact=exact,
     )
 
 
@@ -234,6 +235,30 @@ def test_the_cheapest_solver_is_sought_among_those_as_close_as_the_generator(who
     by_score = cost.cheapest_by("crps")
     assert by_score is None or by_score.values["crps"] <= 1.05 * cost.values["crps"]
     assert cost.data_seconds == 3.0 and cost.training_seconds == 4.0
+
+
+def test_a_reference_that_is_no_exact_draw_is_judged_as_every_other(problem):
+    sections, _ = everything(problem, exact=False, spreads=(2.5,))
+    (cost,) = (one for one in sections if isinstance(one, results.Cost))
+    assert cost.reference.reaches is False and "crps_divergence" in cost.reference.worse
+    assert not cost.matched and cost.rivals == () and cost.break_even is None
+    sections, _ = everything(problem, spreads=(2.5,))
+    (cost,) = (one for one in sections if isinstance(one, results.Cost))
+    assert cost.reference.reaches and cost.matched
+
+
+def test_other_ensembles_of_the_generators_law_are_seldom_worse_than_the_generator(problem):
+    own, *others = (
+        problem.reference_set.distances(ensembles(np.random.default_rng(100 + i), MEMBERS, spread=0.7)).entries
+        for i in range(21)
+    )
+    assert not any(one.inside for one in own.values())
+    assert sum(not worse_in(one, own) for one in others) >= 17
+    # By the values alone most of them would be.
+    beyond = [any(one[name].value > own[name].value for name in DISTANCES) for one in others]
+    assert sum(beyond) >= 10
+    wider = problem.reference_set.distances(ensembles(np.random.default_rng(99), MEMBERS, spread=0.4)).entries
+    assert set(worse_in(wider, own)) == set(DISTANCES)
 
 
 def test_other_ranges_and_residuals_are_measured_alike(whole):
