@@ -232,6 +232,35 @@ def test_the_development_run_of_the_plume_on_the_page_is_that_of_its_file():
     assert {"analogues", "fine_solver_1"} == set(section.ahead)
 
 
+def test_the_development_runs_of_downscaling_on_the_page_are_those_of_their_file():
+    page = (ROOT / "docs" / "experiments.md").read_text().partition("### downscaling\n")[2].partition("\n### ")[0]
+    study = json.loads((ROOT / "benchmarks" / "results" / "downscaling-demo-development.json").read_text())
+    flow, game = (
+        results_file.from_plain(run["comparison"], "the study", "").need(results.AgainstTruth) for run in study["runs"]
+    )
+    assert f"mean over {flow.cases} cases" in page and f"case of {flow.members} members" in page
+    told = {
+        "the generator": flow.generator,
+        "the preset `adversarial`": game.generator,
+        "interpolation": flow.rows["interpolation"],
+        "the difference of another": flow.rows["other_differences"],
+        "the differences of the training": flow.rows["analogues"],
+        "coarse solver, fine solver": flow.rows["fine_solver_0.5"],
+        "fine solver from the coarse": flow.rows["fine_solver_1"],
+        "fine solver from starts": flow.rows["fine_solver_ensemble"],
+    }
+    for name, row in told.items():
+        (line,) = [one for one in page.splitlines() if one.startswith(f"| {name}")]
+        crps, gradients, spectrum = (row.values[key] for key in ("crps", "gradient_crps", "log_spectral_distance"))
+        assert f"| {crps:.3f} | {gradients:.3f} | {spectrum:.1f} dB |" in line, name
+        if not line.endswith("| |") and not line.endswith("|  |"):
+            assert line.endswith(f"| {1e3 * flow.members * row.timing.seconds:.2g} ms |"), name
+    # What the page concludes, by intervals over the cases.
+    assert {"fine_solver_1", "fine_solver_ensemble"} == set(flow.ahead)
+    assert {"interpolation", "other_differences", "analogues", "fine_solver_0.5"} <= set(flow.behind)
+    assert told["fine solver from the coarse"].timing.seconds < flow.generator.timing.seconds
+
+
 def test_without_a_reference_the_row_says_how_many_others_are_ahead_and_behind(publish):
     def row(crps, beyond):
         return entries.TruthRow("made somehow", {"crps": crps}, {}, beyond)

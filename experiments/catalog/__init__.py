@@ -103,7 +103,7 @@ _SUMMARIES = {
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
         task="super_resolution",
         line="fine turbulence above a coarse solver run with errors of its own, judged against the truth",
-        cost="about 20 minutes on one core",
+        cost="about 40 minutes on one core, estimated",
     ),
     "kolmogorov_flow": Summary(
         system="Navier-Stokes under a Kolmogorov force, 2D, periodic",
