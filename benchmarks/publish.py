@@ -28,6 +28,7 @@ from experiments.evaluation.results import (
     Cost,
     Distances,
     ModeShares,
+    Recoveries,
     Refinement,
     Scores,
     Tests,
@@ -74,6 +75,7 @@ ROWS = (
     Row("smoke_plume", "demo", "fine smoke and vorticity, given a coarse solver run"),
     Row("downscaling", "demo", "fine turbulence, given a coarse solver run"),
     Row("kolmogorov_flow", "demo", "forced two-dimensional turbulence, given viscosity and forcing"),
+    Row("evolution", "demo", "mutation, selection and size of a population; the generator is the simulator"),
     Row("gaussians", "demo", "25 Gaussians in the plane"),
     Row("gaussians", "unbalanced", "100 Gaussians of weights 1, 2, ..., 100"),
     Row("digits", "demo", "stacks of four handwritten digits, 10,000 classes"),
@@ -129,7 +131,7 @@ def classifier(tests: Tests) -> Test | None:
 
 def quality(runs: Sequence[Published]) -> str:
     """How good the samples are, in one line: the figure of merit of the sections that there are."""
-    for figure in (area, crps, against_truth, modes):
+    for figure in (area, crps, against_truth, modes, recovered):
         if text := figure(runs):
             return text
     return "–"
@@ -190,6 +192,33 @@ def modes(runs: Sequence[Published]) -> str | None:
     return f"{over('modes_found', ',.0f')} of {many}, {over('high_quality', '.0%')} of high quality"
 
 
+def least_rival(section: Recoveries, parameter: str) -> tuple[str, float]:
+    """The method other than the game whose error in a parameter is least, and that error."""
+    errors = {name: row.parameters[parameter].rmse for name, row in section.rows.items() if name != "game"}
+    best = min(errors, key=lambda name: errors[name])
+    return best, errors[best]
+
+
+def error_ratios(runs: Sequence[Published]) -> list[float]:
+    """The game's error over that of the best other method, every parameter and seed."""
+    return [
+        own.rmse / least_rival(section, name)[1]
+        for section in sections(runs, Recoveries)
+        for name, own in section.rows["game"].parameters.items()
+    ]
+
+
+def recovered(runs: Sequence[Published]) -> str | None:
+    """The game's errors over those of the best other method, and how often its intervals hold the truth."""
+    if not (found := sections(runs, Recoveries)):
+        return None
+    games = [section.rows["game"] for section in found]
+    return (
+        f"RMSE {span(error_ratios(runs), '.2f')} times that of the best rival; "
+        f"90% intervals hold {span([one.coverage for one in games], '.0%')}"
+    )
+
+
 def distinguished_at(runs: Sequence[Published]) -> str | None:
     """At how many seeds samples are distinguished from the reference; by how many distances, without a joint test."""
     if found := sections(runs, Tests):
@@ -198,6 +227,12 @@ def distinguished_at(runs: Sequence[Published]) -> str | None:
     if truths := sections(runs, AgainstTruth):
         worse, better = span((len(one.behind) for one in truths), "d"), span((len(one.ahead) for one in truths), "d")
         return f"a smaller CRPS than {worse} and a larger one than {better} of {len(truths[0].rows)} others"
+    if sections(runs, Recoveries):
+        ratios = error_ratios(runs)
+        ahead = sum(one < 1 for one in ratios)
+        return (
+            f"**{'loses' if 2 * ahead < len(ratios) else 'wins'}**, a smaller error in {ahead} of {len(ratios)} cases"
+        )
     if not (distances := sections(runs, Distances)):
         return None
     counts = [sum(not one.inside for one in section.entries.values()) for section in distances]
@@ -207,7 +242,7 @@ def distinguished_at(runs: Sequence[Published]) -> str | None:
 def pays(runs: Sequence[Published]) -> str:
     """Whether the generator pays against the cheapest solver that is as good."""
     if not (found := sections(runs, Cost)):
-        return "" if sections(runs, AgainstTruth) else "no solver to beat"
+        return "" if sections(runs, AgainstTruth) or sections(runs, Recoveries) else "no solver to beat"
     said = []
     if good := [one.advantage for one in found if one.matched]:
         where = "" if len(good) == len(found) else f" (at {len(good)} of {len(found)} seeds)"
@@ -315,6 +350,12 @@ def cells(run: Published) -> dict[str, str]:
         found["strongest test"] = words(tests.strongest)
         if (area := classifier(tests)) is not None and area.interval is not None:
             found["AUC"] = f"{area.statistic:.3f} [{area.interval[0]:.3f}, {area.interval[1]:.3f}]"
+    if recoveries := comparison.get(Recoveries):
+        for name, own in recoveries.rows["game"].parameters.items():
+            rival, error = least_rival(recoveries, name)
+            found[f"RMSE of {name}"] = f"{own.rmse:.3g} ({words(rival)}: {error:.3g})"
+            found[f"coverage of {name}"] = f"{own.coverage:.0%}"
+        found["time of an observation"] = duration(recoveries.rows["game"].seconds)
     if distances := comparison.get(Distances):
         ratios = [one.ratio for one in distances.entries.values()]
         kept = sum(one.inside for one in distances.entries.values())

@@ -547,3 +547,53 @@ def test_the_page_of_scaling_states_the_figures_of_fields_on_several_devices(mon
     assert "| 17 GiB (refused) |" in changed and "1,234.0" in changed
     blocks = [[match[3] for match in space_sharding.BLOCK.finditer(text)] for text in (page, changed)]
     assert len(blocks[0]) == 3 and all(before != after for before, after in zip(*blocks, strict=True))
+
+
+def evolution(monkeypatch):
+    """The module ``benchmarks/evolution.py``."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import evolution as module
+
+    return module
+
+
+def test_the_page_of_histories_of_populations_states_the_figures_of_its_files(monkeypatch):
+    module = evolution(monkeypatch)
+    page = module.PAGE.read_text()
+    assert module.filled(page) == page
+    # And it would be found if it did not.
+    known = module.known
+    changed = known("demo")
+    game = changed["runs"][0]["comparison"]["recoveries"]["rows"]["game"]
+    game["parameters"]["sigma"] |= {"rmse": 1.2345, "coverage": 0.12}
+    monkeypatch.setattr(module, "known", lambda preset: changed if preset == "demo" else known(preset))
+    assert "1.234" in module.filled(page) and "12%" in module.filled(page)
+
+
+def test_what_the_page_of_histories_of_populations_concludes_is_in_its_file(monkeypatch):
+    module = evolution(monkeypatch)
+    found = module.recoveries("demo")
+    assert len(found) == 3 and all(section.truths == 50 for section in found.values())
+    pairs = [
+        (section.rows["game"].parameters[name], {other: row.parameters[name] for other, row in section.rows.items()})
+        for section in found.values()
+        for name in section.ranges
+    ]
+    ratios = [own.rmse / others["likelihood"].rmse for own, others in pairs]
+    seconds = {m: [section.rows[m].seconds for section in found.values()] for m in ("game", "likelihood")}
+    held, count = module.pooled_coverage(found, "game")
+    widths = [[section.rows["game"].parameters[name].width / 2 for section in found.values()] for name in
+              ("log theta", "sigma", "log size")]  # fmt: skip
+    text = " ".join(module.PAGE.read_text().split())
+    for said in (
+        f"is {span(ratios, '.2f')} times that of maximum likelihood",
+        f"smaller in {sum(one < 1 for one in ratios)} of {len(ratios)} cases",
+        f"takes it {span(seconds['game'], '.1f')} s",
+        f"takes {span(seconds['likelihood'], '.2f')} s",
+        f"{held} of {count}, {held / count:.1%}",
+        f"± {span(widths[0], '.2f')} in log θ, ± {span(widths[1], '.2f')} in σ and ± {span(widths[2], '.2f')} in log ν",
+    ):
+        assert said in text, said
+    assert 0.87 <= held / count <= 0.93
+    assert all(abs(own.bias) < 2 * own.bias_error for own, _ in pairs)
+    assert all(others["bayesian_computation"].rmse > own.rmse for own, others in pairs)

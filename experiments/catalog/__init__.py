@@ -51,6 +51,12 @@ _SUMMARIES = {
         line="phase portraits and eigenvalues of every game optimizer: which circle, which converge",
         cost="about a minute on 2 cores",
     ),
+    "evolution": Summary(
+        system="Wright-Fisher populations",
+        task="study",
+        line="mutation, selection and population size inferred by a game whose generator is the simulator",
+        cost="about 5 minutes on 2 cores",
+    ),
     "gaussians": Summary(
         system="Gaussian mixtures in the plane",
         task="modes",

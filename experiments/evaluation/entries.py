@@ -234,6 +234,48 @@ class Orbit:
 
 
 @dataclass(frozen=True)
+class Recovery:
+    """Estimates of one parameter over known truths.
+
+    Attributes:
+        bias, bias_error: mean of estimate minus truth, with its standard error.
+        rmse: root mean square of the same.
+        coverage: share of the truths that the intervals hold.
+        coverage_interval: of that chance, 95% (Clopper and Pearson).
+        width: mean width of the intervals.
+    """
+
+    bias: float
+    bias_error: float
+    rmse: float
+    coverage: float
+    coverage_interval: Interval
+    width: float
+
+
+@dataclass(frozen=True)
+class EstimatorRow:
+    """One method on all truths.
+
+    Attributes:
+        meaning: how it estimates, in one sentence.
+        parameters: by name.
+        seconds: for one observation, its intervals included.
+        shared_seconds: spent once for any number of observations.
+    """
+
+    meaning: str
+    parameters: Mapping[str, Recovery]
+    seconds: float
+    shared_seconds: float
+
+    @property
+    def coverage(self) -> float:
+        """Mean of the parameters' coverages."""
+        return sum(one.coverage for one in self.parameters.values()) / len(self.parameters)
+
+
+@dataclass(frozen=True)
 class StudyPlan:
     """What a planned study finds of one quantity.
 

@@ -24,6 +24,7 @@ from experiments.evaluation.entries import (
     Bound,
     Curve,
     Distance,
+    EstimatorRow,
     Interval,
     Orbit,
     Score,
@@ -368,6 +369,27 @@ class Orbits:
 
 
 @dataclass(frozen=True)
+class Recoveries:
+    """Parameters of a simulator, estimated from observations of known truths.
+
+    Attributes:
+        model: that was simulated.
+        truths: observations, one of each truth.
+        regions: independent parts of each observation.
+        level: of the intervals.
+        ranges: within which the truths are uniform, by parameter.
+        rows: the methods by name; ``game`` is the one whose generator is the simulator.
+    """
+
+    model: str
+    truths: int
+    regions: int
+    level: float
+    ranges: Mapping[str, Interval]
+    rows: Mapping[str, EstimatorRow]
+
+
+@dataclass(frozen=True)
 class FieldPictures:
     """Samples beside reference samples, drawn from ``figures.npz``."""
 
@@ -404,6 +426,7 @@ Section = (
     | ImportanceWeights
     | AgainstTruth
     | Orbits
+    | Recoveries
     | FieldPictures
     | Statistics
     | Forecasts

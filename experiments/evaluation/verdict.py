@@ -16,6 +16,7 @@ from experiments.evaluation.results import (
     ModeShares,
     Orbits,
     Planning,
+    Recoveries,
     Refinement,
     Regions,
     Scores,
@@ -38,6 +39,8 @@ def verdict(sections: Sequence[Section]) -> str:
     scores = {name: score for one in _of(sections, Scores) for name, score in one.entries.items()}
     for orbits in _of(sections, Orbits):
         said += orbits_sentences(orbits)
+    for recoveries in _of(sections, Recoveries):
+        said += recoveries_sentences(recoveries)
     for tests in _of(sections, Tests):
         said += tests_sentences(tests)
     # A score that has a sentence of its own is not named again among those outside their bands.
@@ -366,6 +369,30 @@ def orbits_sentences(orbits: Orbits) -> list[str]:
                 parts.append(f"{listed(schemes)} {outcome if len(schemes) == 1 else outcome[:-1]}")
         if parts:
             sentences.append(f"{what}: {'; '.join(parts)}.")
+    return sentences
+
+
+def recoveries_sentences(found: Recoveries) -> list[str]:
+    """The game's errors over those of the best other method, and how often its intervals hold the truth."""
+    if "game" not in found.rows:
+        return []
+    game = found.rows["game"]
+    others = {name: row for name, row in found.rows.items() if name != "game"}
+    parts = []
+    for parameter, own in game.parameters.items():
+        best = min(others, key=lambda name: others[name].parameters[parameter].rmse, default=None)
+        beside = ""
+        if best is not None:
+            least = others[best].parameters[parameter].rmse
+            beside = f", {own.rmse / least:.2f} times the least of the others ({words(best)}: {least:.3g})"
+        parts.append(f"of {parameter} {own.rmse:.3g}{beside}")
+    sentences = [
+        f"Over {found.truths} truths the root mean square error of the game's estimates is {listed(parts)}.",
+    ]
+    if all(is_finite(one.width) for one in game.parameters.values()):
+        shares = listed([f"{one.coverage:.0%} ({parameter})" for parameter, one in game.parameters.items()])
+        sentences.append(f"Its {found.level:.0%} intervals hold the truth in {shares} of the cases.")
+    sentences.append(f"An observation takes it {duration(game.seconds)}.")
     return sentences
 
 

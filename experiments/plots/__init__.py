@@ -16,6 +16,7 @@ from experiments.plots.modes import SampleHistory, beside, sample_history, share
 from experiments.plots.modes import course as modes_course
 from experiments.plots.planes import planes
 from experiments.plots.preview import preview
+from experiments.plots.recovery import recoveries
 from experiments.plots.solver_time import looks, refined_distances, refined_tests
 from experiments.plots.statistics import correlation, histograms, spectrum
 from experiments.plots.style import Picture
@@ -36,6 +37,7 @@ __all__ = [
     "portraits",
     "preview",
     "rank_histogram",
+    "recoveries",
     "refined_distances",
     "refined_tests",
     "sample_history",

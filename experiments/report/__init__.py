@@ -38,6 +38,7 @@ RENDERERS: Mapping[type, Callable[[Any, Page], str]] = {
     results.ImportanceWeights: tables.weights_section,
     results.AgainstTruth: tables.truth_section,
     results.Orbits: pictured.orbits_section,
+    results.Recoveries: tables.recoveries_section,
     results.FieldPictures: pictured.fields_section,
     results.Statistics: pictured.statistics_section,
     results.Forecasts: pictured.forecasts_section,

@@ -8,7 +8,15 @@ import numpy as np
 
 from experiments import plots
 from experiments.evaluation.entries import TruthRow
-from experiments.evaluation.results import AgainstTruth, Baselines, Distances, ImportanceWeights, Regions, Scores
+from experiments.evaluation.results import (
+    AgainstTruth,
+    Baselines,
+    Distances,
+    ImportanceWeights,
+    Recoveries,
+    Regions,
+    Scores,
+)
 from experiments.report.page import Page
 from experiments.report.pieces import (
     MARKS,
@@ -173,3 +181,36 @@ def baselines_section(baselines: Baselines, page: Page) -> str:
     listing = table(head, rows, marked, text=[len(head) - 1] if failed else [])
     made = definitions({key: row.meaning for key, row in named.items()}, "How each was made")
     return f"<section><h2>Baselines</h2><p>{html.escape(baselines.meaning)}</p>{listing}{made}</section>"
+
+
+def recoveries_section(found: Recoveries, page: Page) -> str:
+    """Every method's errors and coverage over the known truths, parameter by parameter."""
+    rows, marked = [], []
+    for parameter in found.ranges:
+        for method, row in found.rows.items():
+            one = row.parameters[parameter]
+            rows.append(
+                [
+                    html.escape(parameter),
+                    name(method),
+                    f"{number(one.bias)} ± {number(one.bias_error)}",
+                    f"<b>{number(one.rmse)}</b>",
+                    f"{one.coverage:.0%} ({one.coverage_interval[0]:.0%} to {one.coverage_interval[1]:.0%})"
+                    if is_finite(one.width)
+                    else "–",
+                    number(one.width),
+                    seconds(row.seconds),
+                    seconds(row.shared_seconds) if row.shared_seconds else "–",
+                ]
+            )
+            marked.append(method == "game")
+    text = (
+        f"<p>{number(found.truths)} truths, uniform within their ranges, were each observed through "
+        f"{number(found.regions)} regions. Bias is the mean of estimate minus truth with its standard error; coverage "
+        f"is the share of the {found.level:.0%} intervals that hold the truth, with the 95% interval of that chance. "
+        "Seconds are for one observation, all of them having been estimated together.</p>"
+    )
+    head = ["parameter", "method", "bias", "RMSE", "coverage", "width", "per observation", "once"]
+    made = definitions({key: row.meaning for key, row in found.rows.items()}, "How each estimates")
+    shown = gallery(plots.recoveries(page.figures, found), "one")
+    return f"<section><h2>Known truths</h2>{text}{shown}{table(head, rows, marked)}{made}</section>"

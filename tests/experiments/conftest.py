@@ -286,11 +286,23 @@ def sections():
             },
         ),
         orbits,
+        recoveries(),
         results.FieldPictures(),
         results.Statistics(),
         results.Forecasts(),
         results.ModeShares("25 Gaussians", 25, 10_000),
     )
+
+
+def recoveries():
+    """One parameter by the game, by its rival, and without intervals."""
+
+    def row(rmse, width=0.5):
+        found = entries.Recovery(0.02, 0.01, rmse, 0.88, (0.76, 0.95), width)
+        return entries.EstimatorRow("somehow", {"log theta": found}, 3.2, 0.0)
+
+    rows = {"game": row(0.12), "likelihood": row(0.1), "prior": row(0.6, float("nan"))}
+    return results.Recoveries("unlinked", 50, 256, 0.9, {"log theta": (0.7, 2.1)}, rows)
 
 
 def compared(*changed, **changes):
@@ -362,6 +374,8 @@ def fill(path):
         "modes/weights": np.full(25, 0.04),
         "modes/shares": rng.dirichlet(np.full(25, 50.0)),
         "modes/spread": np.full(25, 0.004),
+        "recovery/truth": rng.uniform(0.7, 2.1, (50, 1)),
+        **{f"recovery/game/{part}": rng.uniform(0.7, 2.1, (50, 1)) for part in ("value", "low", "high")},
         "dirac/alternating/sgd/plain": np.stack([np.cos(np.arange(400) / 10), np.sin(np.arange(400) / 10)], axis=1),
     }
     files.write_arrays(path / "figures.npz", figures)
@@ -425,6 +439,15 @@ def words_alone(monkeypatch):
     from experiments import plots
 
     made = ("correlation", "evolution", "forecasts", "forest", "histograms", "layers", "modes_course")
-    made += ("portraits", "rank_histogram", "refined_distances", "refined_tests", "samples", "search", "shares")
+    made += (
+        "portraits",
+        "rank_histogram",
+        "recoveries",
+        "refined_distances",
+        "refined_tests",
+        "samples",
+        "search",
+        "shares",
+    )
     for name in (*made, "spectrum", "tests", "training", "worth"):
         monkeypatch.setattr(plots, name, lambda *args, **kwargs: [])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import files, plots, report, runs
-from experiments.evaluation import entries, results, results_file
+from experiments.evaluation import entries, results, results_file, verdict
 from experiments.plots.course import NOT_DRAWN
 from experiments.plots.style import DIVERGING, scale_of
 from experiments.report import pieces
@@ -50,7 +50,7 @@ TITLES = {
     results.Baselines: "Baselines", results.Regions: "Outside the range of training", results.Orbits: "Orbits",
     results.FieldPictures: "Fields", results.Statistics: "Statistics", results.Forecasts: "Ensembles",
     results.ModeShares: "Modes", results.ImportanceWeights: "Importance weights",
-    results.AgainstTruth: "Against the truth",
+    results.AgainstTruth: "Against the truth", results.Recoveries: "Known truths",
 }  # fmt: skip
 
 
@@ -423,3 +423,12 @@ def test_a_comparison_that_is_no_json_is_reported(finished_run):
     (finished_run / "comparison.json").write_text(json.dumps({"a": 1})[:-1])
     with pytest.raises(ValueError, match="is damaged"):
         report.write(runs.open_folder(finished_run))
+
+
+def test_known_truths_are_a_row_for_each_method_and_the_verdict_names_the_best_rival(finished_run, plausible, quick):
+    section = section_of(page_of(finished_run, plausible.compared()), "Known truths")
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", section)[1:]
+    assert ["game" in rows[0], "likelihood" in rows[1], "prior" in rows[2]] == [True] * 3
+    assert "88% (76% to 95%)" in rows[0] and "88%" not in rows[2] and "<b>0.120</b>" in rows[0]
+    said = " ".join(verdict.recoveries_sentences(plausible.recoveries()))
+    assert "0.12, 1.20 times the least of the others (likelihood: 0.1)" in said and "88% (log theta)" in said
