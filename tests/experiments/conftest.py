@@ -326,7 +326,13 @@ def compared(*changed, **changes):
 def plausible():
     """What makes plausible results: sections one by one, all of them, and a comparison of all of them."""
     return SimpleNamespace(
-        tests=tests, distances=distances, refinement=refinement, cost=cost, sections=sections, compared=compared
+        tests=tests,
+        distances=distances,
+        refinement=refinement,
+        cost=cost,
+        sections=sections,
+        recoveries=recoveries,
+        compared=compared,
     )
 
 
