@@ -80,6 +80,7 @@ ROWS = (
     Row("gaussians", "unbalanced", "100 Gaussians of weights 1, 2, ..., 100"),
     Row("digits", "demo", "stacks of four handwritten digits, 10,000 classes"),
     Row("digits", "long", "the same, trained twice as long on four times the data"),
+    Row("virtual_experiment", "demo", "runs of a pendulum at settings that were not measured, from 300 noisy ones"),
 )
 
 
@@ -131,7 +132,7 @@ def classifier(tests: Tests) -> Test | None:
 
 def quality(runs: Sequence[Published]) -> str:
     """How good the samples are, in one line: the figure of merit of the sections that there are."""
-    for figure in (area, crps, against_truth, modes, recovered):
+    for figure in (area, crps, against_truth, modes, recovered, virtual_runs):
         if text := figure(runs):
             return text
     return "–"
@@ -219,6 +220,40 @@ def recovered(runs: Sequence[Published]) -> str | None:
     )
 
 
+def real_runs(run: Published) -> dict[str, float]:
+    """What every method of a run is worth in real runs at each setting that was not measured; empty without such."""
+    section = run.comparison.get(Baselines)
+    if section is None or "worth_between" not in section.generator.values:
+        return {}
+    from experiments.tasks.measurement_rows import other_methods
+
+    named = {"generator": section.generator, **other_methods(section)}
+    return {name: row.values["worth_between"] for name, row in named.items() if "worth_between" in row.values}
+
+
+def virtual_runs(runs: Sequence[Published]) -> str | None:
+    """What virtual runs are worth in real ones, beside the best of the other methods."""
+    if not (found := [one for run in runs if (one := real_runs(run))]):
+        return None
+    others = [name for name in found[0] if name != "generator"]
+    best = max(others, key=lambda name: statistics.median(one[name] for one in found))
+    text = f"worth {span((one['generator'] for one in found), ',.0f')} real runs at each setting"
+    return f"{text} ({words(best)}: {span((one[best] for one in found), ',.0f')})"
+
+
+def against_methods(runs: Sequence[Published]) -> str | None:
+    """How many other methods make better and worse virtual runs, and what pooling them with real ones does."""
+    if not (found := [one for run in runs if (one := real_runs(run))]):
+        return None
+    more = [sum(value > one["generator"] for value in one.values()) for one in found]
+    less = [sum(value < one["generator"] for value in one.values()) for one in found]
+    alarms = [one.generator.values["false_alarms"] for one in sections(runs, Baselines)]
+    return (
+        f"worth less than {span(more, 'd')} and more than {span(less, 'd')} of {len(found[0]) - 1} other methods; "
+        f"pooled with real runs, {span(alarms, '.0%')} false alarms at 5%"
+    )
+
+
 def distinguished_at(runs: Sequence[Published]) -> str | None:
     """At how many seeds samples are distinguished from the reference; by how many distances, without a joint test."""
     if found := sections(runs, Tests):
@@ -242,7 +277,8 @@ def distinguished_at(runs: Sequence[Published]) -> str | None:
 def pays(runs: Sequence[Published]) -> str:
     """Whether the generator pays against the cheapest solver that is as good."""
     if not (found := sections(runs, Cost)):
-        return "" if sections(runs, AgainstTruth) or sections(runs, Recoveries) else "no solver to beat"
+        known = sections(runs, AgainstTruth) or sections(runs, Recoveries) or any(map(real_runs, runs))
+        return "" if known else "no solver to beat"
     said = []
     if good := [one.advantage for one in found if one.matched]:
         where = "" if len(good) == len(found) else f" (at {len(good)} of {len(found)} seeds)"
@@ -295,7 +331,7 @@ def times(advantages: Sequence[float]) -> str:
 
 def verdict(runs: Sequence[Published]) -> str:
     """Whether samples are distinguished, and whether they pay, in one line."""
-    return "; ".join(part for part in (distinguished_at(runs), pays(runs)) if part)
+    return "; ".join(part for part in (distinguished_at(runs), against_methods(runs), pays(runs)) if part)
 
 
 def experiments_table(folder: Path) -> list[str]:
@@ -370,6 +406,8 @@ def cells(run: Published) -> dict[str, str]:
                 target = "" if one.target is None else f" (target {one.target:.4g})"
                 ends = "" if one.interval is None else f" [{one.interval[0]:.3g}, {one.interval[1]:.3g}]"
                 found[words(name)] = f"{one.value:.4g}{ends}{target}"
+    worth = real_runs(run)
+    found |= {f"worth in real runs between the settings: {words(name)}": f"{one:.3g}" for name, one in worth.items()}
     if baselines := comparison.get(Baselines):
         for name, row in baselines.rows.items():
             for merit in ("crps", "auc"):

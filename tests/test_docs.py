@@ -194,6 +194,56 @@ def test_the_page_of_neural_posteriors_states_the_figures_of_its_study(monkeypat
             assert max(ours) < min(run["unknowns"]["coverage_90"] for run in npe) < 0.9
 
 
+def test_the_page_of_virtual_experiments_states_the_figures_of_its_files(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import virtual_experiment as tables
+
+    page, found = tables.PAGE.read_text(), tables.known()
+    assert tables.filled(page, found) == page
+    assert all(len(runs) >= 3 for runs in found.values())
+    # What the page concludes, seed by seed.
+    better = 0
+    for name, runs in found.items():
+        rows = tables.rows_of(runs)
+
+        def values(method, key="worth_between", rows=rows):
+            return [one.values[key] for one in rows[method]]
+
+        def above(one, two):
+            return all(a > b for a, b in zip(one, two, strict=True))
+
+        own, alone, pilot = "generator", "real_runs_alone", "pilot_of_16"
+        assert min(values(own)) > 12
+        better += sum(a > b for a, b in zip(values(own), values("without_discriminator")))
+        assert above(values("fitted_equation"), values(own))
+        assert min(values(own, "false_alarms")) > 3 * max(values(alone, "false_alarms"))
+        assert above(values(alone, "power_new"), [1.3 * one for one in values(own, "power_new")])
+        assert max(values("true_law", "power_new")) < min(values(alone, "power_new")) / 2
+        assert above(values(pilot, "plan_factor"), values(own, "plan_factor"))
+        outside = values(own, "worth_beyond")
+        assert 1.8 < max(outside) / min(outside) < 4.5
+        for quiet in ("gaussian_process", "fitted_equation"):
+            assert above(values(own, "false_alarms"), values(quiet, "false_alarms"))
+        if name != "epidemic":
+            assert above(values("gaussian_process"), values(own)) and max(values("fitted_wrong_equation")) < 1
+        if name == "epidemic":
+            assert above(values(own), values("gaussian_process"))
+            assert above(values(own), values("interpolated_bootstrap"))
+            assert above(values("variational_autoencoder"), values(own))
+    assert (better, sum(map(len, found.values()))) == (8, 9)
+    # And it would be found if it did not.
+    figures = {"worth_beyond": 1.0, "power_new": 0.5, "worth_between": 5.0, "plan_factor": 1.5, "false_alarms": 0.25}
+    row = entries.BaselineRow("made somehow", figures, training_seconds=7.0)
+    others = {name: row for _, name, _, _ in tables.SHORT} | {"true_law": row}
+    section = results.Baselines("m", others.pop("generator"), others)
+    runs = [tables.Published(seed, 1.0, results.Comparison("t", "v", 4, (section,))) for seed in (1, 2)]
+    made = tables.filled(page, {"pendulum": runs})
+    assert "| **generator** | –, – | 5, 5 | 1, 1 |" in made and "| 25.0%, 25.0% |" in made
+    assert "| worth, generator | 5 |" in made and "| generator | 7 s, 7 s |" in made and made != page
+    # What no method could make stands below the methods.
+    assert made.index("| Gaussian process |") < made.index("| true law |")
+
+
 @pytest.fixture
 def publish(monkeypatch):
     """The module ``benchmarks/publish.py``."""

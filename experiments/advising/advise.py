@@ -43,6 +43,7 @@ def advisable(experiment: Experiment) -> Snapshot | PosteriorTask:
         "study": "it is a study without a generator",
         "modes": "no solver makes its samples",
         "own_fields": "the fields come from a file, and there is no solver whose cost a generator could save",
+        "measurements": "no solver makes the runs",
         "forecast": "what the solver's ensembles cost at equal quality is known only from its comparison",
         "super_resolution": "there is no reference of equal quality whose cost could be compared",
     }.get(experiment.kind, "its task is another one")

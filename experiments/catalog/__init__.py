@@ -123,6 +123,12 @@ _SUMMARIES = {
         line="no equation: held-out fields are the reference set (`train-on FILE`)",
         cost="minutes to hours on 2 cores, by the size of the fields",
     ),
+    "virtual_experiment": Summary(
+        system="measurements: settings, replicates, responses",
+        task="measurements",
+        line="virtual runs of an apparatus: what they are worth in real ones, and which tests may be planned by them",
+        cost="about 2 minutes on 2 cores",
+    ),
 }
 
 

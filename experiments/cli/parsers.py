@@ -169,9 +169,10 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
 
     own = command(
         "train-on",
-        "learn the fields of a file of your own, with no equation: describe it, train, compare with held-out fields",
+        "learn the fields of a file of your own, or a table of runs: describe it, train, compare with what is held out",
         "Every other setting is written --section.key value, as `run own_data --help` lists them.\n\nexample:\n"
-        "  python -m experiments train-on temperature.nc --variable t2m --periodic lon --preset smoke",
+        "  python -m experiments train-on temperature.nc --variable t2m --periodic lon --preset smoke\n"
+        "  python -m experiments train-on runs.csv --factors length,operator --responses period --preset smoke",
     )
     own.add_argument("file", metavar="FILE", help="ends in .npy, .npz, .h5, .nc, .zarr or .csv")
     own.add_argument("--variable", metavar="NAME", action="append", help="what to learn; several times for channels")
@@ -184,6 +185,9 @@ def parsers() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         "--physics", metavar="FILE", help="Python file that defines system(points, extent), the equation of the fields"
     )
     own.add_argument("--homogeneous", metavar="AXIS,...", help="periodic axes along which the distribution is the same")
+    own.add_argument("--factors", metavar="NAME,...", help="of a table of runs: columns that were set")
+    own.add_argument("--responses", metavar="NAME,...", help="of a table of runs: columns that were read")
+    own.add_argument("--logs", metavar="NAME,...", help="of a table of runs: responses that are learned as logarithms")
     _add_new_run(own)
 
     new = command(

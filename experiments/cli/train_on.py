@@ -1,4 +1,8 @@
-"""The command ``train-on``: describe a file of fields, and run the experiment ``own_data`` on it."""
+"""The command ``train-on``: describe a file, and run an experiment on it.
+
+Fields are for ``own_data``. A table of runs, whose columns are named as factors and responses, is for
+``virtual_experiment``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,9 @@ from experiments.errors import UserError
 from experiments.experiment import Experiment
 from gan.config import NetworkConfig
 
-EXPERIMENT = "own_data"
+EXPERIMENT, TABLES = "own_data", "virtual_experiment"
+_OF_FIELDS = ("axes", "patch", "transform", "periodic", "homogeneous", "group", "physics", "variable")
+_OF_TABLES = ("factors", "responses", "logs")
 _DENSE = 64
 """Width of dense networks at least."""
 
@@ -31,23 +37,27 @@ def train_on(
     """Print what the file holds, choose the depth of the networks by it, and run."""
     # Absolute, so that the run folder finds the file from anywhere.
     given = {"system.file": str(Path(arguments.file).absolute())}
-    for option in ("axes", "patch", "transform", "periodic", "homogeneous", "group"):
+    table = any(getattr(arguments, option) is not None for option in _OF_TABLES)
+    if table and (other := next((one for one in _OF_FIELDS if getattr(arguments, one)), None)):
+        raise UserError(f"--{other} is for fields, and --factors, --responses and --logs are for tables: leave it out.")
+    for option in _OF_TABLES if table else ("axes", "patch", "transform", "periodic", "homogeneous", "group"):
         if (value := getattr(arguments, option)) is not None:
             given[f"system.{option}"] = value
     if arguments.physics:
         given["system.physics"] = str(Path(arguments.physics).absolute())
     if arguments.variable:
         given["system.variable"] = ",".join(arguments.variable)
-    experiment = catalog.load(EXPERIMENT)
+    experiment = catalog.load(TABLES if table else EXPERIMENT)
     preset = experiment.presets[chosen_preset(experiment, arguments.preset)]
     words = [word for name, value in given.items() for word in (f"--{name}", value)]
     overrides = read_overrides([*words, *rest], known_options(preset, parser))
     config = preset.with_overrides(overrides)
     terminal().print(described(config), markup=False)
-    for name, text in fitting(experiment, config, overrides).items():
+    fitted = {} if table else fitting(experiment, config, overrides)
+    for name, text in fitted.items():
         words += [f"--{name}", text]
     chosen = argparse.Namespace(
-        name=EXPERIMENT,
+        name=experiment.name,
         preset=arguments.preset,
         seed=arguments.seed,
         runs_dir=arguments.runs_dir,
@@ -65,8 +75,11 @@ def train_on(
 def described(config: ExperimentConfig) -> str:
     """Return what the configured file holds, in a sentence."""
     from experiments.own_data.description import describe
+    from experiments.tasks.measurements import MeasurementsConfig, open_table
     from experiments.tasks.own_fields import OwnFieldsConfig, open_layout
 
+    if isinstance(config.system, MeasurementsConfig):
+        return f"{Path(config.system.file).name}: {open_table(config.system).sentence()}"
     assert isinstance(config.system, OwnFieldsConfig)
     return describe(open_layout(config.system)).sentence()
 

@@ -39,7 +39,7 @@ def read(path: str | Path) -> Contents:
         variables = {one.name: one for one in _READERS[suffix](path)}
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, csv.Error, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"{path} cannot be read as {suffix} ({reason}); is it damaged, or of another format?") from None
     if not any(one.numeric and one.shape for one in variables.values()):

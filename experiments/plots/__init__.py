@@ -6,6 +6,7 @@ of ``Picture``s: an empty one where what it draws is missing, so that a report s
 
 from __future__ import annotations
 
+from experiments.plots.clouds import clouds
 from experiments.plots.cost import search, worth
 from experiments.plots.course import layers, training
 from experiments.plots.dirac import portraits
@@ -25,6 +26,7 @@ __all__ = [
     "Picture",
     "SampleHistory",
     "beside",
+    "clouds",
     "correlation",
     "evolution",
     "forecasts",

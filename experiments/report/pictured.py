@@ -15,6 +15,7 @@ from experiments.report.pieces import gallery, given, name, number, table
 def fields_section(fields: FieldPictures, page: Page) -> str:
     """Generated fields beside the solver's, also in space and time."""
     shown = plots.evolution(page.figures, page.comparison) + plots.samples(page.figures, page.comparison)
+    shown += plots.clouds(page.figures, page.comparison)
     return f"<section><h2>Fields</h2>{gallery(shown, 'one')}</section>" if shown else ""
 
 

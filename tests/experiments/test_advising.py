@@ -134,6 +134,7 @@ def test_times_that_are_set_serve_where_there_is_no_time_to_measure():
         ("gaussians", "no solver makes its samples"),
         ("dirac", "a study without a generator"),
         ("own_data", "the fields come from a file"),
+        ("virtual_experiment", "no solver makes the runs"),
     ],
 )
 def test_other_tasks_are_refused_with_the_names_of_those_that_do(name, why, capsys):

@@ -118,7 +118,21 @@ def test_points_and_extent_have_as_many_axes():
         DataConfig(points=(64,), extent=(1.0, 1.0))
 
 
-FREE_TEXT = {f"system.{name}" for name in ("file", "physics", "variable", "axes", "group", "periodic", "homogeneous")}
+FREE_TEXT = {
+    f"system.{name}"
+    for name in (
+        "file",
+        "physics",
+        "variable",
+        "axes",
+        "group",
+        "periodic",
+        "homogeneous",
+        "factors",
+        "responses",
+        "logs",
+    )
+}
 """Names of files, variables and axes of the user's own."""
 
 
