@@ -18,25 +18,33 @@ from experiments.studies.evolution import inference_of
 from experiments.studies.population_models import UnlinkedSites
 
 
-def test_the_generators_mean_derivative_is_that_of_its_mean():
-    """Of a smooth function that is no polynomial, as a discriminator is: the score of draws through their surrogate."""
+@pytest.mark.parametrize(
+    ("judge", "lowest", "highest"),
+    [
+        (lambda x: (x + 0.5) ** 2, 0.93, 1.07),
+        # Beyond the second degree the derivative has the error that `poisson_counts` states: here one count of a rare
+        # class changes the argument by up to 2.6, and the derivative is a quarter too large.
+        (jnp.tanh, 1.1, 1.4),
+    ],
+)
+def test_the_generators_mean_derivative_is_that_of_its_mean(judge, lowest, highest):
     model, z = UnlinkedSites(), jnp.array([0.2, -0.3, 0.4])
     scale = jnp.asarray(np.std(model.observe(np.asarray(z), np.random.default_rng(0), 400), axis=0))
     direction = jax.random.normal(jax.random.key(5), (scale.size,)) / scale.size**0.5
 
     def judged(z, key):
-        return jnp.mean(jnp.tanh(model.simulate(z, key, 64) / scale @ direction - 0.5))
+        return jnp.mean(judge(model.simulate(z, key, 64) / scale @ direction - 0.5))
 
     keys = jax.random.split(jax.random.key(6), 1500)
     slope = np.asarray(jax.jit(lambda: jax.lax.map(lambda key: jax.grad(judged)(z, key), keys, batch_size=50))())
     values = jax.jit(lambda z: jax.lax.map(lambda key: judged(z, key), keys, batch_size=50))
-    step, largest = 0.1, float(np.abs(slope.mean(axis=0)).max())
-    for i, one in enumerate(step * np.eye(len(z), dtype=np.float32)):
-        # The same keys on either side: much of the noise cancels.
-        difference = np.asarray(values(z + one) - values(z - one)) / (2 * step)
-        error = float(np.hypot(slope[:, i].std(), difference.std())) / len(keys) ** 0.5
-        assert error < 0.05 * largest
-        assert slope[:, i].mean() == pytest.approx(difference.mean(), abs=4 * error + 0.03 * largest)
+    step, largest = 0.1, int(np.abs(slope.mean(axis=0)).argmax())
+    one = step * np.eye(len(z), dtype=np.float32)[largest]
+    # The same keys on either side: much of the noise cancels.
+    difference = np.asarray(values(z + one) - values(z - one)) / (2 * step)
+    error = float(np.hypot(slope[:, largest].std(), difference.std())) / len(keys) ** 0.5
+    assert error < 0.03 * abs(difference.mean())
+    assert lowest < slope[:, largest].mean() / difference.mean() < highest
 
 
 def test_the_generators_mean_is_the_exact_one():
@@ -61,15 +69,17 @@ def test_the_likelihood_of_unlinked_sites_is_efficient():
     assert binom.ppf(0.001, 180, 0.9) / 180 <= held <= 1.0
 
 
-def test_bayesian_computation_comes_near_the_posterior_of_an_easy_case():
-    model = UnlinkedSites(paths=1024)
-    truth = np.array([[0.5, 0.0, -0.5], [-0.6, 0.5, 0.4]])
-    data = np.stack([model.observe(z, np.random.default_rng(2), 256) for z in truth])
+def test_bayesian_computation_is_far_nearer_to_the_truths_than_the_prior():
+    model, rng = UnlinkedSites(paths=1024), np.random.default_rng(2)
+    truth = rng.uniform(-0.8, 0.8, (8, 3))
+    data = np.stack([model.observe(z, rng, 256) for z in truth])
     found = rivals.bayesian_computation(model, data, jax.random.key(10), 4000)
-    exact = rivals.maximum_likelihood(model, data)
-    spread = (exact.high - exact.low) / 2
-    assert (np.abs(found.value - exact.value) < 1.5 * spread + 0.05).all()
+    error = np.sqrt(np.mean((found.value - truth) ** 2, axis=0))
+    assert (error < 0.5 * truth.std(axis=0)).all()
     assert (found.low < found.value).all() and (found.value < found.high).all()
+    # Its intervals are no narrower than those of the likelihood, which uses all that the counts hold.
+    exact = rivals.maximum_likelihood(model, data)
+    assert ((found.high - found.low).mean(axis=0) > 0.9 * (exact.high - exact.low).mean(axis=0)).all()
 
 
 def test_bias_error_and_coverage_of_estimates_with_known_errors():
