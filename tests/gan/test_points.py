@@ -33,7 +33,8 @@ def recipe(toy, **training):
 
 def test_points_are_learnt_and_what_is_measured_is_recorded_with_a_sample_history(toy, tmp_path):
     asked = problem(measure=lambda samples: {"mean_x": float(samples[:, 0].mean())})
-    trained = train(asked, recipe(toy, steps=200, sample_history=8), tmp_path)
+    # A seed whose first samples are far off: how near a game of so few updates comes depends on the machine.
+    trained = train(asked, recipe(toy, steps=200, sample_history=8, seed=2), tmp_path)
     assert trained.sample(jax.random.key(0), 5).shape == (5, 2)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "mean_x" in line] == list(range(20, 201, 20))
