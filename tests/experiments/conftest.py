@@ -295,13 +295,13 @@ def sections():
 
 
 def recoveries():
-    """One parameter by the game, by its rival, and without intervals."""
+    """One parameter by the game, by its rival, and by the prior alone."""
 
     def row(rmse, width=0.5):
         found = entries.Recovery(0.02, 0.01, rmse, 0.88, (0.76, 0.95), width)
         return entries.EstimatorRow("somehow", {"log theta": found}, 3.2, 0.0)
 
-    rows = {"game": row(0.12), "likelihood": row(0.1), "prior": row(0.6, float("nan"))}
+    rows = {"game": row(0.12), "likelihood": row(0.1), "prior": row(0.6, 1.3)}
     return results.Recoveries("unlinked", 50, 256, 0.9, {"log theta": (0.7, 2.1)}, rows)
 
 
